@@ -1,0 +1,1 @@
+"""Ready configuration files and the demo data."""

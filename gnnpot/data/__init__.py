@@ -1,0 +1,1 @@
+"""Structures as graphs: reading, checking, splitting, storing."""

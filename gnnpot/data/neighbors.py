@@ -1,0 +1,51 @@
+"""Neighbor list under any boundary conditions."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase.geometry import complete_cell
+from jaxtyping import Bool, Float, Int
+from vesin import NeighborList
+
+from gnnpot.errors import DataError
+
+Array = np.ndarray
+
+
+def neighbor_pairs(
+    positions: Float[Array, "N 3"], cell: Float[Array, "3 3"], pbc: Bool[Array, "3"], cutoff: float
+) -> tuple[Int[Array, "2 E"], Int[Array, "E 3"]]:
+    """All directed edges shorter than ``cutoff``, each followed by its reverse.
+
+    Edges 2p and 2p+1 join the same two atoms (or an atom and its own image) in the two directions, so
+    what depends on the distance alone is computed once for each pair p.  Cells smaller than the cutoff
+    give every image; nothing is truncated.
+
+    Args:
+        positions: Cartesian coordinates (Å), inside the cell or not.
+        cell: Lattice vectors as rows (Å); those of open directions may be zero.
+        pbc: Periodic directions.
+        cutoff: Longest edge (Å).
+
+    Returns:
+        ``edge_index`` (source j, center i) and the integers S with r_ij = r_j + S·cell − r_i.
+
+    Raises:
+        DataError: The positions are not finite, or a periodic cell has no volume.
+    """
+    if not np.isfinite(positions).all():
+        raise DataError("expected finite positions, got NaN or infinity; remove the structure")
+    box = np.asarray(complete_cell(cell) if pbc.any() else np.eye(3), dtype=float)
+    if pbc.any() and not (np.abs(np.linalg.det(box)) > 1e-8 and np.any(cell[pbc], axis=1).all()):
+        raise DataError(f"expected a cell with a volume, got {np.array(cell).tolist()}; set the cell or pbc=False")
+    neighbors = NeighborList(cutoff=cutoff, full_list=False)
+    center, source, shifts = neighbors.compute(
+        points=np.ascontiguousarray(positions, dtype=float), box=box, periodic=pbc, quantities="ijS"
+    )
+    edge_index = np.empty((2, 2 * len(center)), dtype=np.int64)
+    edge_index[:, 0::2] = source, center
+    edge_index[:, 1::2] = center, source
+    cell_shifts = np.empty((2 * len(center), 3), dtype=np.int64)
+    cell_shifts[0::2] = shifts
+    cell_shifts[1::2] = -shifts
+    return edge_index, cell_shifts

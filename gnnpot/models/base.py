@@ -1,0 +1,104 @@
+"""What every model is: a sum of atomic energies."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import torch
+from ase.data import atomic_numbers as number_of
+from jaxtyping import Float, Int
+from pydantic import BaseModel, ConfigDict, PositiveFloat, field_validator
+from torch import Tensor, nn
+from torch_geometric.utils import scatter
+
+from gnnpot.data.graph import AtomicGraph
+from gnnpot.errors import ConfigError
+from gnnpot.registry import Registry, nearest
+
+
+class ModelConfig(BaseModel):
+    """Hyperparameters every model has.
+
+    Args:
+        kind: Name of the model in :data:`MODELS`.
+        cutoff: Longest edge (Å).
+        elements: Chemical symbols the model knows, in the order of its rows; left empty in a
+            configuration, they are those of the training data.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    cutoff: PositiveFloat = 5.0
+    elements: tuple[str, ...] = ()
+
+    @field_validator("elements")
+    @classmethod
+    def _known_elements(cls, elements: tuple[str, ...]) -> tuple[str, ...]:
+        for symbol in elements:
+            if symbol not in number_of or symbol == "X":
+                raise ValueError(f"no element is called {symbol!r}; {nearest(symbol, number_of)}")
+        if len(set(elements)) < len(elements):
+            raise ValueError(f"expected each element once, got {', '.join(elements)}")
+        return elements
+
+
+class AtomicEnergyModel(nn.Module, ABC):
+    """A model of the potential energy as a sum of atomic energies.
+
+    A subclass says only how the atomic energies arise.  It computes no forces, moves no tensors between
+    devices and changes no field of the graph; :class:`~gnnpot.potential.Potential` turns its energies
+    into forces and stress.  Positions enter through the functions of :mod:`gnnpot.geometry` alone.
+    """
+
+    Config: ClassVar[type[ModelConfig]]
+    config: Any  # of the class that stands beside the subclass
+    _row_of_number: Int[Tensor, "119"]
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        if not config.elements:
+            raise ConfigError(f"expected the elements of a {config.kind} model, got none; name them or train")
+        self.config = config
+        rows = torch.full((119,), -1, dtype=torch.int64)
+        rows[[number_of[symbol] for symbol in config.elements]] = torch.arange(len(config.elements))
+        self.register_buffer("_row_of_number", rows, persistent=False)
+
+    @property
+    def cutoff(self) -> float:
+        """Longest edge the model needs (Å)."""
+        return float(self.config.cutoff)
+
+    @abstractmethod
+    def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
+        """Energy of each atom in its environment (in units of the potential's scale)."""
+
+    def element_rows(self, graph: AtomicGraph) -> Int[Tensor, "N"]:
+        """Place of each atom's element in ``config.elements``."""
+        return self._row_of_number[graph.atomic_numbers]
+
+
+MODELS: Registry[type[AtomicEnergyModel]] = Registry("model")
+
+
+def build_model(config: ModelConfig, elements: tuple[str, ...] = ()) -> AtomicEnergyModel:
+    """The model that ``config`` describes; ``elements`` fill in for those it does not name.
+
+    Raises:
+        ConfigError: The configuration names elements, and some of ``elements`` are not among them.
+    """
+    unknown = set(elements) - set(config.elements)
+    if config.elements and unknown:
+        raise ConfigError(
+            f"expected the data's elements in model.elements ({', '.join(config.elements)}), "
+            f"got also {', '.join(sorted(unknown))}; add them or leave model.elements out"
+        )
+    if not config.elements:
+        config = config.model_copy(update={"elements": elements})
+    return MODELS[config.kind](config)
+
+
+def sum_over_structures(values: Float[Tensor, "N"], graph: AtomicGraph) -> Float[Tensor, "B"]:
+    """Sum of atomic values over each structure."""
+    return scatter(values, graph.batch, dim_size=graph.num_structures)

@@ -1,0 +1,92 @@
+"""SchNet: continuous-filter convolutions over interatomic distances.
+
+Schütt et al., J. Chem. Phys. 148, 241722 (2018).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import PositiveInt
+from torch import Tensor, nn
+
+from gnnpot.data.graph import AtomicGraph
+from gnnpot.geometry import pair_lengths, times_pairs
+from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
+from gnnpot.nn.mlp import ShiftedSoftplus
+from gnnpot.nn.radial import EnvelopeName, GaussianBasis, envelope
+
+
+class SchNetConfig(ModelConfig):
+    """Hyperparameters of :class:`SchNet`.
+
+    Args:
+        channels: Width F of the atomic features.
+        num_filters: Width of the convolution.
+        num_basis: Number K of Gaussians.
+        num_interactions: Number of interaction blocks.
+        envelope: What brings the filters to zero at the cutoff; the paper's is ``cosine``.
+    """
+
+    kind: Literal["schnet"] = "schnet"
+    channels: PositiveInt = 128
+    num_filters: PositiveInt = 128
+    num_basis: PositiveInt = 50
+    num_interactions: PositiveInt = 6
+    envelope: EnvelopeName = "polynomial"
+
+
+class Interaction(nn.Module):
+    """One residual interaction block: atom-wise, continuous-filter convolution, atom-wise twice."""
+
+    def __init__(self, config: SchNetConfig) -> None:
+        super().__init__()
+        width, filters = config.channels, config.num_filters
+        self.filter = nn.Sequential(
+            nn.Linear(config.num_basis, filters), ShiftedSoftplus(), nn.Linear(filters, filters)
+        )
+        self.source = nn.Linear(width, filters, bias=False)
+        self.update = nn.Sequential(nn.Linear(filters, width), ShiftedSoftplus(), nn.Linear(width, width))
+
+    def forward(
+        self,
+        x: Float[Tensor, "N F"],
+        basis: Float[Tensor, "P K"],
+        envelope: Float[Tensor, "P"],
+        edge_index: Int[Tensor, "2 E"],
+    ) -> Float[Tensor, "N F"]:
+        """Add to each atom what its neighbors say through the filter of their distance."""
+        source, center = edge_index
+        filters = self.filter(basis) * envelope[:, None]
+        features = self.source(x)
+        messages = times_pairs(features.index_select(0, source), filters)
+        gathered = torch.zeros_like(features).index_add(0, center, messages)
+        return x + self.update(gathered)
+
+
+@MODELS.register("schnet")
+class SchNet(AtomicEnergyModel):
+    """Invariant message passing in which distances choose the filter."""
+
+    Config = SchNetConfig
+
+    def __init__(self, config: SchNetConfig) -> None:
+        super().__init__(config)
+        width = config.channels
+        self.embedding = nn.Embedding(len(config.elements), width)
+        self.basis = GaussianBasis(config.num_basis, config.cutoff)
+        self.envelope = envelope(config.envelope, config.cutoff)
+        self.interactions = nn.ModuleList(Interaction(config) for _ in range(config.num_interactions))
+        self.readout = nn.Sequential(nn.Linear(width, width // 2), ShiftedSoftplus(), nn.Linear(width // 2, 1))
+
+    def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
+        """Energy of each atom in its environment."""
+        lengths = pair_lengths(graph)
+        basis, envelope = self.basis(lengths), self.envelope(lengths)
+
+        x = self.embedding(self.element_rows(graph))
+        for interact in self.interactions:
+            x = interact(x, basis, envelope, graph.edge_index)
+        return self.readout(x).squeeze(-1)

@@ -1,0 +1,1 @@
+"""Bases, envelopes and dense stacks: the parts that models share."""

@@ -1,0 +1,69 @@
+"""Dense stacks and activations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+ActivationName = Literal["celu", "gelu", "silu", "ssp", "tanh"]
+
+
+class ShiftedSoftplus(nn.Module):
+    r"""ln(½ eˣ + ½), SchNet's activation: smooth, zero at zero.
+
+    Source: Schütt et al., J. Chem. Phys. 148, 241722 (2018).
+    """
+
+    def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Apply it to each element."""
+        return F.softplus(x) - math.log(2.0)
+
+
+ACTIVATIONS: dict[ActivationName, Callable[[], nn.Module]] = {
+    "celu": lambda: nn.CELU(alpha=0.1),  # ANI's choice of alpha
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "ssp": ShiftedSoftplus,
+    "tanh": nn.Tanh,
+}
+
+
+def dense(widths: Sequence[int], activation: ActivationName) -> nn.Sequential:
+    """Linear layers of these widths, with an activation after each but the last."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers[:-1])
+
+
+class PerElement(nn.Module):
+    """One network for each element; every atom goes through that of its own.
+
+    Args:
+        networks: In the order of the model's elements; all have one output.
+    """
+
+    def __init__(self, networks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+
+    def forward(self, x: Float[Tensor, "N F"], rows: Int[Tensor, "N"]) -> Float[Tensor, "N"]:
+        """Output of the network of each atom.
+
+        Args:
+            x: Features of the atoms.
+            rows: Place of each atom's element in the list of networks.
+        """
+        if len(self.networks) == 1:
+            return self.networks[0](x).squeeze(-1)
+        out = torch.zeros_like(x[:, 0])
+        for row, network in enumerate(self.networks):
+            chosen = (rows == row).nonzero().squeeze(-1)
+            out = out.index_add(0, chosen, network(x.index_select(0, chosen)).squeeze(-1))
+        return out

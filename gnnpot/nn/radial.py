@@ -1,0 +1,170 @@
+"""Functions of a distance: envelopes and bases."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.optimize import brentq
+from scipy.special import spherical_jn
+from torch import Tensor, nn
+
+EnvelopeName = Literal["cosine", "polynomial"]
+
+
+class PolynomialEnvelope(nn.Module):
+    r"""The polynomial envelope of DimeNet.
+
+    .. math:: u(x) = 1 - \tfrac{(p+1)(p+2)}{2} x^p + p(p+2) x^{p+1} - \tfrac{p(p+1)}{2} x^{p+2}
+
+    for :math:`x = r / r_c < 1`, else 0: value, slope and curvature vanish at the cutoff.
+
+    Source: Gasteiger et al., ICLR 2020, arXiv:2003.03123, eq. 8.
+
+    Args:
+        cutoff: r_c (Å).
+        exponent: p, the order of the flat top.
+    """
+
+    def __init__(self, cutoff: float, exponent: int = 6) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.exponent = exponent
+
+    def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
+        """u at these lengths."""
+        p = self.exponent
+        x = lengths / self.cutoff
+        u = 1 - x**p * ((p + 1) * (p + 2) / 2 - x * (p * (p + 2) - x * (p * (p + 1) / 2)))
+        return torch.where(x < 1, u, 0.0)
+
+
+class CosineEnvelope(nn.Module):
+    r"""Behler's cutoff function :math:`\tfrac12 (\cos \pi r / r_c + 1)`; its curvature jumps at r_c.
+
+    Source: Behler and Parrinello, Phys. Rev. Lett. 98, 146401 (2007), eq. 3.
+
+    Args:
+        cutoff: r_c (Å).
+    """
+
+    def __init__(self, cutoff: float) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+
+    def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
+        """Its values at these lengths."""
+        values = 0.5 * torch.cos(lengths * (math.pi / self.cutoff)) + 0.5
+        return torch.where(lengths < self.cutoff, values, 0.0)
+
+
+def envelope(name: EnvelopeName, cutoff: float) -> nn.Module:
+    """The envelope of this name."""
+    return CosineEnvelope(cutoff) if name == "cosine" else PolynomialEnvelope(cutoff)
+
+
+class GaussianBasis(nn.Module):
+    r"""Gaussians :math:`e^{-(r - \mu_k)^2 / 2\Delta^2}` at evenly spaced centers from 0 to the cutoff.
+
+    Source: Schütt et al., J. Chem. Phys. 148, 241722 (2018), with the width equal to the spacing.
+
+    Args:
+        num_basis: K.
+        cutoff: Position of the last center (Å).
+    """
+
+    centers: Float[Tensor, "K"]
+
+    def __init__(self, num_basis: int, cutoff: float) -> None:
+        super().__init__()
+        self.register_buffer("centers", torch.linspace(0.0, cutoff, num_basis), persistent=False)
+        self.width = cutoff / (num_basis - 1) if num_basis > 1 else cutoff
+
+    def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P K"]:
+        """Values of all Gaussians at these lengths."""
+        return torch.exp((-0.5 / self.width**2) * (lengths[:, None] - self.centers) ** 2)
+
+
+class BesselBasis(nn.Module):
+    r"""Bessel functions :math:`\sin(f_k r / r_c)\, u(r) / (r / r_c)` with trainable frequencies.
+
+    Source: Gasteiger et al., ICLR 2020, arXiv:2003.03123, eq. 7, without its constant factor.
+
+    Args:
+        num_basis: K; the frequencies start at kπ.
+        cutoff: r_c (Å).
+        exponent: Order p of the polynomial envelope u.
+    """
+
+    def __init__(self, num_basis: int, cutoff: float, exponent: int = 6) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.envelope = PolynomialEnvelope(cutoff, exponent)
+        self.frequencies = nn.Parameter(math.pi * torch.arange(1, num_basis + 1, dtype=torch.get_default_dtype()))
+
+    def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P K"]:
+        """Values of all functions at these lengths."""
+        x = lengths / self.cutoff
+        return (self.envelope(lengths) / x)[:, None] * torch.sin(self.frequencies * x[:, None])
+
+
+class SphericalBesselBasis(nn.Module):
+    r"""Radial parts :math:`R_{ln}(r) = N_{ln}\, j_l(z_{ln} r / r_c)\, u(r) / (r / r_c)` of DimeNet.
+
+    z_ln is the n-th positive root of j_l and :math:`N_{ln} = \sqrt{2} / |j_{l+1}(z_{ln})|`.  The functions
+    j_l come from the upward recursion, evaluated in float64 because it loses digits where x < l.
+
+    Source: Gasteiger et al., ICLR 2020, arXiv:2003.03123, eq. 6.
+
+    Args:
+        num_spherical: L, orders l = 0 … L - 1.
+        num_radial: K, roots of each order.
+        cutoff: r_c (Å).
+        exponent: Order p of the polynomial envelope u.
+    """
+
+    roots: Float[Tensor, "L K"]
+    norms: Float[Tensor, "L K"]
+
+    def __init__(self, num_spherical: int, num_radial: int, *, cutoff: float, exponent: int = 6) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.envelope = PolynomialEnvelope(cutoff, exponent)
+        roots = spherical_bessel_roots(num_spherical, num_radial)
+        slopes = np.stack([np.abs(spherical_jn(order + 1, row)) for order, row in enumerate(roots)])
+        self.register_buffer("roots", torch.from_numpy(roots), persistent=False)
+        self.register_buffer("norms", torch.from_numpy(math.sqrt(2.0) / slopes), persistent=False)
+
+    def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P L K"]:
+        """Values of all functions at these lengths."""
+        x = lengths.double() / self.cutoff
+        argument = x[:, None] * self.roots.double().flatten()
+        inverse = 1 / argument
+        size, num_radial = argument.shape[1], self.roots.shape[1]
+        sine = torch.sin(argument) * inverse
+        orders = [sine[:, :num_radial]]
+        previous, current = sine, (sine - torch.cos(argument)) * inverse
+        for order in range(1, len(self.roots)):
+            orders.append(current[:, order * num_radial : (order + 1) * num_radial])
+            previous, current = current, (2 * order + 1) * inverse * current - previous
+        values = torch.cat(orders, dim=1)
+        assert values.shape[1] == size
+        scaled = values * ((self.envelope(lengths.double()) / x)[:, None] * self.norms.double().flatten())
+        return scaled.unflatten(1, self.roots.shape).to(lengths.dtype)
+
+
+def spherical_bessel_roots(num_spherical: int, num_radial: int) -> Float[np.ndarray, "L K"]:
+    """The first positive roots of the spherical Bessel functions j_0 … j_{L-1}.
+
+    The roots of j_{l+1} lie between neighboring roots of j_l.
+    """
+    brackets = np.pi * np.arange(1, num_radial + num_spherical)
+    rows = [brackets[:num_radial]]
+    for order in range(1, num_spherical):
+        ends = zip(brackets[:-1], brackets[1:], strict=True)
+        brackets = np.array([brentq(lambda x, n=order: spherical_jn(n, x), a, b) for a, b in ends])
+        rows.append(brackets[:num_radial])
+    return np.stack(rows)

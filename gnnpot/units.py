@@ -1,0 +1,16 @@
+"""Every conversion factor in the package.
+
+Inside the library: eV, Å, eV/Å, eV/Å³, u, K, fs.  Multiply a value in the named unit by its factor to
+get the library's unit; divide to show one.  CODATA 2018 values.
+"""
+
+from __future__ import annotations
+
+meV = 1e-3  # noqa: N816
+Hartree = 27.211386245988
+kcal_per_mol = 0.0433641042
+Bohr = 0.529177210903
+GPa = 1 / 160.21766208
+MPa = GPa / 1000
+kBar = GPa / 10  # noqa: N816
+EV_ANGSTROM = 14.399645478  # e²/(4πε₀), eV·Å
