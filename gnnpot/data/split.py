@@ -1,0 +1,184 @@
+"""Training and validation sets that share nothing and can be told again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+from gnnpot.errors import DataError
+
+Array = np.ndarray
+FORMAT = 1
+
+
+class SplitConfig(BaseModel):
+    """How to take a validation set out of the data.
+
+    Args:
+        fraction: Share of the structures; 0.1 if neither this nor ``frames`` is given.
+        frames: Number of structures, in place of ``fraction``.
+        by: "stratified" takes the share of every group, "random" takes it of all together, "grouped"
+            holds whole groups out: a test of what the model makes of the unseen.
+        groups: The groups that "grouped" holds out; drawn until the share is reached if not given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fraction: float | None = Field(default=None, gt=0, lt=1)
+    frames: PositiveInt | None = None
+    by: Literal["stratified", "random", "grouped"] = "stratified"
+    groups: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_size(self) -> SplitConfig:
+        if self.fraction is not None and self.frames is not None:
+            raise ValueError("expected fraction or frames, got both; remove one")
+        if self.groups and self.by != "grouped":
+            raise ValueError(f"expected groups with by: grouped, got by: {self.by}; change one")
+        if self.groups and (self.fraction is not None or self.frames is not None):
+            raise ValueError("expected named groups or a size, got both; remove one")
+        return self
+
+
+def split_indices(
+    hashes: Sequence[str], groups: Sequence[str], *, config: SplitConfig, seed: int
+) -> tuple[Int[Array, "train"], Int[Array, "validation"]]:
+    """Indices of the training and the validation structures, each ascending.
+
+    The result depends on contents and seed, not on the order of the structures; copies of one
+    structure stay together.
+
+    Args:
+        hashes: Content hash of each structure.
+        groups: Group of each structure, "" if it has none.
+        config: Size and manner.
+        seed: Any integer; another one gives another split.
+
+    Raises:
+        DataError: One of the two sets would be empty, or a named group is not there.
+    """
+    members: dict[str, list[int]] = {}
+    for index, content in enumerate(hashes):
+        members.setdefault(content, []).append(index)
+    # Copies may carry different groups; the least one does not depend on their order.
+    group_of = {content: min(groups[index] for index in indices) for content, indices in members.items()}
+    held_out = _held_out(group_of, {c: len(i) for c, i in members.items()}, config, seed)
+    in_validation = np.array([content in held_out for content in hashes], dtype=bool)
+    if in_validation.all() or not in_validation.any():
+        raise DataError(
+            f"expected structures for training and for validation, got {(~in_validation).sum()} and "
+            f"{in_validation.sum()}; change the size of the validation set"
+        )
+    return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
+
+
+def check_disjoint(train: Mapping[str, str], validation: Mapping[str, str]) -> None:
+    """Refuse sets that share a structure.
+
+    Args:
+        train: Origin of each training structure by content hash.
+        validation: The same of the validation structures.
+
+    Raises:
+        DataError: Some structure is in both.
+    """
+    if shared := [content for content in validation if content in train]:
+        first = shared[0]
+        raise DataError(
+            f"expected different structures for training and validation, got {len(shared)} in both, first "
+            f"{validation[first]} = {train[first]}; remove them from one"
+        )
+
+
+def write_splits(path: Path, parts: Mapping[str, Iterable[tuple[str, str]]], *, seed: int) -> None:
+    """Write which structures were used for what; the file is there whole or not at all.
+
+    Args:
+        path: File to write, ``splits.json``.
+        parts: Origin and content hash of each structure, by "train", "validation", ….
+        seed: Seed of the split.
+    """
+    content: dict[str, object] = {"format": FORMAT, "seed": seed}
+    for name, structures in parts.items():
+        content[name] = [{"origin": origin, "hash": digest} for origin, digest in structures]
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def read_splits(path: Path) -> dict[str, list[tuple[str, str]]]:
+    """Origin and content hash of the structures of each part that ``write_splits`` wrote.
+
+    Raises:
+        DataError: The file is not a split of this format.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"format {content['format']!r}")
+        parts = {name: rows for name, rows in content.items() if isinstance(rows, list)}
+        return {name: [(row["origin"], row["hash"]) for row in rows] for name, rows in parts.items()}
+    except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        raise DataError(f"expected splits of format {FORMAT} in {path}, got {error}; split anew") from error
+
+
+def _held_out(
+    group_of: Mapping[str, str], copies: Mapping[str, int], config: SplitConfig, seed: int
+) -> set[str]:
+    """Content hashes that go to validation."""
+    size = config.frames or (config.fraction or 0.1) * sum(copies.values())
+    order = sorted(group_of, key=lambda content: _draw(content, seed))
+    if config.by == "random":
+        return _take(order, copies, size)
+    if config.by == "stratified":
+        return _take(_interleaved(order, group_of), copies, size)
+    names = set(config.groups)
+    if not names:
+        sizes: dict[str, int] = {}
+        for content, group in group_of.items():
+            sizes[group] = sizes.get(group, 0) + copies[content]
+        names = _take(sorted(sizes, key=lambda group: _draw(group, seed)), sizes, size)
+    if unknown := names - set(group_of.values()):
+        there = ", ".join(sorted(set(group_of.values())))
+        raise DataError(f"expected a group of the data, got {min(unknown)!r}; choose of: {there}")
+    return {content for content in order if group_of[content] in names}
+
+
+def _draw(text: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}:{text}".encode()).hexdigest()
+
+
+def _interleaved(order: Sequence[str], group_of: Mapping[str, str]) -> list[str]:
+    """Reorder so that any first part takes the same share of every group.
+
+    Member k of n in its group comes at (k + ½)/n, so a group of one stays out up to a share of ½.
+    """
+    queues: dict[str, list[str]] = {}
+    for content in order:
+        queues.setdefault(group_of[content], []).append(content)
+    place = {c: (k + 0.5) / len(queue) for queue in queues.values() for k, c in enumerate(queue)}
+    return sorted(order, key=place.__getitem__)
+
+
+def _take(order: Sequence[str], copies: Mapping[str, int], size: float) -> set[str]:
+    """The first entries of ``order`` whose copies together come closest to ``size``, at least one."""
+    taken: set[str] = set()
+    count = 0
+    for entry in order:
+        if count and count + copies[entry] / 2 > size:
+            break
+        taken.add(entry)
+        count += copies[entry]
+    return taken

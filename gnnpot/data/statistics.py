@@ -1,0 +1,113 @@
+"""Reference energies of the elements and the scales of labels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from gnnpot.errors import DataError
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class ReferenceEnergies:
+    """Energy of each element that a model need not learn.
+
+    Attributes:
+        values: Energy of one atom by symbol (eV).
+        source: Where each value is from, in words.
+    """
+
+    values: dict[str, float]
+    source: str
+
+
+def reference_energies(
+    compositions: Sequence[Mapping[str, int]],
+    energies: Sequence[float],
+    *,
+    isolated: Mapping[str, float] | None = None,
+    given: Mapping[str, float] | None = None,
+) -> ReferenceEnergies:
+    r"""Energies of the elements: given, else of isolated atoms, else by least squares.
+
+    The last minimize :math:`\sum_s (E_s - \sum_Z n_{sZ} E_Z)^2 / N_s^2` over the structures, where
+    known elements keep their values.  Where the compositions leave a combination of the elements
+    open, as those of SiO₂ alone do, it is put at the smallest norm, and ``source`` says so.
+
+    Args:
+        compositions: Number of atoms of each symbol, for each structure.
+        energies: Labels of the same structures (eV).
+        isolated: Energies of free atoms (eV).
+        given: Energies that the user chose (eV).
+
+    Raises:
+        DataError: No structure has an energy, but some element needs one.
+    """
+    elements = sorted({symbol for composition in compositions for symbol in composition})
+    known = {**(isolated or {}), **(given or {})}
+    open_elements = [symbol for symbol in elements if symbol not in known]
+    values = {symbol: float(known[symbol]) for symbol in elements if symbol in known}
+    origins = {symbol: "given" if symbol in (given or {}) else "isolated atoms" for symbol in values}
+    if open_elements:
+        fitted, origin = _least_squares(compositions, energies, known=values, elements=open_elements)
+        values |= fitted
+        origins |= dict.fromkeys(open_elements, origin)
+    return ReferenceEnergies({symbol: values[symbol] for symbol in elements}, _describe(origins))
+
+
+def composition(symbols: Iterable[str]) -> dict[str, int]:
+    """Number of atoms of each symbol."""
+    return dict(sorted(Counter(symbols).items()))
+
+
+def root_mean_square(arrays: Iterable[Float[Array, "..."]]) -> float:
+    """Root of the mean square of all entries, e.g. of the components of the forces (eV/Å).
+
+    Raises:
+        DataError: There is no entry.
+    """
+    total, count = 0.0, 0
+    for array in arrays:
+        total += float(np.square(array).sum())
+        count += np.size(array)
+    if count == 0:
+        raise DataError("expected labels to take the scale from, got none; name their key or give the scale")
+    return float(np.sqrt(total / count))
+
+
+def _least_squares(
+    compositions: Sequence[Mapping[str, int]],
+    energies: Sequence[float],
+    *,
+    known: Mapping[str, float],
+    elements: Sequence[str],
+) -> tuple[dict[str, float], str]:
+    counts = np.array([[c.get(symbol, 0) for symbol in elements] for c in compositions], dtype=float)
+    explained = [sum(c.get(symbol, 0) * known[symbol] for symbol in known) for c in compositions]
+    rest = np.array(energies, dtype=float) - np.array(explained)
+    used = counts.any(axis=1) if len(counts) else np.zeros(0, dtype=bool)
+    if not used.any():
+        raise DataError(
+            f"expected structures with an energy to fit reference energies of {', '.join(elements)}, got none; "
+            "give reference energies"
+        )
+    sizes = np.array([sum(c.values()) for c in compositions], dtype=float)[used]
+    solution, _, rank, _ = np.linalg.lstsq(counts[used] / sizes[:, None], rest[used] / sizes)
+    source = f"least squares over {used.sum()} structures"
+    if rank < len(elements):
+        source += f" (smallest norm: their compositions fix {rank} of {len(elements)} values)"
+    return dict(zip(elements, solution.tolist(), strict=True)), source
+
+
+def _describe(origins: Mapping[str, str]) -> str:
+    """One origin for all, or which element is from where: sources are not mixed in silence."""
+    kinds = dict.fromkeys(origins.values())
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return "; ".join(f"{', '.join(s for s in origins if origins[s] == kind)}: {kind}" for kind in kinds)
