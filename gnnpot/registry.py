@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gnnpot.errors import UnknownNameError
 
@@ -51,3 +51,8 @@ class Registry(Generic[T]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
+
+
+def kind_of(default: str) -> Callable[[Any], Any]:
+    """A discriminator for sections with a ``kind``, which is ``default`` where a file leaves it out."""
+    return lambda value: value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", None)

@@ -39,6 +39,7 @@ class AtomicGraph(Data):
         energy_weight: Weight of the structure in the energy term of a loss; with a label only.
         forces_weight: The same for forces.
         stress_weight: The same for stress.
+        frame: Row of the store that the structure came from, or absent.
     """
 
     atomic_numbers: Int[Tensor, "N"]
@@ -136,6 +137,8 @@ def collate(graphs: Sequence[AtomicGraph]) -> AtomicGraph:
         batch=batch + torch.repeat_interleave(first, sizes),
         **{name: torch.cat([graph[name] for graph in graphs]) for name in fields},
     )
+    if all("frame" in graph for graph in graphs):
+        collated.frame = torch.cat([graph.frame for graph in graphs])
     for name in LABELS:
         missing = sum(name not in graph for graph in graphs)
         if missing == len(graphs):

@@ -94,8 +94,8 @@ def _least_squares(
     used = counts.any(axis=1) if len(counts) else np.zeros(0, dtype=bool)
     if not used.any():
         raise DataError(
-            f"expected structures with an energy to fit reference energies of {', '.join(elements)}, got none; "
-            "give reference energies"
+            f"expected structures with an energy to fit reference energies of {', '.join(elements)}, "
+            "got none; give reference energies"
         )
     sizes = np.array([sum(c.values()) for c in compositions], dtype=float)[used]
     solution, _, rank, _ = np.linalg.lstsq(counts[used] / sizes[:, None], rest[used] / sizes)

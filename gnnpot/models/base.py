@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import torch
@@ -73,6 +74,9 @@ class AtomicEnergyModel(nn.Module, ABC):
     @abstractmethod
     def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
         """Energy of each atom in its environment (in units of the potential's scale)."""
+
+    def prepare(self, graphs: Iterable[AtomicGraph]) -> None:
+        """Take fixed scales from the training graphs, once before training; most models need none."""
 
     def element_rows(self, graph: AtomicGraph) -> Int[Tensor, "N"]:
         """Place of each atom's element in ``config.elements``."""

@@ -1,0 +1,260 @@
+"""Whether the stress labels have the sign and the unit that the energies imply.
+
+Of two frames of the same atoms that differ by a small strain ε and small displacements u,
+
+.. math:: E_b - E_a = \\tfrac12 (V_a σ_a + V_b σ_b) : ε - \\tfrac12 \\sum_i (F_{ai} + F_{bi}) · u_i
+
+to second order.  The work of the stress labels over many such pairs, set against what the energies
+and the forces leave for it, tells sign and unit.  A constant isotropic error of the stress, as real
+data have (some published DFT sets have 3 GPa), is fitted beside and reported.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import NamedTuple
+
+import numpy as np
+from ase import Atoms
+from ase.stress import voigt_6_to_full_3x3_stress
+from jaxtyping import Float
+
+Array = np.ndarray
+
+_BOND = 2.5  # Å: a strain ε moves neighbors by about ε times this
+_LARGEST_STRAIN = 0.12
+_SMALLEST_STRAIN = 2e-4
+_LARGEST_DISPLACEMENT = 0.3  # Å, root mean square
+_ANHARMONIC = 0.3  # eV/Å³ an atom: error of the second-order formula over the cube of the distance
+_NOISE = 2e-5  # eV an atom: convergence of the reference method
+_NEAREST = 4  # pairs that a frame enters with frames close to it
+_PER_CELL, _PER_SERIES, _IN_ALL = 3, 300, 4000  # frames kept, so that memory does not grow with the data
+_MIN_PAIRS = 5
+_TELLING = 0.9  # correlation
+
+
+@dataclass(frozen=True)
+class StressCheck:
+    """What energies and volumes say of the stress labels of one group.
+
+    Attributes:
+        file: File of the group.
+        group: Its name.
+        key: Name that the labels have in the file.
+        pairs: Number of pairs of strained frames.
+        ratio: Stress labels over stress from energies; None where the pairs do not tell.
+        correlation: Of the two works over the pairs, a constant isotropic stress taken out.
+        offset: Isotropic stress that the labels have too much (eV/Å³), or None.
+        volume_correlation: Of the mean normal stress with the volume, or None; positive in matter.
+        num_atoms: Typical number of atoms.
+        volume: Typical volume (Å³).
+    """
+
+    file: str
+    group: str
+    key: str
+    pairs: int
+    ratio: float | None
+    correlation: float | None
+    offset: float | None
+    volume_correlation: float | None
+    num_atoms: float
+    volume: float
+
+
+class StressCollector:
+    """Takes frames one by one and keeps the few that can tell."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[str, str, bytes], _Series] = {}
+        self._kept = 0
+        self._random = Random(0)
+
+    def add(self, atoms: Atoms, *, file: str) -> None:
+        """Consider a frame that has a stress, a volume and finite labels."""
+        results = atoms.calc.results
+        key = (file, atoms.info["group"], atoms.numbers.tobytes())
+        series = self._series.setdefault(key, _Series(atoms.info["label_keys"]["stress"]))
+        series.volumes.append(atoms.get_volume())
+        series.normal_stresses.append(float(results["stress"][:3].mean()))
+        cell = np.round(atoms.cell.array, 3).tobytes()
+        series.cells[cell] += 1
+        if "energy" in results and series.cells[cell] <= _PER_CELL:
+            self._keep(series, atoms)
+
+    def _keep(self, series: _Series, atoms: Atoms) -> None:
+        """Reservoir sampling: each frame of a series stays with the same probability."""
+        series.candidates += 1
+        if len(series.frames) < _PER_SERIES and self._kept < _IN_ALL:
+            self._kept += 1
+            series.frames.append(_Frame.of(atoms))
+        elif (place := self._random.randrange(series.candidates)) < len(series.frames):
+            series.frames[place] = _Frame.of(atoms)
+
+    def checks(self) -> Iterator[StressCheck]:
+        """One check for each group of each file."""
+        groups: dict[tuple[str, str], list[_Series]] = {}
+        for (file, group, _), series in self._series.items():
+            groups.setdefault((file, group), []).append(series)
+        for (file, group), members in groups.items():
+            yield _check(file, group, members)
+
+
+class _Frame(NamedTuple):
+    cell: Float[Array, "3 3"]
+    scaled: Float[Array, "N 3"]
+    energy: float
+    stress: Float[Array, "3 3"]
+    forces: Float[Array, "N 3"] | None
+
+    @classmethod
+    def of(cls, atoms: Atoms) -> _Frame:
+        results = atoms.calc.results
+        return cls(
+            cell=atoms.cell.array,
+            scaled=atoms.positions @ np.linalg.inv(atoms.cell.array),
+            energy=results["energy"],
+            stress=voigt_6_to_full_3x3_stress(results["stress"]),
+            forces=results.get("forces"),
+        )
+
+
+class _Series:
+    """Frames of the same atoms in one group."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.frames: list[_Frame] = []
+        self.candidates = 0
+        self.cells: Counter[bytes] = Counter()
+        self.volumes: list[float] = []
+        self.normal_stresses: list[float] = []
+
+
+class _Pairs(NamedTuple):
+    """Columns over the pairs P of a series.
+
+    Attributes:
+        work: ½ (V_a σ_a + V_b σ_b) : ε of the labels.
+        dilation: ½ (V_a + V_b) tr ε, the work of a unit isotropic stress.
+        rest: Difference of energies without the work of forces (eV).
+        distance: How far the two frames are apart (Å).
+        error: Expected error of ``rest`` (eV).
+    """
+
+    work: Float[Array, "P"]
+    dilation: Float[Array, "P"]
+    rest: Float[Array, "P"]
+    distance: Float[Array, "P"]
+    error: Float[Array, "P"]
+
+
+def _check(file: str, group: str, members: list[_Series]) -> StressCheck:
+    pairs = _Pairs(*map(np.concatenate, zip(*(_near_pairs(series.frames) for series in members), strict=True)))
+    ratio, correlation, offset = _regress(pairs)
+    largest = max(members, key=lambda series: len(series.volumes))
+    return StressCheck(
+        file=file,
+        group=group,
+        key=largest.key,
+        pairs=len(pairs.work),
+        ratio=ratio,
+        correlation=correlation,
+        offset=offset,
+        volume_correlation=_volume_correlation(largest),
+        num_atoms=float(len(largest.frames[0].scaled)) if largest.frames else 0.0,
+        volume=float(np.median(largest.volumes)),
+    )
+
+
+def _near_pairs(frames: list[_Frame]) -> _Pairs:
+    """The pairs in which one frame is among the nearest of the other."""
+    count = len(frames)
+    distance = np.full((count, count), np.inf)
+    columns = np.zeros((4, count, count))
+    for a in range(count - 1):
+        for column, values in zip(columns, _compare(frames[a], frames[a + 1 :]), strict=True):
+            column[a, a + 1 :] = values
+    work, dilation, rest, apart = columns
+    distance = np.where(apart > 0, apart, np.inf)
+    distance = np.minimum(distance, distance.T)
+    near = np.sort(distance, axis=1)[:, : _NEAREST][:, -1:] if count else distance
+    chosen = np.triu((distance <= np.maximum(near, near.T)) & np.isfinite(distance), k=1)
+    size = len(frames[0].scaled) if frames else 0
+    error = size * (_ANHARMONIC * distance**3 + _NOISE)
+    return _Pairs(work[chosen], dilation[chosen], rest[chosen], distance[chosen], error[chosen])
+
+
+def _compare(a: _Frame, others: list[_Frame]) -> tuple[Float[Array, "M"], ...]:
+    """Work of the labels, dilation, energy left for it, and distance (0: not comparable)."""
+    cells = np.array([frame.cell for frame in others])
+    stretch, turned = _log_strain(np.linalg.inv(a.cell) @ cells)
+    stresses = turned @ np.array([frame.stress for frame in others]) @ turned.transpose(0, 2, 1)
+    volume, volumes = abs(np.linalg.det(a.cell)), abs(np.linalg.det(cells))
+    mean_stress = 0.5 * (volume * a.stress + volumes[:, None, None] * stresses)
+    work = np.einsum("mij,mij->m", mean_stress, stretch)
+    dilation = 0.5 * (volume + volumes) * np.trace(stretch, axis1=1, axis2=2)
+
+    moved = np.array([frame.scaled for frame in others]) - a.scaled
+    moved -= np.rint(moved)
+    moved -= moved.mean(axis=1, keepdims=True)
+    displacement = np.sqrt(np.square(moved @ a.cell).sum(axis=2).mean(axis=1))
+    force_work = np.array([_force_work(a, b, shift) for b, shift in zip(others, moved, strict=True)])
+    rest = np.array([frame.energy for frame in others]) - a.energy - force_work
+
+    size = np.abs(np.linalg.eigvalsh(stretch)).max(axis=1)
+    comparable = (size > _SMALLEST_STRAIN) & (size < _LARGEST_STRAIN)
+    comparable &= displacement < np.minimum(2 * _BOND * size, _LARGEST_DISPLACEMENT)
+    comparable &= np.isfinite(rest) | (displacement < 0.02 * _BOND * size)
+    rest = np.where(np.isfinite(rest), rest, np.array([frame.energy for frame in others]) - a.energy)
+    return work, dilation, rest, np.where(comparable, displacement + _BOND * size, 0.0)
+
+
+def _log_strain(gradient: Float[Array, "M 3 3"]) -> tuple[Float[Array, "M 3 3"], Float[Array, "M 3 3"]]:
+    """ln U and R of the polar decomposition r' = r U R of a deformation of row vectors."""
+    squares, axes = np.linalg.eigh(gradient @ gradient.transpose(0, 2, 1))
+    back = axes.transpose(0, 2, 1)
+    logarithm = (axes * (0.5 * np.log(squares))[:, None, :]) @ back
+    return logarithm, (axes * squares[:, None, :] ** -0.5) @ back @ gradient
+
+
+def _force_work(a: _Frame, b: _Frame, moved: Float[Array, "N 3"]) -> float:
+    """−½ Σ (F_a + F_b)·u, each force in the frame of its own cell; NaN without forces."""
+    if a.forces is None or b.forces is None:
+        return np.nan
+    return -0.5 * float((a.forces * (moved @ a.cell)).sum() + (b.forces * (moved @ b.cell)).sum())
+
+
+def _regress(pairs: _Pairs) -> tuple[float | None, float | None, float | None]:
+    """Ratio of labels to energies, their correlation, and the offset of the labels."""
+    if len(pairs.work) < _MIN_PAIRS:
+        return None, None, None
+    work, dilation, rest = (column / pairs.error for column in (pairs.work, pairs.dilation, pairs.rest))
+    along = dilation / np.linalg.norm(dilation) if dilation.any() else dilation
+    correlation, ratio = _relation(work - along * (along @ work), rest - along * (along @ rest))
+    if abs(correlation) >= _TELLING and dilation.any():
+        return ratio, correlation, float(dilation @ (work / ratio - rest) / (dilation @ dilation))
+    correlation, ratio = _relation(work, rest)  # too few pairs to tell an offset from the rest
+    return (ratio, correlation, None) if abs(correlation) >= _TELLING else (None, correlation, None)
+
+
+def _relation(work: Float[Array, "P"], rest: Float[Array, "P"]) -> tuple[float, float]:
+    """Correlation and slope of two columns through the origin.
+
+    The slope is the geometric mean of the two regressions, because both columns have errors.
+    """
+    work_norm, rest_norm = np.linalg.norm(work), np.linalg.norm(rest)
+    if not work_norm * rest_norm > 0:
+        return 0.0, 0.0
+    correlation = work @ rest / (work_norm * rest_norm)
+    return float(correlation), float(np.sign(correlation) * work_norm / rest_norm)
+
+
+def _volume_correlation(series: _Series) -> float | None:
+    volumes, stresses = np.log(series.volumes), np.array(series.normal_stresses)
+    if len(volumes) < 8 or volumes.std() < 0.005 or not stresses.std() > 0:
+        return None
+    return float(np.corrcoef(volumes, stresses)[0, 1])

@@ -1,0 +1,22 @@
+"""Devices by name."""
+
+from __future__ import annotations
+
+import torch
+
+from gnnpot.errors import DeviceError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this name; ``auto`` is a GPU if there is one, else the CPU.
+
+    Raises:
+        DeviceError: It is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    known = {*there, *(["cuda"] if len(there) > 1 else [])}
+    if name not in known:
+        raise DeviceError(f"expected a device of {', '.join(there)}, got {name!r}; choose one, or auto")
+    return torch.device(name)

@@ -1,0 +1,139 @@
+"""ANI: one dense network for each element on atomic environment vectors.
+
+Smith, Isayev, Roitberg, Chem. Sci. 8, 3192 (2017); ANI-2x: Devereux et al., J. Chem. Theory Comput. 16, 4192
+(2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, Self
+
+import torch
+from jaxtyping import Float
+from pydantic import PositiveFloat, PositiveInt, model_validator
+from torch import Tensor, nn
+
+from gnnpot.data.graph import AtomicGraph
+from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
+from gnnpot.nn.aev import AngularFunctions, RadialFunctions, centered_angles, evenly_spaced
+from gnnpot.nn.mlp import ActivationName, PerElement, dense
+from gnnpot.nn.radial import EnvelopeName
+
+
+class ANIConfig(ModelConfig):
+    """Hyperparameters of :class:`ANI`; the defaults are those of ANI-2x.
+
+    Args:
+        cutoff: Of the radial functions (Å).
+        angular_cutoff: Of the angular functions (Å), no longer than ``cutoff``.
+        radial_eta: Sharpness of the radial shells (1/Å²).
+        radial_shifts: Radii of the radial shells (Å).
+        angular_eta: Sharpness of the shells of the mean distance of two neighbors (1/Å²).
+        angular_shifts: Radii of these shells (Å).
+        zeta: Sharpness of the angles.
+        angle_shifts: Centers of the angles.
+        envelope: What brings both to zero at their cutoffs.
+        hidden: Widths of the hidden layers.
+        activation: Between the layers.
+        networks: ``per_element``, or one ``shared`` network that also sees an embedding of the element.
+        embedding_channels: Width of that embedding.
+        standardize: Bring each function to mean 0 and deviation 1 over the training data.
+    """
+
+    kind: Literal["ani"] = "ani"
+    cutoff: PositiveFloat = 5.1
+    angular_cutoff: PositiveFloat = 3.5
+    radial_eta: PositiveFloat = 19.7
+    radial_shifts: tuple[float, ...] = evenly_spaced(0.8, 0.26875, 16)
+    angular_eta: PositiveFloat = 12.5
+    angular_shifts: tuple[float, ...] = evenly_spaced(0.8, 0.3375, 8)
+    zeta: PositiveFloat = 14.1
+    angle_shifts: tuple[float, ...] = centered_angles(4)
+    envelope: EnvelopeName = "cosine"
+    hidden: tuple[PositiveInt, ...] = (224, 192, 160)
+    activation: ActivationName = "gelu"
+    networks: Literal["per_element", "shared"] = "per_element"
+    embedding_channels: PositiveInt = 16
+    standardize: bool = True
+
+    @model_validator(mode="after")
+    def _angular_within_radial(self) -> Self:
+        if self.angular_cutoff > self.cutoff:
+            raise ValueError(
+                f"expected angular_cutoff up to the cutoff of {self.cutoff:g} Å, got {self.angular_cutoff:g}; "
+                "lower it or raise the cutoff"
+            )
+        return self
+
+
+@MODELS.register("ani")
+class ANI(AtomicEnergyModel):
+    """Dense networks on symmetry functions of each atom's surroundings."""
+
+    Config = ANIConfig
+    mean: Float[Tensor, "E X"]
+    deviation: Float[Tensor, "E X"]
+
+    def __init__(self, config: ANIConfig) -> None:
+        super().__init__(config)
+        self.radial = RadialFunctions(
+            config.cutoff, eta=config.radial_eta, shifts=config.radial_shifts, envelope_name=config.envelope
+        )
+        self.angular = AngularFunctions(
+            config.angular_cutoff,
+            eta=config.angular_eta,
+            zeta=config.zeta,
+            shifts=config.angular_shifts,
+            angle_shifts=config.angle_shifts,
+            envelope_name=config.envelope,
+        )
+        count = len(config.elements)
+        size = count * len(config.radial_shifts)
+        size += count * (count + 1) // 2 * len(config.angular_shifts) * len(config.angle_shifts)
+        self.register_buffer("mean", torch.zeros(count, size))
+        self.register_buffer("deviation", torch.ones(count, size))
+        if config.networks == "shared":
+            self.embedding = nn.Embedding(count, config.embedding_channels)
+            widths = (size + config.embedding_channels, *config.hidden, 1)
+            self.networks = PerElement([dense(widths, config.activation)])
+        else:
+            widths = (size, *config.hidden, 1)
+            self.networks = PerElement([dense(widths, config.activation) for _ in config.elements])
+
+    def environments(self, graph: AtomicGraph) -> Float[Tensor, "N X"]:
+        """Atomic environment vectors: radial functions by element, then angular ones by pair."""
+        rows = self.element_rows(graph)
+        count = len(self.config.elements)
+        return torch.cat([self.radial(graph, rows, count), self.angular(graph, rows, count)], dim=1)
+
+    def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
+        """Energy of each atom in its environment."""
+        rows = self.element_rows(graph)
+        features = (self.environments(graph) - self.mean[rows]) / self.deviation[rows]
+        if self.config.networks == "shared":
+            features = torch.cat([features, self.embedding(rows)], dim=1)
+        return self.networks(features, rows)
+
+    @torch.no_grad()
+    def prepare(self, graphs: Iterable[AtomicGraph]) -> None:
+        """Take mean and deviation of the functions, element by element, from the training graphs.
+
+        A function that hardly varies keeps a deviation of a hundredth of the largest, so that what is
+        new to it does not blow up.
+        """
+        if not self.config.standardize:
+            return
+        count = torch.zeros(len(self.mean), 1, dtype=torch.float64)
+        total = torch.zeros(self.mean.shape, dtype=torch.float64)
+        square = torch.zeros(self.mean.shape, dtype=torch.float64)
+        for graph in graphs:
+            rows, values = self.element_rows(graph), self.environments(graph).double()
+            count.index_add_(0, rows, torch.ones(len(rows), 1, dtype=torch.float64))
+            total.index_add_(0, rows, values)
+            square.index_add_(0, rows, values.square())
+        mean = total / count.clamp(min=1)
+        deviation = (square / count.clamp(min=1) - mean.square()).clamp(min=0).sqrt()
+        floor = 0.01 * deviation.amax(dim=1, keepdim=True)
+        self.mean.copy_(mean)
+        self.deviation.copy_(torch.where(floor > 0, torch.maximum(deviation, floor), 1.0))

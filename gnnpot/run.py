@@ -1,0 +1,384 @@
+"""A training run from files to a report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from ase.data import chemical_symbols
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from gnnpot import __version__
+from gnnpot.checkpoint import load_potential, save_potential
+from gnnpot.config import RunConfig, data_paths
+from gnnpot.data.dataset import GraphDataset, GraphStore
+from gnnpot.data.inspection import DataReport, inspect
+from gnnpot.data.reading import read_frames
+from gnnpot.data.split import SplitConfig, check_disjoint, split_indices, write_splits
+from gnnpot.data.statistics import ReferenceEnergies, reference_energies, root_mean_square
+from gnnpot.errors import ConfigError, DataError, OutputError
+from gnnpot.evaluation import evaluate
+from gnnpot.files import write_text
+from gnnpot.models import build_model
+from gnnpot.potential import Potential
+from gnnpot.report import Report, write_report
+from gnnpot.repulsion import ZBLRepulsion
+from gnnpot.training import Observer, RunSettings, fit
+
+MODEL_FILE = "model.safetensors"
+_FREE_TO_CHANGE = ("max_epochs", "max_time", "devices", "num_nodes", "num_workers", "device")
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """What a run learns from, on disk.
+
+    Attributes:
+        train: Graphs that change the weights.
+        validation: Graphs that pick the best model.
+        references: Energies of free atoms and where they come from.
+        scale: Unit of the model's output (eV).
+        elements: Symbols of all elements of the training graphs.
+    """
+
+    train: GraphDataset
+    validation: GraphDataset
+    references: ReferenceEnergies
+    scale: float
+    elements: tuple[str, ...]
+
+
+def check_output(output: Path, *, resume: bool) -> None:
+    """Refuse to write over a run.
+
+    Raises:
+        OutputError: The folder holds a run that is not to be resumed, or cannot be made.
+    """
+    if (output / "config.yaml").exists() and not resume:
+        raise OutputError(f"expected a new folder, got the run in {output}; use --resume or another --output")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"expected a folder to write to, got {output} ({error.strerror}); choose another") from error
+
+
+def train(config: RunConfig, output: Path, *, resume: bool = False, observer: Observer | None = None) -> dict[str, Any]:
+    """Check the data, train, evaluate the best model, and write the report.
+
+    Args:
+        config: What to do.
+        output: Folder for everything that is written.
+        resume: Go on with the run in ``output``, if there is one.
+        observer: Is told how the training goes.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        GnnpotError: Bad data, configuration, output folder or device, or a loss that is not finite.
+    """
+    began = time.monotonic()
+    output = Path(output)
+    if rank_zero_only.rank == 0:
+        check_output(output, resume=resume)
+        _check_same_config(config, output)
+        reports = inspect_files(config)
+        data = prepare(config, output)
+        config.to_yaml(output / "config.yaml")
+    else:
+        _wait_for(output / "config.yaml")
+        data, reports = prepare(config, output), []
+    potential = initial_potential(config, data)
+    keeper = _Keeper(config, data, output, observer or Observer())
+    module = fit(
+        potential,
+        data.train,
+        data.validation,
+        config=config.training,
+        settings=RunSettings(output, config.seed, keeper),
+    )
+    if not module.trainer.is_global_zero:
+        return {}
+    if config.training.loss.kind == "force_matching":
+        _set_energy_offset(output / MODEL_FILE, data, keeper)
+    return _conclude(config, data, output, history=module.history, reports=reports, seconds=time.monotonic() - began)
+
+
+def inspect_files(config: RunConfig) -> list[DataReport]:
+    """Look through all files before anything is trained.
+
+    Raises:
+        DataError: A fault in the data; the first, and how many more there are.
+    """
+    named = [config.train, config.validation if isinstance(config.validation, tuple) else (), config.test]
+    reports = []
+    for names in named:
+        if names:
+            reports.append(inspect(read_frames(data_paths(names), config.keys)))
+    faults = [fault for report in reports for fault in report.faults]
+    if faults:
+        more = f" (and {len(faults) - 1} more; `gnnpot validate` lists them)" if len(faults) > 1 else ""
+        raise DataError(f"{faults[0]}{more}")
+    return reports
+
+
+def prepare(config: RunConfig, output: Path) -> PreparedData:
+    """Graphs of the training and validation structures, reference energies and the scale.
+
+    Graphs are built once; those in ``output`` are used if they are of the same structures and cutoff.
+
+    Raises:
+        DataError: The sets overlap, a set is empty, or validation has an element that training lacks.
+    """
+    store = _store(config, config.train, output / "graphs" / "train")
+    if isinstance(config.validation, SplitConfig):
+        whole = [row for row in range(len(store)) if not store.isolated[row]]
+        hashes, groups = [store.hashes[row] for row in whole], [store.groups[row] for row in whole]
+        chosen = split_indices(hashes, groups, config=config.validation, seed=config.seed)
+        train_rows, validation_rows = ([whole[place] for place in places] for places in chosen)
+        validation_store = store
+    else:
+        validation_store = _store(config, config.validation, output / "graphs" / "validation")
+        train_rows = [row for row in range(len(store)) if not store.isolated[row]]
+        validation_rows = [row for row in range(len(validation_store)) if not validation_store.isolated[row]]
+    dtype = getattr(torch, config.training.dtype)
+    training = GraphDataset(store, train_rows, dtype=dtype)
+    validation = GraphDataset(validation_store, validation_rows, dtype=dtype)
+    _check_sets(config, training, validation)
+    parts = {"train": training.named_hashes(), "validation": validation.named_hashes()}
+    if rank_zero_only.rank == 0:
+        write_splits(output / "splits.json", parts, seed=config.seed)
+    return PreparedData(
+        training, validation, _references(config, training), _scale(config, training), training.elements()
+    )
+
+
+def initial_potential(config: RunConfig, data: PreparedData) -> Potential:
+    """The untrained potential; its weights depend on the seed alone."""
+    dtype = getattr(torch, config.training.dtype)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = build_model(config.model, data.elements).to(dtype)
+    model.prepare(data.train)
+    repulsion = None if config.repulsion is None else ZBLRepulsion(config.repulsion.reach)
+    return Potential(model, data.references.values, scale=data.scale, repulsion=repulsion)
+
+
+def provenance(config: RunConfig, data: PreparedData, row: dict[str, float]) -> dict[str, Any]:
+    """Where a potential comes from, for its file."""
+    return {
+        "config": config.model_dump(mode="json"),
+        "reference_energies_source": data.references.source,
+        "train_hash": data.train.content_hash(),
+        "validation_hash": data.validation.content_hash(),
+        "num_train": len(data.train),
+        "num_validation": len(data.validation),
+        "metrics": row,
+    }
+
+
+class _Keeper(Observer):
+    """Writes the best model and passes the news on."""
+
+    def __init__(self, config: RunConfig, data: PreparedData, output: Path, observer: Observer) -> None:
+        self.config, self.data, self.output, self.observer = config, data, output, observer
+
+    def step(self, progress: float, seconds: float) -> None:
+        self.observer.step(progress, seconds)
+
+    def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
+        self.observer.epoch(row, best)
+
+    def better(self, potential: Potential, row: dict[str, float]) -> None:
+        self.save(potential, row)
+        self.observer.better(potential, row)
+
+    def save(self, potential: Potential, row: dict[str, float]) -> None:
+        """Write the model file."""
+        save_potential(
+            potential, self.output / MODEL_FILE, provenance=provenance(self.config, self.data, row)
+        )
+
+
+def _store(config: RunConfig, names: Sequence[str], folder: Path) -> GraphStore:
+    """The graphs of these files: those in ``folder`` if nothing has changed, else new ones."""
+    paths = data_paths(names)
+    keys = config.keys.model_dump_json()
+    state = hashlib.sha256(keys.encode())
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"expected a file of structures, got {path}, which is not there; check the path")
+        state.update(f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
+    key = f"{state.hexdigest()} {config.model.cutoff!r}"
+    if rank_zero_only.rank != 0:
+        return GraphStore(folder)
+    stamp = folder / "key.txt"
+    if not (stamp.exists() and stamp.read_text() == key):
+        GraphStore.build(read_frames(paths, config.keys), config.model.cutoff, folder)
+        write_text(stamp, key)
+    return GraphStore(folder)
+
+
+def _check_sets(config: RunConfig, training: GraphDataset, validation: GraphDataset) -> None:
+    for name, dataset in (("training", training), ("validation", validation)):
+        if len(dataset) == 0:
+            raise DataError(f"expected structures for {name}, got none; check the files")
+    check_disjoint(
+        {content: origin for origin, content in training.named_hashes()},
+        {content: origin for origin, content in validation.named_hashes()},
+    )
+    unseen = set(validation.elements()) - set(training.elements())
+    if unseen:
+        raise DataError(
+            f"expected the elements of training ({', '.join(training.elements())}) in validation, got also "
+            f"{', '.join(sorted(unseen))}; add structures of them to training or remove these"
+        )
+    if "stress" in config.training.loss.labels:
+        for dataset in (training, validation):
+            first = dataset.first_open()
+            if first is not None:
+                raise DataError(
+                    f"expected three periodic directions wherever stress is trained, got {first} without; "
+                    "train with stress weight 0, set its config_stress_weight=0, or remove open structures"
+                )
+
+
+def _references(config: RunConfig, training: GraphDataset) -> ReferenceEnergies:
+    store = training.store
+    labeled = [row for row in training.rows if store.energy[row] == store.energy[row]]
+    isolated = {}
+    for row in range(len(store)):
+        if store.isolated[row] and store.energy[row] == store.energy[row]:
+            isolated[chemical_symbols[next(iter(store.composition(row)))]] = float(store.energy[row])
+    compositions = [
+        {chemical_symbols[number]: count for number, count in store.composition(row).items()} for row in labeled
+    ]
+    if not labeled and "energy" not in config.training.loss.labels:
+        zeros = dict.fromkeys(training.elements(), 0.0)
+        return ReferenceEnergies({**zeros, **isolated, **config.reference_energies}, "zero: no energy labels")
+    energies = [float(store.energy[row]) for row in labeled]
+    return reference_energies(compositions, energies, isolated=isolated, given=config.reference_energies)
+
+
+def _scale(config: RunConfig, training: GraphDataset) -> float:
+    """Root mean square of the force labels, or 1 without any."""
+    if config.scale is not None:
+        return config.scale
+    forces = training.store.forces_of(training.rows)
+    forces = forces[forces == forces]
+    return root_mean_square([forces]) or 1.0 if forces.size else 1.0
+
+
+def _set_energy_offset(path: Path, data: PreparedData, keeper: _Keeper) -> None:
+    """Shift all reference energies by the mean error per atom over the training data."""
+    potential = load_potential(path)
+    store, total, atoms = data.train.store, 0.0, 0
+    with torch.no_grad():
+        for place, row in enumerate(data.train.rows):
+            if store.energy[row] == store.energy[row]:
+                graph = data.train[place]
+                total += float(store.energy[row]) - float(potential(graph).energy)
+                atoms += len(graph.atomic_numbers)
+    if atoms:
+        potential.reference_energies += total / atoms
+        keeper.save(potential, {"energy_offset": total / atoms})
+
+
+def _conclude(
+    config: RunConfig,
+    data: PreparedData,
+    output: Path,
+    *,
+    history: list[dict[str, float]],
+    reports: list[DataReport],
+    seconds: float,
+) -> dict[str, Any]:
+    """Evaluate the best model and write ``metrics.json`` and ``report.html``."""
+    potential = load_potential(output / MODEL_FILE)
+    evaluations = {
+        "train": evaluate(potential, data.train.frames()),
+        "validation": evaluate(potential, data.validation.frames()),
+    }
+    if config.test:
+        evaluations["test"] = evaluate(potential, read_frames(data_paths(config.test), config.keys))
+    headline = list(evaluations)[-1]
+    splits = {name: evaluation.metrics() for name, evaluation in evaluations.items()}
+    metrics = {**splits[headline], "split": headline, "splits": splits}
+    write_text(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    facts = _facts(config, data, potential, seconds)
+    warnings = [warning for report in reports for warning in report.warnings]
+    write_report(
+        output / "report.html",
+        Report(
+            title=f"{config.model.kind} for {', '.join(potential.elements)}",
+            evaluations=evaluations,
+            history=history,
+            facts=facts,
+            warnings=warnings,
+        ),
+    )
+    return metrics
+
+
+def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds: float) -> dict[str, str]:
+    parameters = sum(parameter.numel() for parameter in potential.model.parameters())
+    energies = data.references.values.items()
+    return {
+        "model": f"{config.model.kind}, {parameters:,} parameters, cutoff {potential.cutoff:g} Å",
+        "elements": ", ".join(potential.elements),
+        "training data": f"{', '.join(config.train)}: {len(data.train)} structures",
+        "validation data": f"{len(data.validation)} structures",
+        "test data": ", ".join(config.test) or "none",
+        "reference energies": f"{', '.join(f'{s} {e:.4f} eV' for s, e in energies)} ({data.references.source})",
+        "unit of the output": f"{data.scale:.4g} eV",
+        "seed": str(config.seed),
+        "precision": config.training.dtype,
+        "time": f"{seconds / 60:.1f} min",
+        "gnnpot": __version__,
+    }
+
+
+def _check_same_config(config: RunConfig, output: Path) -> None:
+    """Refuse to resume a run as another one.
+
+    Raises:
+        ConfigError: Naming what differs.
+    """
+    path = output / "config.yaml"
+    if not path.exists():
+        return
+    old, new = yaml.safe_load(path.read_text()), config.model_dump(mode="json")
+    for values in (old, new):
+        for name in _FREE_TO_CHANGE:
+            values["training"].pop(name, None)
+    different = sorted(_leaves(old).items() ^ _leaves(new).items())
+    if different:
+        names = sorted({name for name, _ in different})
+        raise ConfigError(
+            f"expected the configuration of the run in {output}, got other values of {', '.join(names)}; "
+            "resume with the same, or use another --output"
+        )
+
+
+def _leaves(values: Any, prefix: str = "") -> dict[str, str]:
+    if isinstance(values, dict):
+        parts = [_leaves(value, f"{prefix}.{name}" if prefix else str(name)) for name, value in values.items()]
+        return {name: leaf for part in parts for name, leaf in part.items()}
+    return {prefix: repr(values)}
+
+
+def _wait_for(path: Path, timeout: float = 3600.0) -> None:
+    """Let other processes wait until the first has prepared the data."""
+    deadline = time.monotonic() + timeout
+    while not path.exists():
+        if time.monotonic() > deadline or os.getppid() == 1:
+            raise OutputError(f"expected {path} from the first process, got none; look at its output")
+        time.sleep(0.2)

@@ -1,0 +1,225 @@
+"""Train a potential: the only place that builds a Lightning trainer."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch.utils.data import DataLoader
+
+from gnnpot.data.dataset import GraphDataset
+from gnnpot.data.graph import AtomicGraph, collate
+from gnnpot.devices import choose_device
+from gnnpot.errors import DataError, TrainingError
+from gnnpot.files import write_aside
+from gnnpot.potential import Potential
+from gnnpot.training.batches import EpochBatches
+from gnnpot.training.module import PotentialModule
+from gnnpot.training.settings import TrainingConfig
+
+CHECKPOINT = "last.ckpt"
+
+
+class Observer:
+    """Is told how a run goes; this one does nothing with it."""
+
+    def step(self, progress: float, seconds: float) -> None:
+        """After a step: the fraction of the budget that is spent, and the time so far."""
+
+    def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
+        """After an epoch: its row of the history, and the best row."""
+
+    def better(self, potential: Potential, row: dict[str, float]) -> None:
+        """After an epoch that found the best potential so far, before its checkpoint."""
+
+
+class RunSettings(NamedTuple):
+    """Where a run keeps its state, what orders its batches, and who is told."""
+
+    output: Path
+    seed: int = 0
+    observer: Observer = Observer()
+
+
+def fit(
+    potential: Potential,
+    train: GraphDataset,
+    validation: GraphDataset,
+    *,
+    config: TrainingConfig,
+    settings: RunSettings,
+) -> PotentialModule:
+    """Train ``potential`` in place, going on from ``last.ckpt`` in the output folder where it is.
+
+    A run that was killed at any moment, started again with the same arguments, ends with the same
+    weights: batches depend on seed and epoch alone, and all state is saved after each epoch.
+
+    Args:
+        potential: What to train; ends with the weights of the last epoch.
+        train: Labeled graphs.
+        validation: Labeled graphs that pick the best model and drive plateaus.
+        config: How.
+        settings: Folder of the checkpoint and the TensorBoard events; seed; observer.
+
+    Returns:
+        The module, with the history of the run.
+
+    Raises:
+        DataError: A structure lacks a label that the loss needs.
+        DeviceError: The device is not there.
+        TrainingError: The loss is not finite.
+    """
+    for dataset in (train, validation):
+        check_labels(dataset, config)
+    module = PotentialModule(
+        potential, loss=config.loss, config=config, name_frames=lambda graph: _names(graph, train)
+    )
+    last = settings.output / CHECKPOINT
+    with _quiet():
+        trainer = _trainer(config, settings.output, [_Bookkeeping(settings.observer, last)])
+        rank, world_size = trainer.global_rank, trainer.world_size
+        if len(train) < world_size:
+            raise DataError(f"expected at least {world_size} structures for as many processes, got {len(train)}")
+        batches = EpochBatches(
+            len(train), config.batch_size, seed=settings.seed, rank=rank, world_size=world_size
+        )
+        trainer.fit(
+            module,
+            _loader(train, batches, config),
+            _loader(validation, EpochBatches(len(validation), config.batch_size, seed=None), config),
+            ckpt_path=last if last.exists() else None,
+            weights_only=True,
+        )
+    return module
+
+
+def check_labels(dataset: GraphDataset, config: TrainingConfig) -> None:
+    """Refuse data that lack a label with a weight, before anything runs.
+
+    Raises:
+        DataError: Naming the label and the first structures.
+    """
+    for label in config.loss.labels:
+        lacking = dataset.lacking(label)
+        if lacking:
+            raise DataError(
+                f"expected {label} labels, as training.loss weighs {label}, got none on {len(lacking)} of "
+                f"{len(dataset)} structures, first {lacking[0]}; label them, name the key under keys, "
+                f"set config_{label}_weight=0 on them or training.loss.{label}=0"
+            )
+
+
+class _Bookkeeping(Callback):
+    """Closes each epoch: history, best model, checkpoint, end of the run."""
+
+    def __init__(self, observer: Observer, checkpoint: Path) -> None:
+        self.observer = observer
+        self.checkpoint = checkpoint
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, PotentialModule)
+        epoch = pl_module.current_epoch + (batch_idx + 1) / trainer.num_training_batches
+        if trainer.is_global_zero:
+            self.observer.step(pl_module.progress(epoch), pl_module.seconds)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        assert isinstance(pl_module, PotentialModule)
+        module, config = pl_module, pl_module.config
+        row = module.close_epoch()
+        score = module.score(row)
+        if not score == score:
+            raise TrainingError(
+                f"expected a finite validation error, got {score} after epoch {int(row['epoch'])}; "
+                "lower the learning rate or clip gradients"
+            )
+        if not module.best or score < module.score(module.best):
+            module.best = row
+            if trainer.is_global_zero:
+                self.observer.better(module.chosen, row)
+        trainer.save_checkpoint(self.checkpoint)
+        if trainer.logger is not None:
+            trainer.logger.log_metrics(
+                {name.replace("_", "/", 1): value for name, value in row.items()}, step=int(row["epoch"])
+            )
+        if trainer.is_global_zero:
+            self.observer.epoch(row, module.best)
+        waited = row["epoch"] - module.best["epoch"]
+        if config.early_stopping is not None and waited >= config.early_stopping:
+            trainer.should_stop = True
+        if config.stop_below is not None and row["learning_rate"] < config.stop_below and module.rates.warm:
+            trainer.should_stop = True
+        if config.max_time is not None and module.seconds >= config.max_time.total_seconds():
+            trainer.should_stop = True
+
+
+class _CheckpointFile(TorchCheckpointIO):
+    """Checkpoints that are whole or not there: written aside, then renamed; loaded without running code."""
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        with write_aside(Path(path)) as aside:
+            torch.save(checkpoint, aside)
+
+
+def _trainer(config: TrainingConfig, output: Path, callbacks: list[Callback]) -> Trainer:
+    device = choose_device(config.device)
+    several = config.devices * config.num_nodes > 1
+    indices = [device.index] if device.index is not None and not several else config.devices
+    return Trainer(
+        accelerator="gpu" if device.type == "cuda" else "cpu",
+        devices=indices,
+        num_nodes=config.num_nodes,
+        strategy="ddp" if several else "auto",
+        max_epochs=config.max_epochs,
+        logger=TensorBoardLogger(output, name=None, version="tensorboard"),
+        callbacks=callbacks,
+        plugins=[_CheckpointFile()],
+        use_distributed_sampler=False,
+        inference_mode=False,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=1_000_000_000,
+    )
+
+
+def _loader(
+    dataset: GraphDataset, batches: EpochBatches, config: TrainingConfig
+) -> DataLoader[AtomicGraph]:
+    return DataLoader(
+        dataset,
+        batch_sampler=batches,
+        collate_fn=collate,
+        num_workers=config.num_workers,
+        persistent_workers=config.num_workers > 0,
+    )
+
+
+def _names(graph: AtomicGraph, dataset: GraphDataset) -> list[str]:
+    return [dataset.store.origins[row] for row in graph.frame.tolist()]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Lightning says of itself (devices, workers, data loaders) off the user's screen."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        logger.setLevel(level)

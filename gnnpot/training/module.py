@@ -1,0 +1,197 @@
+"""One training step, one validation, and what a run remembers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from gnnpot.data.graph import AtomicGraph
+from gnnpot.errors import TrainingError
+from gnnpot.potential import Potential, Prediction
+from gnnpot.training.errors import ErrorSums
+from gnnpot.training.loss import Loss, Term
+from gnnpot.training.optimizers import LearningRates
+from gnnpot.training.settings import TrainingConfig
+
+Stage = Literal["train", "validation"]
+
+
+class PotentialModule(LightningModule):
+    """Fit a potential; knows the loss and the optimizers, and nothing of files or devices.
+
+    Use it in a Trainer with ``inference_mode=False``: forces are gradients, in validation too.
+
+    Args:
+        potential: Its weights are changed in place.
+        loss: What is made small.
+        config: Optimizers, schedule, averaging, selection.
+        name_frames: Names of the structures of a batch, for messages.
+    """
+
+    def __init__(
+        self,
+        potential: Potential,
+        *,
+        loss: Loss,
+        config: TrainingConfig,
+        name_frames: Callable[[AtomicGraph], list[str]],
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.potential = potential
+        self.loss = loss
+        self.config = config
+        self.name_frames = name_frames
+        self.average: AveragedModel | None = None
+        if config.ema_decay is not None:
+            self.average = AveragedModel(potential, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+            self.average.requires_grad_(False)
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, float] = {}  # row of the history whose model is kept
+        self.spent = 0.0  # seconds, over all resumptions
+        self._sums: dict[Stage, ErrorSums] = {}
+        self._started = time.monotonic()
+        self._rates: LearningRates | None = None
+
+    @property
+    def chosen(self) -> Potential:
+        """The potential that is validated and kept: the average if there is one."""
+        return self.average.module if self.average is not None else self.potential
+
+    @property
+    def seconds(self) -> float:
+        """Time that the run has taken, over all resumptions."""
+        return self.spent + time.monotonic() - self._started
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """The optimizers of the configuration."""
+        optimizers = self.config.optimizer.optimizers(self.potential)
+        self._rates = LearningRates(self.config.schedule, optimizers)
+        return optimizers
+
+    @property
+    def rates(self) -> LearningRates:
+        """The learning rates of a run that has begun."""
+        assert self._rates is not None
+        return self._rates
+
+    def on_train_epoch_start(self) -> None:
+        """Begin new sums of errors."""
+        self._sums["train"] = ErrorSums(self.device)
+
+    def on_validation_epoch_start(self) -> None:
+        """Begin new sums of errors."""
+        self._sums["validation"] = ErrorSums(self.device)
+
+    def training_step(self, graph: AtomicGraph, batch_index: int) -> None:
+        """Descend once."""
+        epoch = self.current_epoch + batch_index / self.trainer.num_training_batches
+        self.rates.before_step(epoch, self.progress(epoch))
+        prediction = self.potential(graph)
+        total = self._total(self.loss.terms(prediction, graph))
+        self._check_finite(total, prediction, graph)
+        self._sums["train"].add(prediction, graph)
+        self._sums["train"].add_loss(total, 1)
+
+        optimizers = self._optimizers()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        # by these inputs alone: no time for second derivatives with respect to positions
+        trainable = [parameter for parameter in self.potential.parameters() if parameter.requires_grad]
+        self.manual_backward(total, inputs=trainable)
+        if self.config.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(trainable, self.config.gradient_clip)
+        for optimizer in optimizers:
+            optimizer.step()
+        if self.average is not None:
+            self.average.update_parameters(self.potential)
+
+    def validation_step(self, graph: AtomicGraph, batch_index: int) -> None:
+        """Add up the errors of the potential that would be kept."""
+        prediction = self.chosen(graph)
+        terms = self.loss.terms(prediction, graph)
+        total = torch.stack([term.total / term.count for term in terms.values()]).sum()
+        self._sums["validation"].add(prediction, graph)
+        self._sums["validation"].add_loss(total, graph.num_structures)
+
+    def progress(self, epoch: float) -> float:
+        """Fraction of the budget that is spent: of epochs or of time, whichever runs out first."""
+        spent = epoch / self.config.max_epochs
+        if self.config.max_time is not None:
+            spent = max(spent, self.seconds / self.config.max_time.total_seconds())
+        return spent
+
+    def close_epoch(self) -> dict[str, float]:
+        """Write the row of this epoch and let the schedule see it; to be called once, after validation."""
+        validation = self._sums["validation"].metrics(self)
+        train = self._sums["train"].metrics(self)
+        row = {
+            "epoch": float(self.current_epoch + 1),
+            **{f"train_{name}": value for name, value in train.items()},
+            **{f"validation_{name}": value for name, value in validation.items()},
+            "learning_rate": self.rates.groups[0]["lr"],
+            "seconds": self.seconds,
+        }
+        self.history.append(row)
+        self.rates.after_epoch(self.score(row))
+        return row
+
+    def score(self, row: dict[str, float]) -> float:
+        """The number that picks the best model; smaller is better."""
+        name = "loss" if self.config.select_by == "weighted" else f"{self.config.select_by}_rmse"
+        return row[f"validation_{name}"]
+
+    def _optimizers(self) -> list[Any]:
+        optimizers = self.optimizers()
+        return optimizers if isinstance(optimizers, list) else [optimizers]
+
+    def _total(self, terms: dict[str, Term]) -> Float[Tensor, ""]:
+        """The loss of the whole batch, of which this process may hold a part."""
+        counts = torch.stack([term.count for term in terms.values()])
+        everywhere = counts if self.trainer.world_size == 1 else self._reduced(counts)
+        totals = torch.stack([term.total for term in terms.values()])
+        return (totals / everywhere).sum() * self.trainer.world_size  # gradients are averaged
+
+    def _reduced(self, values: Tensor) -> Tensor:
+        return self.trainer.strategy.reduce(values.clone(), reduce_op="sum")
+
+    def _check_finite(self, total: Tensor, prediction: Prediction, graph: AtomicGraph) -> None:
+        if torch.isfinite(total):
+            return
+        bad = ~torch.isfinite(prediction.energy)
+        bad = bad.index_fill(0, graph.batch[~torch.isfinite(prediction.forces).all(1)].unique(), True)
+        names = self.name_frames(graph)
+        named = [name for name, is_bad in zip(names, bad.tolist(), strict=True) if is_bad] or names
+        raise TrainingError(
+            f"expected a finite loss, got {float(total)} in epoch {self.current_epoch + 1} from "
+            f"{', '.join(named)}; look at these frames, lower the learning rate or clip gradients"
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add what only this module knows."""
+        checkpoint["gnnpot"] = {
+            "history": self.history,
+            "best": self.best,
+            "seconds": self.seconds,
+            "rates": self.rates.state_dict(),
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take it up again."""
+        state = checkpoint["gnnpot"]
+        self.history, self.best, self.spent = state["history"], state["best"], state["seconds"]
+        self._resumed_rates = state["rates"]
+
+    def on_train_start(self) -> None:
+        """Count time from here, and go on with the rates of a resumed run."""
+        self._started = time.monotonic()
+        if resumed := self.__dict__.pop("_resumed_rates", None):
+            self.rates.load_state_dict(resumed)

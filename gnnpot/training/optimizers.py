@@ -1,0 +1,226 @@
+"""Optimizers and learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    Tag,
+)
+from torch import nn
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from gnnpot.registry import kind_of
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AdamWConfig(_Section):
+    """AdamW on all parameters; weight decay spares biases and embeddings.
+
+    Source: Loshchilov and Hutter, ICLR 2019.
+
+    Args:
+        learning_rate: Step size.
+        weight_decay: Decoupled decay of the weights.
+        amsgrad: Keep the largest second moment.
+    """
+
+    kind: Literal["adamw"] = "adamw"
+    learning_rate: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 1e-5
+    amsgrad: bool = True
+
+    def optimizers(self, module: nn.Module) -> list[Optimizer]:
+        """One optimizer with two groups."""
+        matrices, others = _by_dimension(module)
+        groups = [{"params": matrices, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = [group for group in groups if group["params"]]
+        return [AdamW(groups, lr=self.learning_rate, amsgrad=self.amsgrad)]
+
+
+class AdamSGDConfig(_Section):
+    """Adam with decoupled decay on weights and plain SGD on biases: the recipe of the ANI papers.
+
+    Source: the training code of the rare-events and Low2High papers.
+
+    Args:
+        learning_rate: Of the weights.
+        bias_learning_rate: Of the biases.
+        weight_decay: Of the weights.
+        decoupled: AdamW instead of Adam with an L2 term.
+    """
+
+    kind: Literal["adam+sgd"] = "adam+sgd"
+    learning_rate: PositiveFloat = 1e-3
+    bias_learning_rate: PositiveFloat = 1e-3
+    weight_decay: NonNegativeFloat = 1e-4
+    decoupled: bool = True
+
+    def optimizers(self, module: nn.Module) -> list[Optimizer]:
+        """One optimizer for weights, one for biases."""
+        matrices, others = _by_dimension(module)
+        adam = AdamW if self.decoupled else Adam
+        chosen: list[Optimizer] = [adam(matrices, lr=self.learning_rate, weight_decay=self.weight_decay)]
+        if others:
+            chosen.append(SGD(others, lr=self.bias_learning_rate))
+        return chosen
+
+
+OptimizerConfig = Annotated[
+    Annotated[AdamWConfig, Tag("adamw")] | Annotated[AdamSGDConfig, Tag("adam+sgd")],
+    Discriminator(kind_of("adamw")),
+]
+
+
+class ConstantSchedule(_Section):
+    """The learning rate stays as it is, after the warm-up.
+
+    Args:
+        warmup_epochs: Epochs over which the rate rises from zero.
+    """
+
+    kind: Literal["constant"] = "constant"
+    warmup_epochs: NonNegativeFloat = 0.0
+
+
+class CosineSchedule(_Section):
+    """Half a cosine from the learning rate to ``final`` times it, over the budget of the run.
+
+    Source: Loshchilov and Hutter, ICLR 2017, without restarts.
+
+    Args:
+        warmup_epochs: Epochs over which the rate rises from zero.
+        final: Last rate in units of the first.
+    """
+
+    kind: Literal["cosine"] = "cosine"
+    warmup_epochs: NonNegativeFloat = 1.0
+    final: NonNegativeFloat = 0.01
+
+
+class ExponentialSchedule(_Section):
+    """A constant factor in equal times, reaching ``final`` times the learning rate.
+
+    Args:
+        warmup_epochs: Epochs over which the rate rises from zero.
+        final: Last rate in units of the first.
+    """
+
+    kind: Literal["exponential"] = "exponential"
+    warmup_epochs: NonNegativeFloat = 0.0
+    final: PositiveFloat = 0.01
+
+
+class PlateauSchedule(_Section):
+    """The rate of each optimizer falls by ``factor`` after ``patience`` epochs without a better model.
+
+    Args:
+        warmup_epochs: Epochs over which the rate rises from zero.
+        factor: What the rate is multiplied by.
+        patience: Epochs to wait.
+        threshold: Relative improvement that counts.
+        min_learning_rate: The rate does not fall below it.
+    """
+
+    kind: Literal["plateau"] = "plateau"
+    warmup_epochs: NonNegativeFloat = 0.0
+    factor: float = Field(default=0.5, gt=0.0, lt=1.0)
+    patience: NonNegativeInt = 100
+    threshold: NonNegativeFloat = 0.0
+    min_learning_rate: NonNegativeFloat = 0.0
+
+
+ScheduleConfig = Annotated[
+    Annotated[ConstantSchedule, Tag("constant")]
+    | Annotated[CosineSchedule, Tag("cosine")]
+    | Annotated[ExponentialSchedule, Tag("exponential")]
+    | Annotated[PlateauSchedule, Tag("plateau")],
+    Discriminator(kind_of("cosine")),
+]
+
+
+class LearningRates:
+    """Sets the rates of the optimizers before each step, and after each epoch where a plateau counts.
+
+    Args:
+        schedule: How the rates change.
+        optimizers: Whose rates; those they have now are the first.
+    """
+
+    def __init__(self, schedule: ScheduleConfig, optimizers: Sequence[Optimizer]) -> None:
+        self.schedule = schedule
+        self.groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        self.first = [float(group["lr"]) for group in self.groups]
+        self.warm = False
+        self.plateaus: list[ReduceLROnPlateau] = []
+        if isinstance(schedule, PlateauSchedule):
+            self.plateaus = [
+                ReduceLROnPlateau(
+                    optimizer,
+                    factor=schedule.factor,
+                    patience=schedule.patience,
+                    threshold=schedule.threshold,
+                    min_lr=schedule.min_learning_rate,
+                )
+                for optimizer in optimizers
+            ]
+
+    def before_step(self, epoch: float, progress: float) -> None:
+        """Set the rates.
+
+        Args:
+            epoch: Epochs done, with the fraction of the present one.
+            progress: Fraction of the run's budget that is spent.
+        """
+        if self.warm and self.plateaus:
+            return  # theirs from here on
+        self.warm = epoch >= self.schedule.warmup_epochs
+        ramp = 1.0 if self.warm else (epoch + 1e-3) / self.schedule.warmup_epochs
+        factor = min(ramp, 1.0) * self._decay(progress)
+        for group, first in zip(self.groups, self.first, strict=True):
+            group["lr"] = first * factor
+
+    def after_epoch(self, metric: float) -> None:
+        """Let the plateau see the metric that picks the best model."""
+        if self.warm:
+            for plateau in self.plateaus:
+                plateau.step(metric)
+
+    def _decay(self, progress: float) -> float:
+        schedule, progress = self.schedule, min(progress, 1.0)
+        if isinstance(schedule, CosineSchedule):
+            return schedule.final + (1 - schedule.final) * 0.5 * (1 + math.cos(math.pi * progress))
+        if isinstance(schedule, ExponentialSchedule):
+            return schedule.final**progress
+        return 1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs; rates themselves are in the optimizers' states."""
+        return {"warm": self.warm, "plateaus": [plateau.state_dict() for plateau in self.plateaus]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from such a state."""
+        self.warm = state["warm"]
+        for plateau, saved in zip(self.plateaus, state["plateaus"], strict=True):
+            plateau.load_state_dict(saved)
+
+
+def _by_dimension(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Trainable matrices of linear layers, and all other trainable parameters."""
+    linear = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear)}
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in trainable if id(parameter) in linear]
+    return matrices, [parameter for parameter in trainable if id(parameter) not in linear]
