@@ -1,41 +1,57 @@
-"""The model file: tensors in safetensors, everything else in one JSON document in its header.
+"""The model file: tensors in safetensors, everything else in one JSON document in its metadata.
 
-Nothing in the file is run or unpickled.  The class of the model comes from the registry by its name.
+Nothing in the file is run or unpickled: the class of the model comes from the registry by its name, its
+hyperparameters through the config class beside it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from ase.data import atomic_numbers as number_of
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from gnnpot import __version__
+from gnnpot.devices import choose_device
 from gnnpot.errors import GnnpotError, ModelFileError
-from gnnpot.files import write_aside
-from gnnpot.models import MODELS, build_model
+from gnnpot.files import write_bytes
+from gnnpot.models import MODELS, AtomicEnergyModel
 from gnnpot.potential import Potential
 from gnnpot.repulsion import ZBLRepulsion
 
 FORMAT = 1
-_UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
+UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
+_KEY = "gnnpot"  # of the JSON document in the metadata
+
+
+class RepulsionHeader(BaseModel):
+    """The short-range repulsion of a potential."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["zbl"] = "zbl"
+    reach: float
 
 
 class ModelHeader(BaseModel):
     """What a model file says of itself.
 
     Args:
+        kind: What the file is.
         format: Version of the file format.
         model: Kind and hyperparameters of the model.
         reference_energies: Energy of the free atom of each element (eV).
         scale: Unit of the model's output (eV).
-        repulsion_reach: Of the short-range repulsion, or None without one.
+        repulsion: Short-range repulsion, or None without one.
         units: Of the quantities that the potential gives.
         dtype: Of the weights.
         provenance: Version, data, metrics: whatever JSON the writer knew.
@@ -44,18 +60,19 @@ class ModelHeader(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["gnnpot potential"] = "gnnpot potential"
     format: int = FORMAT
     model: dict[str, Any]
     reference_energies: dict[str, float]
     scale: float
-    repulsion_reach: float | None
-    units: dict[str, str] = _UNITS
+    repulsion: RepulsionHeader | None
+    units: dict[str, str] = UNITS
     dtype: str
     provenance: dict[str, Any] = {}
     checksum: str = ""
 
 
-def save_potential(potential: Potential, path: Path, *, provenance: dict[str, Any] | None = None) -> None:
+def save_potential(potential: Potential, path: str | Path, *, provenance: Mapping[str, Any] = {}) -> None:
     """Write a potential; a file that stood there stays until the new one is whole.
 
     Args:
@@ -66,108 +83,148 @@ def save_potential(potential: Potential, path: Path, *, provenance: dict[str, An
     Raises:
         OutputError: The disk is full, or the folder cannot be written to.
     """
-    tensors = {name: value.detach().cpu().contiguous() for name, value in potential.model.state_dict().items()}
-    energies = potential.reference_energies.tolist()
-    symbols = potential.elements
+    tensors = {name: value.detach().cpu().contiguous() for name, value in _tensors(potential.model).items()}
+    energies = potential.reference_energies
     header = ModelHeader(
         model=potential.model.config.model_dump(mode="json"),
-        reference_energies={symbol: energies[number] for symbol, number in _numbers(symbols).items()},
+        reference_energies={symbol: float(energies[number_of[symbol]]) for symbol in potential.elements},
         scale=float(potential.scale),
-        repulsion_reach=None if potential.repulsion is None else potential.repulsion.reach,
+        repulsion=None if potential.repulsion is None else RepulsionHeader(reach=potential.repulsion.reach),
         dtype=str(potential.dtype).removeprefix("torch."),
-        provenance={"gnnpot": __version__, **(provenance or {})},
-    )
-    header = header.model_copy(update={"checksum": _checksum(header, tensors)})
-    with write_aside(Path(path)) as aside:
-        save_file(tensors, aside, metadata={"gnnpot": header.model_dump_json()})
+        provenance={"gnnpot": __version__, **provenance},
+    ).model_dump(mode="json", exclude={"checksum"})
+    header["checksum"] = checksum(header, tensors)
+    document = json.dumps(header, ensure_ascii=False, allow_nan=False)
+    write_bytes(Path(path), save(tensors, metadata={_KEY: document}))
 
 
-def read_header(path: Path) -> ModelHeader:
-    """What the file says of itself, without its tensors.
+def read_header(path: str | Path) -> ModelHeader:
+    """What the file says of itself, without its tensors, which are not checked.
 
     Raises:
         ModelFileError: There is no whole model file of a format that this version knows.
     """
-    with _opened(path) as file:
-        return _header(file, path)
+    with _opened(Path(path)) as file:
+        return _header(_document(file, path), path)
 
 
 def load_potential(
-    path: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+    path: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
 ) -> Potential:
     """Read a potential; no code in the file is run.
 
     Args:
         path: A file of :func:`save_potential`.
-        device: Where the potential goes.
+        device: Where the potential goes; ``auto`` is a GPU if there is one.
         dtype: Of the weights; that of the file if not given.
 
     Raises:
+        DeviceError: The device is not there.
         ModelFileError: There is no whole model file of a format that this version knows, or it was
             changed since it was written.
     """
-    with _opened(path) as file:
-        header = _header(file, path)
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    if _checksum(header, tensors) != header.checksum:
+    with _opened(Path(path)) as file:
+        document = _document(file, path)
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    header = _header(document, path)
+    if checksum(document, tensors) != header.checksum:
         raise ModelFileError(f"expected {path} as it was written, got a changed file; get a fresh copy")
     try:
-        config = MODELS[header.model["kind"]].Config.model_validate(header.model)
-        model = build_model(config)
-        model.to(getattr(torch, header.dtype)).load_state_dict(tensors)
-        repulsion = None if header.repulsion_reach is None else ZBLRepulsion(header.repulsion_reach)
-        potential = Potential(model, header.reference_energies, scale=header.scale, repulsion=repulsion)
-    except (GnnpotError, ValidationError, KeyError, RuntimeError, AttributeError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelFileError(f"expected a model that this gnnpot knows in {path}, got {reason}") from error
+        potential = _build(header, tensors)
+    except (GnnpotError, ValidationError) as error:
+        raise ModelFileError(
+            f"expected a model that this gnnpot knows, got {path}: {_one_line(error)}; update gnnpot"
+        ) from error
     if dtype is not None:
         potential.model.to(dtype)
-    return potential.to(device).eval()
+    return potential.to(choose_device(str(device))).eval()
 
 
-def _numbers(symbols: tuple[str, ...]) -> dict[str, int]:
-    from ase.data import atomic_numbers
+def checksum(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the JSON document, but for its own checksum, and the tensors with their names."""
+    values = {name: value for name, value in document.items() if name != "checksum"}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
-    return {symbol: atomic_numbers[symbol] for symbol in symbols}
+
+def _tensors(model: AtomicEnergyModel) -> dict[str, Tensor]:
+    """All that the result depends on to the last bit: the state, and constants with their rounding.
+
+    Buffers that no state holds (centers, roots) are rounded as the model was built and converted, which
+    nobody can tell when it is read.
+    """
+    constants = {name: value for name, value in model.named_buffers() if value.is_floating_point()}
+    return {**constants, **model.state_dict()}
 
 
-def _opened(path: Path) -> Any:
-    path = Path(path)
+def _build(header: ModelHeader, tensors: dict[str, Tensor]) -> Potential:
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and then replaced
+        config = MODELS[str(header.model.get("kind"))].Config.model_validate(header.model)
+        model = MODELS[config.kind](config)
+    expected, state = _tensors(model), model.state_dict()
+    for name in sorted(set(state) | set(tensors)):
+        want, got = (list(given[name].shape) if name in given else None for given in (expected, tensors))
+        if want != got:
+            raise ModelFileError(f"expected tensor {name} of shape {want}, got {got}")
+    model.load_state_dict({name: tensors[name] for name in state}, assign=True)
+    for name in set(tensors) - set(state):
+        owner, _, buffer = name.rpartition(".")
+        setattr(model.get_submodule(owner), buffer, tensors[name])
+    repulsion = None if header.repulsion is None else ZBLRepulsion(header.repulsion.reach)
+    return Potential(model, header.reference_energies, scale=header.scale, repulsion=repulsion)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
-        raise ModelFileError(f"expected a model file, got {path}, which is not there; check the path")
+        raise ModelFileError(f"expected a model file, got {path}, which is no file; check the path")
     try:
-        return safe_open(path, framework="pt")
+        with safe_open(path, framework="pt") as file:
+            yield file
     except (SafetensorError, OSError) as error:
         raise ModelFileError(
-            f"expected a whole model file, got {path} ({error}); it is truncated or of another program"
+            f"expected a whole model file, got {path} ({_one_line(error)}), which is cut off or not ours; "
+            "get a fresh copy"
         ) from error
 
 
-def _header(file: Any, path: Path) -> ModelHeader:
-    text = (file.metadata() or {}).get("gnnpot")
+def _document(file: Any, path: str | Path) -> dict[str, Any]:
+    """The JSON document of a file of ours."""
+    text = (file.metadata() or {}).get(_KEY)
     if text is None:
-        raise ModelFileError(f"expected a model file of gnnpot, got {path} of another program; give ours")
-    try:
-        values = json.loads(text)
-        version = int(values["format"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFileError(f"expected a header in {path}, got {error}; get a fresh copy") from error
-    if version > FORMAT:
         raise ModelFileError(
-            f"expected a model file of format {FORMAT} or older, got format {version} in {path}; update gnnpot"
+            f"expected a model file of gnnpot, got {path}, which another program wrote; give one of ours"
         )
     try:
-        return ModelHeader.model_validate(values)
+        document = json.loads(text)
+        version = int(document["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(
+            f"expected a header that tells its format, got {path} ({_one_line(error)}); get a fresh copy"
+        ) from error
+    if version > FORMAT:
+        raise ModelFileError(
+            f"expected a model file of format {FORMAT} at most, got {path} of format {version}, made by a "
+            "newer gnnpot; update gnnpot"
+        )
+    return document
+
+
+def _header(document: dict[str, Any], path: str | Path) -> ModelHeader:
+    try:
+        return ModelHeader.model_validate(document)
     except ValidationError as error:
-        reason = " ".join(str(error).split())
-        raise ModelFileError(f"expected a whole header in {path}, got {reason}; get a fresh copy") from error
+        raise ModelFileError(
+            f"expected a whole header, got {path}: {_one_line(error)}; get a fresh copy"
+        ) from error
 
 
-def _checksum(header: ModelHeader, tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    values = header.model_dump(mode="json", exclude={"checksum"})
-    digest.update(json.dumps(values, sort_keys=True).encode())
-    for name in sorted(tensors):
-        digest.update(f"{name}{tuple(tensors[name].shape)}{tensors[name].dtype}".encode())
-        digest.update(tensors[name].contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        return ", ".join(faults)
+    return " ".join(str(error).split())

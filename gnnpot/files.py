@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gnnpot.errors import OutputError
@@ -14,7 +14,9 @@ from gnnpot.errors import OutputError
 def write_aside(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes the place of ``path`` when the block ends well.
 
-    What stood at ``path`` stays until then, and stays if the block fails or the disk is full.
+    What stood at ``path`` stays until then, and stays if the block fails or the disk is full.  Write
+    with Python's own files: compiled writers (``torch.save``, safetensors) tell of a full disk in
+    errors of their own, so give :func:`write_bytes` what they make in memory.
 
     Raises:
         OutputError: The disk is full, or the folder cannot be written to.
@@ -25,29 +27,40 @@ def write_aside(path: Path) -> Iterator[Path]:
         yield aside
         _flush(aside)
         aside.replace(path)
-        _flush(path.parent)
-    except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
-        if isinstance(error, RuntimeError) and "write" not in str(error):
-            raise
-        reason = getattr(error, "strerror", None) or "the disk may be full"
-        raise OutputError(f"expected to write {path}, got an error ({reason}); free space and go on") from error
+        if os.name == "posix":  # elsewhere a folder cannot be opened
+            _flush(path.parent)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"expected to write {path}, got an error ({reason}); free space, or choose another folder"
+        ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):
+            aside.unlink()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in one piece.
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Write a file in one piece.
 
     Raises:
         OutputError: The disk is full, or the folder cannot be written to.
     """
     with write_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8")
+        aside.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 in one piece.
+
+    Raises:
+        OutputError: The disk is full, or the folder cannot be written to.
+    """
+    write_bytes(path, text.encode())
 
 
 def _flush(path: Path) -> None:
     """Wait until a file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,0 +1,98 @@
+"""A neighbor list that lasts while atoms move."""
+
+from __future__ import annotations
+
+from copy import copy
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.geometry import complete_cell
+
+from gnnpot.data.graph import AtomicGraph
+from gnnpot.errors import DataError
+from gnnpot.geometry import both_directions, pair_vectors
+
+_ONE_SPOT = 1e-6  # Å
+
+
+class SkinList:
+    r"""Graphs of a structure that moves, from a list with edges up to cutoff + skin.
+
+    With the cell deformed by F since the list was made, and u the displacements beyond r → r F, a pair
+    that the list lacks is now at least :math:`\sigma_{\min}(F)\,(r_c + s) - 2 \max |u|` apart.  The list
+    is made anew as soon as that is below r_c: no edge is ever missing, whatever atoms and cell do.
+
+    Source: Verlet, Phys. Rev. 159, 98 (1967), for a fixed cell.
+
+    Args:
+        cutoff: r_c (Å).
+        skin: s (Å); 0 makes a new list whenever anything moves.
+        dtype: Of the graphs.
+        device: Of the graphs.
+    """
+
+    def __init__(self, cutoff: float, skin: float, *, dtype: torch.dtype, device: torch.device) -> None:
+        self.cutoff = cutoff
+        self.skin = skin
+        self.dtype = dtype
+        self.device = device
+        self._reference = Atoms()
+        self._wide: AtomicGraph | None = None
+
+    def graph(self, atoms: Atoms) -> AtomicGraph:
+        """The graph of ``atoms`` with the edges shorter than the cutoff.
+
+        Vectors of edges are taken in float64 before they are rounded, so that a float32 model does not
+        lose digits to positions far from the origin.
+
+        Raises:
+            DataError: Positions that are not finite, a periodic cell without a volume, or two atoms on
+                one spot.
+        """
+        if self._wide is None or not self.covers(atoms):
+            self._reference = atoms.copy()  # without the calculator, whose results would become labels
+            wide = AtomicGraph.from_ase(self._reference, self.cutoff + self.skin, torch.float64)
+            self._wide = wide.to(self.device)
+        moved = copy(self._wide)
+        moved.positions = torch.tensor(atoms.positions, device=self.device)
+        moved.cell = torch.tensor(atoms.cell.array, device=self.device)[None]
+        near = trim(moved, self.cutoff)
+        _check_apart(near)
+        for name in ("positions", "cell", "pair_vectors"):
+            near[name] = near[name].to(self.dtype)
+        return near
+
+    def covers(self, atoms: Atoms) -> bool:
+        """Whether the list holds every pair of ``atoms`` that is closer than the cutoff."""
+        old = self._reference
+        if not (np.array_equal(old.numbers, atoms.numbers) and np.array_equal(old.pbc, atoms.pbc)):
+            return False
+        carried, shrinkage = old.positions, 1.0
+        if atoms.pbc.any() and not np.array_equal(old.cell.array, atoms.cell.array):
+            old_cell, cell = complete_cell(old.cell.array), complete_cell(atoms.cell.array)
+            deformation = np.linalg.solve(old_cell, cell)
+            carried = old.positions @ deformation
+            shrinkage = np.linalg.svd(deformation, compute_uv=False).min()
+        moved = np.linalg.norm(atoms.positions - carried, axis=1).max(initial=0.0)
+        return bool(shrinkage * (self.cutoff + self.skin) - 2 * moved >= self.cutoff)  # false for NaN
+
+
+def trim(graph: AtomicGraph, cutoff: float) -> AtomicGraph:
+    """A copy of ``graph`` without its edges of ``cutoff`` (Å) and longer."""
+    vectors = pair_vectors(graph)
+    pairs = (torch.linalg.vector_norm(vectors, dim=-1) < cutoff).nonzero().squeeze(-1)
+    edges = both_directions(2 * pairs)
+    edges[1::2] += 1
+    trimmed = copy(graph)
+    trimmed.edge_index = graph.edge_index.index_select(1, edges)
+    trimmed.cell_shifts = graph.cell_shifts.index_select(0, edges)
+    trimmed.pair_vectors = vectors.index_select(0, pairs)
+    return trimmed
+
+
+def _check_apart(graph: AtomicGraph) -> None:
+    lengths = torch.linalg.vector_norm(graph.pair_vectors, dim=-1)
+    if len(lengths) and lengths.min() < _ONE_SPOT:
+        first, second = sorted(graph.edge_index[:, 2 * int(lengths.argmin())].tolist())
+        raise DataError(f"expected atoms apart, got atoms {first} and {second} on one spot; move one of them")
