@@ -65,7 +65,9 @@ class GNNPotCalculator(Calculator):
     ) -> None:
         super().__init__()
         if default_dtype is not None and default_dtype not in _DTYPES:
-            raise ConfigError(f"expected default_dtype {' or '.join(_DTYPES)}, got {default_dtype!r}; use one")
+            raise ConfigError(
+                f"expected default_dtype {' or '.join(_DTYPES)}, got {default_dtype!r}; use one"
+            )
         if not skin >= 0:
             raise ConfigError(f"expected a skin of at least 0 Å, got {skin}; use about 0.5")
         dtype = None if default_dtype is None else _DTYPES[default_dtype]
@@ -96,11 +98,12 @@ class GNNPotCalculator(Calculator):
         with torch.no_grad():
             if isinstance(self.potential, Committee):
                 predictions = self.potential.predictions(graph)
-                self.results = _results(mean_prediction(predictions)) | _committee_results(predictions)
+                results = _results(mean_prediction(predictions)) | _committee_results(predictions)
             else:
-                self.results = _results(self.potential(graph))
+                results = _results(self.potential(graph))
         if not self.atoms.pbc.all():
-            del self.results["stress"]
+            del results["stress"]  # ASE then says that it is not implemented
+        self.results = results
 
 
 def _resident(model: Any, dtype: torch.dtype | None) -> Potential | Committee:

@@ -46,7 +46,7 @@ class Committee(nn.Module):
         dtypes = sorted({str(potential.dtype).removeprefix("torch.") for potential in potentials})
         if len(dtypes) > 1:
             raise DataError(
-                f"expected members of one dtype, got {', '.join(dtypes)}; load them with the same dtype"
+                f"expected members of one dtype, got {', '.join(dtypes)}; load them with one dtype"
             )
         self.members = nn.ModuleList(potentials)
         if not self.elements:
