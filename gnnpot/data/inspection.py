@@ -2,59 +2,74 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols, covalent_radii
 
-from gnnpot.data.labels import QUANTITIES
-from gnnpot.data.neighbors import neighbor_pairs
-from gnnpot.data.reading import content_hash, is_isolated_atom, nonfinite
+from gnnpot.data.frame_checks import (
+    Duplicates,
+    Findings,
+    Typical,
+    check_cell,
+    check_contact,
+    check_net_force,
+    closest_contact,
+    largest_force,
+)
+from gnnpot.data.labels import QUANTITIES, LabelKeys
+from gnnpot.data.reading import is_isolated_atom, nonfinite
+from gnnpot.data.statistics import composition
 from gnnpot.data.stress_check import StressCheck, StressCollector
 from gnnpot.data.stress_diagnosis import diagnose
 from gnnpot.errors import DataError
 
-_CLOSEST = 0.5  # of the sum of two covalent radii; compressed melts and H₂ stay above 0.7
-_NET_FORCE = 5e-3  # eV/Å an atom
-_OUTLIER = 20.0  # times the typical largest force of a frame
-_LARGE_FORCE = 10.0  # eV/Å: below it nothing is an outlier
+_AS_READ = LabelKeys()
 
 
 @dataclass
-class GroupSummary:
-    """One group of one file.
+class Coverage:
+    """How many frames have which labels: of a file, of one of its groups, or of those with an element.
 
     Attributes:
-        file: File of the group.
-        group: Its name, "" if it has none.
+        file: The file.
+        name: Group or element, "" for the whole file.
         frames: Number of structures.
-        atoms: Atoms of each element.
-        labels: For each quantity the keys it came from, with the number of frames.
-        smallest: Smallest energy per atom (eV), largest force (eV/Å), mean normal stress (eV/Å³).
+        atoms: Number of atoms, of the element alone if it is one.
+        periodic: Number of structures with three periodic directions.
+        isolated: Number of free atoms that give reference energies.
+        labels: For each quantity the keys that it came from, each with its number of frames.
+        smallest: Smallest energy per atom (eV), largest force (eV/Å), mean normal stress (eV/Å³), shortest
+            distance (Å) of a frame.
         largest: The largest of the same.
     """
 
     file: str
-    group: str
+    name: str
     frames: int = 0
-    atoms: Counter[str] = field(default_factory=Counter)
-    labels: dict[str, Counter[str]] = field(default_factory=lambda: {name: Counter() for name in QUANTITIES})
+    atoms: int = 0
+    periodic: int = 0
+    isolated: int = 0
+    labels: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in QUANTITIES})
     smallest: dict[str, float] = field(default_factory=dict)
     largest: dict[str, float] = field(default_factory=dict)
 
-    def add(self, atoms: Atoms) -> None:
-        """Count a frame."""
+    def add(self, atoms: Atoms, extent: dict[str, float], *, counted: int) -> None:
+        """Count a frame, and ``counted`` of its atoms."""
         self.frames += 1
-        self.atoms.update(Counter(chemical_symbols[number] for number in atoms.numbers.tolist()))
-        for name, key in atoms.info["label_keys"].items():
-            self.labels[name][key] += 1
-        for name, value in _extent(atoms).items():
+        self.atoms += counted
+        self.periodic += bool(atoms.pbc.all())
+        self.isolated += is_isolated_atom(atoms)
+        for quantity, key in atoms.info["label_keys"].items():
+            self.labels[quantity][key] = self.labels[quantity].get(key, 0) + 1
+        for name, value in extent.items():
             self.smallest[name] = min(value, self.smallest.get(name, value))
             self.largest[name] = max(value, self.largest.get(name, value))
+
+    def labeled(self, quantity: str) -> int:
+        """Number of frames with a label."""
+        return sum(self.labels[quantity].values())
 
 
 @dataclass(frozen=True)
@@ -62,13 +77,17 @@ class DataReport:
     """What :func:`inspect` found.
 
     Attributes:
+        files: Counts by file.
         groups: Counts by file and group.
-        stress_checks: What energies say of the stress labels.
+        elements: Counts by file and element.
+        stress_checks: What energies and volumes say of the stress labels.
         faults: What must be mended before training, a sentence each.
-        warnings: What one should know.
+        warnings: What one should know, a sentence each.
     """
 
-    groups: tuple[GroupSummary, ...]
+    files: tuple[Coverage, ...]
+    groups: tuple[Coverage, ...]
+    elements: tuple[Coverage, ...]
     stress_checks: tuple[StressCheck, ...]
     faults: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -76,148 +95,124 @@ class DataReport:
     @property
     def num_frames(self) -> int:
         """Number of structures."""
-        return sum(group.frames for group in self.groups)
+        return sum(file.frames for file in self.files)
+
+    def check(self) -> None:
+        """Refuse data with a fault.
+
+        Raises:
+            DataError: The first fault, and how many more there are.
+        """
+        if self.faults:
+            more = f" (and {len(self.faults) - 1} more; `gnnpot validate` lists them)"
+            raise DataError(self.faults[0] + (more if len(self.faults) > 1 else ""))
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain JSON."""
         return {"num_frames": self.num_frames, **asdict(self)}
 
 
-class _Findings:
-    """Findings of one kind, told in one sentence however many there are."""
+class _Counts:
+    """Coverage of files, groups and elements."""
 
     def __init__(self) -> None:
-        self._first: dict[str, str] = {}
-        self._counts: Counter[str] = Counter()
+        self.files: dict[str, Coverage] = {}
+        self.groups: dict[tuple[str, str], Coverage] = {}
+        self.elements: dict[tuple[str, str], Coverage] = {}
 
-    def add(self, kind: str, first: str) -> None:
-        """Note one; the sentence of the first is kept."""
-        self._first.setdefault(kind, first)
-        self._counts[kind] += 1
-
-    def sentences(self) -> list[str]:
-        """One sentence a kind."""
-        more = {kind: f" (and {count - 1} more)" if count > 1 else "" for kind, count in self._counts.items()}
-        return [f"{sentence}{more[kind]}" for kind, sentence in self._first.items()]
+    def add(self, atoms: Atoms, extent: dict[str, float]) -> None:
+        file, group = _file(atoms), atoms.info["group"]
+        self.files.setdefault(file, Coverage(file, "")).add(atoms, extent, counted=len(atoms))
+        self.groups.setdefault((file, group), Coverage(file, group)).add(atoms, extent, counted=len(atoms))
+        for symbol, count in composition(atoms.symbols).items():
+            self.elements.setdefault((file, symbol), Coverage(file, symbol)).add(atoms, extent, counted=count)
 
 
-def inspect(frames: Iterable[Atoms]) -> DataReport:
-    """Look through labeled structures in one pass; a few numbers a frame are kept.
+def inspect(frames: Iterable[Atoms], keys: LabelKeys = _AS_READ) -> DataReport:
+    """Look through labeled structures in one pass; only a few numbers of each stay in memory.
 
     Args:
         frames: As :func:`gnnpot.data.reading.read_frames` yields them.
+        keys: Names, units and signs with which they were read, for the advice.
     """
-    groups: dict[tuple[str, str], GroupSummary] = {}
-    faults, warnings, stresses = _Findings(), _Findings(), StressCollector()
-    seen: dict[str, tuple[str, float | None]] = {}
-    forces: list[tuple[float, str]] = []
+    faults, warnings = Findings(), Findings()
+    counts, duplicates, typical, stresses = _Counts(), Duplicates(), Typical(), StressCollector()
     for atoms in frames:
-        file = atoms.info["origin"].rpartition(":")[0]
-        if bad := nonfinite(atoms):
-            faults.add("finite", f"{atoms.info['origin']} has NaN or infinity in {' and '.join(bad)}")
-            continue
-        groups.setdefault((file, atoms.info["group"]), GroupSummary(file, atoms.info["group"])).add(atoms)
-        _check_duplicate(atoms, seen, faults, warnings)
-        _check_forces(atoms, forces, warnings)
-        if _check_structure(atoms, faults, warnings) and "stress" in atoms.calc.results:
-            stresses.add(atoms, file=file)
-    _check_outliers(forces, warnings)
-    _check_evenness(groups.values(), warnings)
+        extent = _extent(atoms)
+        sound = _check_frame(atoms, extent, faults, warnings)
+        counts.add(atoms, extent)
+        if sound:
+            duplicates.check(atoms, faults, warnings)
+            typical.add(atoms)
+        if sound and atoms.pbc.all() and "stress" in atoms.info["label_keys"]:
+            stresses.add(atoms, file=_file(atoms))
+    typical.check(warnings)
     checks = tuple(stresses.checks())
-    diagnoses = [diagnose(check) for check in checks]
+    told = [finding for check in checks for finding in diagnose(check, keys)]
+    files = tuple(counts.files.values())
     return DataReport(
-        groups=tuple(groups.values()),
+        files=files,
+        groups=tuple(counts.groups.values()),
+        elements=tuple(counts.elements.values()),
         stress_checks=checks,
-        faults=(*faults.sentences(), *(text for grave, text in filter(None, diagnoses) if grave)),
-        warnings=(*warnings.sentences(), *(text for grave, text in filter(None, diagnoses) if not grave)),
+        faults=(*faults.sentences(), *(finding.sentence for finding in told if finding.fault)),
+        warnings=(
+            *warnings.sentences(),
+            *(finding.sentence for finding in told if not finding.fault),
+            *(sentence for file in files for sentence in _uneven(file)),
+        ),
     )
 
 
+def _check_frame(atoms: Atoms, extent: dict[str, float], faults: Findings, warnings: Findings) -> bool:
+    """Whether the numbers of the frame can be used further; its own faults are noted."""
+    origin = atoms.info["origin"]
+    if len(atoms) == 0:
+        faults.add("no atoms", origin)
+        return False
+    if names := nonfinite(atoms):
+        for name in names:
+            faults.add(f"NaN or infinity in {name}", origin)
+            extent.pop(name, None)
+        return False
+    check_net_force(atoms, warnings)
+    if not check_cell(atoms, faults, warnings):
+        return False
+    if contact := closest_contact(atoms):
+        extent["distance"] = contact.distance
+        check_contact(contact, origin, faults)
+    return True
+
+
 def _extent(atoms: Atoms) -> dict[str, float]:
-    results, extent = atoms.calc.results, {}
+    results, extent = {} if atoms.calc is None or not len(atoms) else atoms.calc.results, {}
     if "energy" in results:
         extent["energy"] = float(results["energy"]) / len(atoms)
-    if "forces" in results and len(atoms):
-        extent["forces"] = float(np.linalg.norm(results["forces"], axis=1).max())
+    if "forces" in results:
+        extent["forces"] = largest_force(atoms)
     if "stress" in results:
         extent["stress"] = float(results["stress"][:3].mean())
     return extent
 
 
-def _check_duplicate(
-    atoms: Atoms, seen: dict[str, tuple[str, float | None]], faults: _Findings, warnings: _Findings
-) -> None:
-    origin, energy = atoms.info["origin"], atoms.calc.results.get("energy")
-    content = content_hash(atoms)
-    first, other = seen.setdefault(content, (origin, energy))
-    if first == origin:
-        return
-    if energy is not None and other is not None and abs(energy - other) > 1e-3 * len(atoms):
-        faults.add("conflict", f"{origin} is the structure of {first} with another energy")
-    else:
-        warnings.add("duplicate", f"{origin} is the structure of {first} again")
-
-
-def _check_structure(atoms: Atoms, faults: _Findings, warnings: _Findings) -> bool:
-    """Whether the frame has a volume; closeness, cell and periodicity are noted on the way."""
-    origin = atoms.info["origin"]
-    if len(atoms) == 0:
-        faults.add("empty", f"{origin} has no atoms")
-        return False
-    radii = covalent_radii[atoms.numbers]
-    try:
-        edges, shifts = neighbor_pairs(
-            atoms.positions, atoms.cell.array, atoms.pbc, 2 * _CLOSEST * float(radii.max())
-        )
-    except DataError:
-        faults.add("volume", f"{origin} is periodic but its cell has no volume")
-        return False
-    source, center = edges
-    vectors = atoms.positions[source] + shifts @ atoms.cell.array - atoms.positions[center]
-    lengths = np.linalg.norm(vectors, axis=1)
-    ratio = lengths / (radii[source] + radii[center])
-    if len(ratio) and ratio.min() < _CLOSEST:
-        worst = int(ratio.argmin())
-        pair = f"{atoms.symbols[source[worst]]}-{atoms.symbols[center[worst]]}"
-        faults.add("close", f"{origin} has {pair} atoms {lengths[worst]:.3f} Å apart, closer than physics allows")
-    if atoms.pbc.any() and not atoms.pbc.all():
-        warnings.add("mixed", f"{origin} is periodic along some directions only: it has no stress")
-    elif not atoms.pbc.any() and not is_isolated_atom(atoms):
-        warnings.add("open", f"{origin} has no cell")
-    if "stress" in atoms.calc.results and not atoms.pbc.all():
-        faults.add("open stress", f"{origin} has a stress label but not three periodic directions")
-    return bool(atoms.pbc.all())
-
-
-def _check_forces(atoms: Atoms, forces: list[tuple[float, str]], warnings: _Findings) -> None:
-    if "forces" not in atoms.calc.results or not len(atoms):
-        return
-    values = atoms.calc.results["forces"]
-    forces.append((float(np.linalg.norm(values, axis=1).max()), atoms.info["origin"]))
-    net = float(np.linalg.norm(values.mean(axis=0)))
-    if net > _NET_FORCE:
-        warnings.add("net force", f"{atoms.info['origin']} has a net force of {net * 1000:.0f} meV/Å an atom")
-
-
-def _check_outliers(forces: list[tuple[float, str]], warnings: _Findings) -> None:
-    if not forces:
-        return
-    typical = float(np.median([largest for largest, _ in forces]))
-    limit = max(_OUTLIER * typical, _LARGE_FORCE)
-    for largest, origin in sorted(forces, reverse=True):
-        if largest > limit:
-            warnings.add(
-                "outlier", f"{origin} has a force of {largest:.1f} eV/Å, where {typical:.2f} eV/Å is typical"
-            )
-
-
-def _check_evenness(groups: Iterable[GroupSummary], warnings: _Findings) -> None:
-    groups = list(groups)
-    total = sum(group.frames for group in groups)
-    for name in QUANTITIES:
-        labeled = sum(sum(group.labels[name].values()) for group in groups)
-        if 0 < labeled < total:
-            warnings.add(f"uneven {name}", f"{total - labeled} of {total} frames have no {name}")
-        keys = {key for group in groups for key in group.labels[name]}
+def _uneven(file: Coverage) -> Iterable[str]:
+    """Labels and cells that only a part of a file has."""
+    rest = file.frames - file.isolated
+    for quantity in QUANTITIES:
+        labeled, keys = file.labeled(quantity), file.labels[quantity]
+        if 0 < labeled < rest:
+            yield f"{file.file}: only {labeled} of {rest} frames have {quantity}"
         if len(keys) > 1:
-            warnings.add(f"keys of {name}", f"{name} comes from different keys: {', '.join(sorted(keys))}")
+            parts = ", ".join(f"{key} ({count})" for key, count in sorted(keys.items()))
+            yield f"{file.file}: {quantity} comes from several keys: {parts}"
+    if not any(file.labels.values()):
+        yield f"{file.file}: no frame has a label; name their keys with keys.energy, keys.forces, keys.stress"
+    levels = {key.startswith("REF_"): key for names in file.labels.values() for key in names}
+    if len(levels) == 2:
+        yield f"{file.file}: labels of two methods? {levels[True]} and {levels[False]} are there"
+    if 0 < file.periodic < rest:
+        yield f"{file.file}: {rest - file.periodic} of {rest} frames lack a cell or a periodic direction"
+
+
+def _file(atoms: Atoms) -> str:
+    return str(atoms.info["origin"]).rpartition(":")[0]

@@ -6,7 +6,7 @@ forces (eV/Å) and stress (eV/Å³, positive under tension), each only if the fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -14,10 +14,11 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from gnnpot import units
-from gnnpot.errors import DataError
+from gnnpot.errors import ConfigError, DataError
+from gnnpot.registry import nearest
 
 Array = np.ndarray
 
@@ -90,6 +91,29 @@ class LabelKeys(BaseModel):
         """The keys that were named, by field."""
         fields = {name: getattr(self, name) for name in ("energy", "forces", "stress", "virial", "group")}
         return {name: key for name, key in fields.items() if key is not None}
+
+
+def label_keys(settings: Iterable[str]) -> LabelKeys:
+    """Keys from words like ``stress_unit=kBar``.
+
+    Raises:
+        ConfigError: A word has no "=", or its name or value is not one of :class:`LabelKeys`.
+    """
+    values: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.removeprefix("keys.").partition("=")
+        if not equals:
+            raise ConfigError(f"expected name=value, got {setting!r}; e.g. stress_unit=kBar")
+        if name not in LabelKeys.model_fields:
+            raise ConfigError(f"no key is called keys.{name}; {nearest(name, LabelKeys.model_fields)}")
+        values[name] = value
+    try:
+        return LabelKeys.model_validate(values)
+    except ValidationError as error:
+        faults = [
+            f"keys.{entry['loc'][0]}: {entry['msg']}, got {entry['input']!r}" for entry in error.errors()
+        ]
+        raise ConfigError("; ".join(faults)) from error
 
 
 def labeled(atoms: Atoms, values: Mapping[str, Any], origin: str, keys: LabelKeys) -> Atoms:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ from jaxtyping import Int
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from gnnpot.errors import DataError
+from gnnpot.files import write_text
 
 Array = np.ndarray
 FORMAT = 1
@@ -109,13 +109,7 @@ def write_splits(path: Path, parts: Mapping[str, Iterable[tuple[str, str]]], *, 
     content: dict[str, object] = {"format": FORMAT, "seed": seed}
     for name, structures in parts.items():
         content[name] = [{"origin": origin, "hash": digest} for origin, digest in structures]
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def read_splits(path: Path) -> dict[str, list[tuple[str, str]]]:

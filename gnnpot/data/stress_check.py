@@ -1,8 +1,8 @@
-"""Whether the stress labels have the sign and the unit that the energies imply.
+r"""Whether the stress labels have the sign and the unit that the energies imply.
 
 Of two frames of the same atoms that differ by a small strain ε and small displacements u,
 
-.. math:: E_b - E_a = \\tfrac12 (V_a σ_a + V_b σ_b) : ε - \\tfrac12 \\sum_i (F_{ai} + F_{bi}) · u_i
+.. math:: E_b - E_a = \tfrac12 (V_a σ_a + V_b σ_b) : ε - \tfrac12 \sum_i (F_{ai} + F_{bi}) · u_i
 
 to second order.  The work of the stress labels over many such pairs, set against what the energies
 and the forces leave for it, tells sign and unit.  A constant isotropic error of the stress, as real
@@ -34,6 +34,7 @@ _NEAREST = 4  # pairs that a frame enters with frames close to it
 _PER_CELL, _PER_SERIES, _IN_ALL = 3, 300, 4000  # frames kept, so that memory does not grow with the data
 _MIN_PAIRS = 5
 _TELLING = 0.9  # correlation
+_MIN_VOLUMES, _MIN_SPREAD = 8, 0.005  # of ln V
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ class StressCheck:
         correlation: Of the two works over the pairs, a constant isotropic stress taken out.
         offset: Isotropic stress that the labels have too much (eV/Å³), or None.
         volume_correlation: Of the mean normal stress with the volume, or None; positive in matter.
+        bulk_modulus: Change of the mean normal stress with ln V (eV/Å³), or None; of frames of mixed
+            temperature only a magnitude.
+        typical: Median size of the mean normal stress (eV/Å³).
         num_atoms: Typical number of atoms.
         volume: Typical volume (Å³).
     """
@@ -61,7 +65,9 @@ class StressCheck:
     correlation: float | None
     offset: float | None
     volume_correlation: float | None
-    num_atoms: float
+    bulk_modulus: float | None
+    typical: float
+    num_atoms: int
     volume: float
 
 
@@ -77,7 +83,7 @@ class StressCollector:
         """Consider a frame that has a stress, a volume and finite labels."""
         results = atoms.calc.results
         key = (file, atoms.info["group"], atoms.numbers.tobytes())
-        series = self._series.setdefault(key, _Series(atoms.info["label_keys"]["stress"]))
+        series = self._series.setdefault(key, _Series(atoms.info["label_keys"]["stress"], len(atoms)))
         series.volumes.append(atoms.get_volume())
         series.normal_stresses.append(float(results["stress"][:3].mean()))
         cell = np.round(atoms.cell.array, 3).tobytes()
@@ -125,8 +131,9 @@ class _Frame(NamedTuple):
 class _Series:
     """Frames of the same atoms in one group."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, num_atoms: int) -> None:
         self.key = key
+        self.num_atoms = num_atoms
         self.frames: list[_Frame] = []
         self.candidates = 0
         self.cells: Counter[bytes] = Counter()
@@ -153,9 +160,12 @@ class _Pairs(NamedTuple):
 
 
 def _check(file: str, group: str, members: list[_Series]) -> StressCheck:
-    pairs = _Pairs(*map(np.concatenate, zip(*(_near_pairs(series.frames) for series in members), strict=True)))
+    pairs = _Pairs(
+        *map(np.concatenate, zip(*(_near_pairs(series.frames) for series in members), strict=True))
+    )
     ratio, correlation, offset = _regress(pairs)
     largest = max(members, key=lambda series: len(series.volumes))
+    volume_correlation, bulk_modulus = _compression(largest)
     return StressCheck(
         file=file,
         group=group,
@@ -164,8 +174,10 @@ def _check(file: str, group: str, members: list[_Series]) -> StressCheck:
         ratio=ratio,
         correlation=correlation,
         offset=offset,
-        volume_correlation=_volume_correlation(largest),
-        num_atoms=float(len(largest.frames[0].scaled)) if largest.frames else 0.0,
+        volume_correlation=volume_correlation,
+        bulk_modulus=bulk_modulus,
+        typical=float(np.median(np.abs(np.concatenate([series.normal_stresses for series in members])))),
+        num_atoms=largest.num_atoms,
         volume=float(np.median(largest.volumes)),
     )
 
@@ -181,7 +193,7 @@ def _near_pairs(frames: list[_Frame]) -> _Pairs:
     work, dilation, rest, apart = columns
     distance = np.where(apart > 0, apart, np.inf)
     distance = np.minimum(distance, distance.T)
-    near = np.sort(distance, axis=1)[:, : _NEAREST][:, -1:] if count else distance
+    near = np.sort(distance, axis=1)[:, :_NEAREST][:, -1:] if count else distance
     chosen = np.triu((distance <= np.maximum(near, near.T)) & np.isfinite(distance), k=1)
     size = len(frames[0].scaled) if frames else 0
     error = size * (_ANHARMONIC * distance**3 + _NOISE)
@@ -214,7 +226,7 @@ def _compare(a: _Frame, others: list[_Frame]) -> tuple[Float[Array, "M"], ...]:
 
 
 def _log_strain(gradient: Float[Array, "M 3 3"]) -> tuple[Float[Array, "M 3 3"], Float[Array, "M 3 3"]]:
-    """ln U and R of the polar decomposition r' = r U R of a deformation of row vectors."""
+    """Logarithm of U and R of the polar decomposition r' = r U R of a deformation of row vectors."""
     squares, axes = np.linalg.eigh(gradient @ gradient.transpose(0, 2, 1))
     back = axes.transpose(0, 2, 1)
     logarithm = (axes * (0.5 * np.log(squares))[:, None, :]) @ back
@@ -253,8 +265,10 @@ def _relation(work: Float[Array, "P"], rest: Float[Array, "P"]) -> tuple[float, 
     return float(correlation), float(np.sign(correlation) * work_norm / rest_norm)
 
 
-def _volume_correlation(series: _Series) -> float | None:
+def _compression(series: _Series) -> tuple[float | None, float | None]:
+    """Correlation and slope of the mean normal stress over the logarithm of the volume."""
     volumes, stresses = np.log(series.volumes), np.array(series.normal_stresses)
-    if len(volumes) < 8 or volumes.std() < 0.005 or not stresses.std() > 0:
-        return None
-    return float(np.corrcoef(volumes, stresses)[0, 1])
+    if len(volumes) < _MIN_VOLUMES or volumes.std() < _MIN_SPREAD or not stresses.std() > 0:
+        return None, None
+    correlation = float(np.corrcoef(volumes, stresses)[0, 1])
+    return correlation, float(correlation * stresses.std() / volumes.std())

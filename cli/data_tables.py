@@ -1,0 +1,105 @@
+"""The data report for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.table import Table
+
+from gnnpot import units
+from gnnpot.data.inspection import Coverage, DataReport
+from gnnpot.data.labels import QUANTITIES
+from gnnpot.data.stress_check import StressCheck
+from gnnpot.data.stress_diagnosis import COMPRESSED
+
+_RANGES = (
+    ("energy", "E/atom (eV)", 1.0),
+    ("forces", "max |F| (eV/Å)", 1.0),
+    ("stress", "stress (GPa)", units.GPa),
+)
+
+
+def print_report(report: DataReport) -> None:
+    """Print counts, ranges, what the stress labels are, and what is wrong."""
+    console = Console()
+    for file in report.files:
+        console.print(_counts(file, report))
+        console.print()
+    told = [check for check in report.stress_checks if _evidence(check)]
+    for check in told:
+        group = f", group {check.group}" if check.group else ""
+        console.print(
+            f"stress test   {check.file}{group}: {_evidence(check)}", highlight=False, soft_wrap=True
+        )
+    if report.stress_checks and not told:
+        console.print("stress test   no strained frames or volumes that could tell sign and unit")
+    _print_findings(console, "warning", "yellow", report.warnings)
+    _print_findings(console, "fault", "bold red", report.faults)
+    if not report.faults:
+        console.print("no faults found", style="green")
+
+
+def _counts(file: Coverage, report: DataReport) -> Table:
+    symbols = ", ".join(element.name for element in report.elements if element.file == file.file)
+    title = f"{file.file}: {file.frames:,} frames of {symbols}, {file.periodic:,} with three periods"
+    if file.isolated:
+        title += f", {file.isolated} free atoms"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table.add_column("")
+    table.add_column("frames", justify="right")
+    table.add_column("atoms", justify="right")
+    for quantity in QUANTITIES:
+        table.add_column(quantity, justify="right")
+    for _, heading, _ in _RANGES:
+        table.add_column(heading, justify="right")
+    table.add_column("shortest (Å)", justify="right")
+    groups = [group for group in report.groups if group.file == file.file]
+    rows: Iterable[tuple[str, Coverage]] = [("all", file)]
+    if len(groups) > 1:
+        rows = [*rows, *((group.name or "(no group)", group) for group in groups)]
+    elements = [(f"with {element.name}", element) for element in report.elements if element.file == file.file]
+    for name, coverage in [*rows, *(elements if len(elements) > 1 else [])]:
+        table.add_row(
+            name, f"{coverage.frames:,}", f"{coverage.atoms:,}", *_labels(coverage), *_extents(coverage)
+        )
+    return table
+
+
+def _labels(coverage: Coverage) -> list[str]:
+    """Number of labels of each quantity, and their key where it has another name."""
+    cells = []
+    for quantity in QUANTITIES:
+        parts = [
+            f"{count:,}" if key == quantity else f"{count:,} ({key})"
+            for key, count in coverage.labels[quantity].items()
+        ]
+        cells.append(" + ".join(parts) or "-")
+    return cells
+
+
+def _extents(coverage: Coverage) -> list[str]:
+    cells = []
+    for name, _, unit in _RANGES:
+        if name not in coverage.smallest:
+            cells.append("-")
+        elif name == "forces":
+            cells.append(f"{coverage.largest[name] / unit:.2f}")
+        else:
+            cells.append(f"{coverage.smallest[name] / unit:.2f} … {coverage.largest[name] / unit:.2f}")
+    shortest = coverage.smallest.get("distance")
+    return [*cells, "-" if shortest is None else f"{shortest:.2f}"]
+
+
+def _evidence(check: StressCheck) -> str:
+    if check.ratio is not None:
+        return f"{check.ratio:.4g} times what the energies of {check.pairs} strained pairs say (right: 1)"
+    if abs(check.volume_correlation or 0.0) > COMPRESSED:
+        return f"correlation {check.volume_correlation:.2f} with the volume (right: positive)"
+    return ""
+
+
+def _print_findings(console: Console, kind: str, style: str, sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        console.print(f"[{style}]{kind:13s}[/] ", end="")
+        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
