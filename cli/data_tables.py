@@ -14,9 +14,9 @@ from gnnpot.data.stress_check import StressCheck
 from gnnpot.data.stress_diagnosis import COMPRESSED
 
 _RANGES = (
-    ("energy", "E/atom (eV)", 1.0),
-    ("forces", "max |F| (eV/Å)", 1.0),
-    ("stress", "stress (GPa)", units.GPa),
+    ("energy", "energy\n(eV/atom)", 1.0),
+    ("forces", "largest\nforce (eV/Å)", 1.0),
+    ("stress", "mean normal\nstress (GPa)", units.GPa),
 )
 
 
@@ -24,7 +24,9 @@ def print_report(report: DataReport) -> None:
     """Print counts, ranges, what the stress labels are, and what is wrong."""
     console = Console()
     for file in report.files:
+        console.print(_title(file, report), style="bold", highlight=False, soft_wrap=True)
         console.print(_counts(file, report))
+        console.print(_ranges(file, report))
         console.print()
     told = [check for check in report.stress_checks if _evidence(check)]
     for check in told:
@@ -40,29 +42,40 @@ def print_report(report: DataReport) -> None:
         console.print("no faults found", style="green")
 
 
-def _counts(file: Coverage, report: DataReport) -> Table:
+def _rows(file: Coverage, report: DataReport) -> list[tuple[str, Coverage]]:
+    """The file, its groups, and the frames with each element, as far as they differ."""
+    groups = [(group.name or "(no group)", group) for group in report.groups if group.file == file.file]
+    elements = [(f"with {element.name}", element) for element in report.elements if element.file == file.file]
+    return [("all", file), *(part for parts in (groups, elements) if len(parts) > 1 for part in parts)]
+
+
+def _title(file: Coverage, report: DataReport) -> str:
     symbols = ", ".join(element.name for element in report.elements if element.file == file.file)
     title = f"{file.file}: {file.frames:,} frames of {symbols}, {file.periodic:,} with three periods"
     if file.isolated:
         title += f", {file.isolated} free atoms"
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("")
-    table.add_column("frames", justify="right")
-    table.add_column("atoms", justify="right")
-    for quantity in QUANTITIES:
-        table.add_column(quantity, justify="right")
-    for _, heading, _ in _RANGES:
+    return title
+
+
+def _counts(file: Coverage, report: DataReport) -> Table:
+    table = _table("", "frames", "atoms", *QUANTITIES)
+    for name, coverage in _rows(file, report):
+        table.add_row(name, f"{coverage.frames:,}", f"{coverage.atoms:,}", *_labels(coverage))
+    return table
+
+
+def _ranges(file: Coverage, report: DataReport) -> Table:
+    table = _table("", *(heading for _, heading, _ in _RANGES), "shortest\ndistance (Å)")
+    for name, coverage in _rows(file, report):
+        table.add_row(name, *_extents(coverage))
+    return table
+
+
+def _table(first: str, *headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(first, no_wrap=True)
+    for heading in headings:
         table.add_column(heading, justify="right")
-    table.add_column("shortest (Å)", justify="right")
-    groups = [group for group in report.groups if group.file == file.file]
-    rows: Iterable[tuple[str, Coverage]] = [("all", file)]
-    if len(groups) > 1:
-        rows = [*rows, *((group.name or "(no group)", group) for group in groups)]
-    elements = [(f"with {element.name}", element) for element in report.elements if element.file == file.file]
-    for name, coverage in [*rows, *(elements if len(elements) > 1 else [])]:
-        table.add_row(
-            name, f"{coverage.frames:,}", f"{coverage.atoms:,}", *_labels(coverage), *_extents(coverage)
-        )
     return table
 
 

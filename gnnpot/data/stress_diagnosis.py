@@ -51,8 +51,8 @@ def diagnose(check: StressCheck, keys: LabelKeys) -> Iterator[Finding]:
         yield from _from_compression(check, name, keys)
     elif check.typical > _STIFFEST:
         yield Finding(
-            f"{name}: {check.typical / units.GPa:.4g} GPa is typical, more than any matter stands; the unit is not "
-            f"{keys.stress_unit}: set keys.stress_unit",
+            f"{name}: {check.typical / units.GPa:.4g} GPa is typical, more than matter stands; the unit is "
+            f"not {keys.stress_unit}: set keys.stress_unit",
             fault=True,
         )
 
