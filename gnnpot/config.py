@@ -121,6 +121,19 @@ def shipped_configs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of a run, with the hyperparameters of every model."""
+    schema = RunConfig.model_json_schema()
+    choices = []
+    for kind in MODELS:
+        model = MODELS[kind].Config.model_json_schema()
+        schema["$defs"] |= model.pop("$defs", {})
+        model["required"] = ["kind"]
+        choices.append(model)
+    schema["properties"]["model"] = {"oneOf": choices}
+    return schema
+
+
 def data_paths(names: Sequence[str]) -> list[Path]:
     """Paths of data files, those that come with the package included."""
     folder = Path(str(files("gnnpot.configs")))

@@ -25,13 +25,14 @@ from gnnpot.data.reading import read_frames
 from gnnpot.data.split import SplitConfig, check_disjoint, split_indices, write_splits
 from gnnpot.data.statistics import ReferenceEnergies, reference_energies, root_mean_square
 from gnnpot.errors import ConfigError, DataError, OutputError
-from gnnpot.evaluation import evaluate
+from gnnpot.evaluation import Evaluation, evaluate
 from gnnpot.files import write_text
 from gnnpot.models import build_model
 from gnnpot.potential import Potential
 from gnnpot.report import Report, write_report
 from gnnpot.repulsion import ZBLRepulsion
 from gnnpot.training import Observer, RunSettings, fit
+from gnnpot.training.module import PotentialModule
 
 MODEL_FILE = "model.safetensors"
 _FREE_TO_CHANGE = ("max_epochs", "max_time", "devices", "num_nodes", "num_workers", "device")
@@ -85,7 +86,6 @@ def train(config: RunConfig, output: Path, *, resume: bool = False, observer: Ob
     Raises:
         GnnpotError: Bad data, configuration, output folder or device, or a loss that is not finite.
     """
-    began = time.monotonic()
     output = Path(output)
     if rank_zero_only.rank == 0:
         check_output(output, resume=resume)
@@ -109,7 +109,21 @@ def train(config: RunConfig, output: Path, *, resume: bool = False, observer: Ob
         return {}
     if config.training.loss.kind == "force_matching":
         _set_energy_offset(output / MODEL_FILE, data, keeper)
-    return _conclude(config, data, output, history=module.history, reports=reports, seconds=time.monotonic() - began)
+    return _conclude(config, data, output, module=module, reports=reports)
+
+
+def write_evaluation(evaluation: Evaluation, output: Path, *, model: Path) -> None:
+    """Write ``metrics.json`` and ``report.html`` of one evaluation into a folder.
+
+    Raises:
+        OutputError: The folder holds another report, or cannot be written to.
+    """
+    if (output / "report.html").exists():
+        raise OutputError(f"expected a new folder, got the report in {output}; choose another --output")
+    check_output(output, resume=False)
+    write_text(output / "metrics.json", json.dumps(evaluation.metrics(), indent=1) + "\n")
+    report = Report(title=f"Errors of {model.name}", evaluations={"evaluated": evaluation}, model=str(model))
+    write_report(output / "report.html", report)
 
 
 def inspect_files(config: RunConfig) -> list[DataReport]:
@@ -119,14 +133,11 @@ def inspect_files(config: RunConfig) -> list[DataReport]:
         DataError: A fault in the data; the first, and how many more there are.
     """
     named = [config.train, config.validation if isinstance(config.validation, tuple) else (), config.test]
-    reports = []
-    for names in named:
-        if names:
-            reports.append(inspect(read_frames(data_paths(names), config.keys)))
-    faults = [fault for report in reports for fault in report.faults]
-    if faults:
-        more = f" (and {len(faults) - 1} more; `gnnpot validate` lists them)" if len(faults) > 1 else ""
-        raise DataError(f"{faults[0]}{more}")
+    reports = [
+        inspect(read_frames(data_paths(names), config.keys), config.keys) for names in named if names
+    ]
+    for report in reports:
+        report.check()
     return reports
 
 
@@ -297,9 +308,8 @@ def _conclude(
     data: PreparedData,
     output: Path,
     *,
-    history: list[dict[str, float]],
+    module: PotentialModule,
     reports: list[DataReport],
-    seconds: float,
 ) -> dict[str, Any]:
     """Evaluate the best model and write ``metrics.json`` and ``report.html``."""
     potential = load_potential(output / MODEL_FILE)
@@ -313,14 +323,15 @@ def _conclude(
     splits = {name: evaluation.metrics() for name, evaluation in evaluations.items()}
     metrics = {**splits[headline], "split": headline, "splits": splits}
     write_text(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
-    facts = _facts(config, data, potential, seconds)
+    facts = _facts(config, data, potential, module.seconds)
     warnings = [warning for report in reports for warning in report.warnings]
     write_report(
         output / "report.html",
         Report(
             title=f"{config.model.kind} for {', '.join(potential.elements)}",
             evaluations=evaluations,
-            history=history,
+            history=module.history,
+            best_epoch=module.best["epoch"],
             facts=facts,
             warnings=warnings,
         ),

@@ -1,0 +1,58 @@
+"""The command line; torch and its kin are imported inside the commands, for ``--help`` takes no seconds."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+
+import typer
+
+from gnnpot import __version__
+from gnnpot.cli.evaluate import evaluate
+from gnnpot.cli.models import models
+from gnnpot.cli.schema import schema
+from gnnpot.cli.template import template
+from gnnpot.cli.train import train
+from gnnpot.cli.validate import validate
+from gnnpot.errors import GnnpotError
+
+_UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+app = typer.Typer(
+    help="Machine-learning interatomic potentials: check data, train, evaluate, use.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (template, schema, models, validate, train, evaluate):
+    app.command()(command)
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+) -> None:
+    """Machine-learning interatomic potentials: check data, train, evaluate, use."""
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run a command: 0 when done, 2 with one line for a mistake of the user, a traceback for a bug."""
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    try:
+        code = app(standalone_mode=False)
+    except (GnnpotError, OSError) as error:
+        _fail(str(error))
+    except _UsageError as error:
+        _fail(error.format_message())
+    except (KeyboardInterrupt, typer.Abort):
+        print("gnnpot: stopped; what was finished is kept", file=sys.stderr)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    print(f"gnnpot: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(2)

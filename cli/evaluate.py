@@ -1,0 +1,50 @@
+"""Errors of a trained potential on labeled structures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model file.")],
+    data: Annotated[list[str], typer.Argument(help="Files of labeled structures.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for metrics.json and report.html.")
+    ] = None,
+    keys: Annotated[
+        list[str] | None,
+        typer.Option("--keys", "-k", metavar="NAME=VALUE", help="Where labels are, e.g. energy=dft_energy."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU if there is one.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+) -> None:
+    """Give the errors of a potential on labeled structures."""
+    from gnnpot.checkpoint import load_potential
+    from gnnpot.cli.progress import counting
+    from gnnpot.cli.tables import print_metrics, print_notes
+    from gnnpot.config import data_paths
+    from gnnpot.data.labels import label_keys
+    from gnnpot.data.reading import read_frames
+    from gnnpot.devices import choose_device
+    from gnnpot.evaluation import evaluate as errors_on
+    from gnnpot.run import write_evaluation
+
+    place = choose_device(device)
+    potential = load_potential(model, device=place)
+    with counting("evaluating") as advance:
+        frames = read_frames(data_paths(data), label_keys(keys or []))
+        evaluation = errors_on(potential, frames, device=place, advance=advance)
+    metrics = evaluation.metrics()
+    if output is not None:
+        write_evaluation(evaluation, output, model=model)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(metrics))
+        return
+    print_metrics(metrics, title=f"Errors of {model}")
+    if output is not None:
+        print_notes({"report": output / "report.html"})

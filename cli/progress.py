@@ -1,0 +1,97 @@
+"""What a user sees while something runs; on stderr, so that stdout stays clean."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from gnnpot.training import Observer
+
+_QUIET = 10.0  # seconds between lines where there is no terminal
+
+
+class TrainingDisplay(Observer):
+    """A bar with the time left and a line of errors for each epoch that matters."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._live = self._console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[left]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._live,
+        )
+        self._task = self._bar.add_task("checking data", total=1.0, left="")
+        self._printed = 0.0
+        self._begun: tuple[float, float] | None = None
+        self._left = ""
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def message(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(text, highlight=False)
+
+    def step(self, progress: float, seconds: float) -> None:
+        """Move the bar."""
+        if self._begun is None:
+            self._begun = (progress, seconds)
+        done, spent = progress - self._begun[0], seconds - self._begun[1]
+        if done > 0:
+            self._left = _clock(spent * (1 - progress) / done) + " left"
+        self._bar.update(self._task, completed=progress, left=self._left)
+
+    def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
+        """Tell the errors of an epoch."""
+        is_best = row["epoch"] == best["epoch"]
+        text = f"epoch {row['epoch']:4.0f}  {_errors(row)}{' *' if is_best else ''}"
+        self._bar.update(self._task, description=text)
+        if self._live or time.monotonic() - self._printed < _QUIET:
+            return
+        self._printed = time.monotonic()
+        self._console.print(f"{text}  {self._left}", highlight=False, soft_wrap=True)
+
+
+def _errors(row: dict[str, float]) -> str:
+    parts = []
+    for name, unit in (("energy", "meV/atom"), ("forces", "meV/Å"), ("stress", "MPa")):
+        value = row.get(f"validation_{name}_rmse")
+        if value is not None:
+            parts.append(f"{name} {value:.4g} {unit}")
+    return "  ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """Show how many structures are done; gives the function that adds to the count."""
+    with Progress(
+        TextColumn(what),
+        TextColumn("{task.completed:.0f} structures"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda count: bar.advance(task, count)

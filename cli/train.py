@@ -1,0 +1,43 @@
+"""Train a potential as a configuration file says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="YAML file; `gnnpot template` prints one.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="E.g. training.max_epochs=10.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="New folder for the results.")] = Path("run"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
+) -> None:
+    """Train a potential on labeled structures."""
+    from gnnpot.cli.progress import TrainingDisplay
+    from gnnpot.cli.tables import print_metrics, print_notes
+    from gnnpot.config import RunConfig
+    from gnnpot.run import train as run
+
+    run_config = RunConfig.from_yaml(config, overrides or [])
+    with TrainingDisplay() as display:
+        metrics = run(run_config, output, resume=resume, observer=display)
+    if not metrics:
+        return  # not the first of several processes
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(metrics))
+        return
+    print_metrics(metrics, title=f"Errors on the {metrics['split']} structures")
+    print_notes(
+        {
+            "model": output / "model.safetensors",
+            "report": output / "report.html",
+            "events": f"tensorboard --logdir {output}",
+        }
+    )
