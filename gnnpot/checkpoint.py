@@ -31,6 +31,7 @@ from gnnpot.repulsion import ZBLRepulsion
 FORMAT = 1
 UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
 _KEY = "gnnpot"  # of the JSON document in the metadata
+_CONSTANT = "constant/"  # before the names of tensors that are no state
 
 
 class RepulsionHeader(BaseModel):
@@ -154,26 +155,35 @@ def checksum(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
 def _tensors(model: AtomicEnergyModel) -> dict[str, Tensor]:
     """All that the result depends on to the last bit: the state, and constants with their rounding.
 
-    Buffers that no state holds (centers, roots) are rounded as the model was built and converted, which
-    nobody can tell when it is read.
+    Constants are buffers that no state holds (centers, roots).  They are rounded as the model was built
+    and converted, which nobody can tell when it is read.
     """
-    constants = {name: value for name, value in model.named_buffers() if value.is_floating_point()}
-    return {**constants, **model.state_dict()}
+    state = model.state_dict()
+    constants = {
+        f"{_CONSTANT}{name}": value
+        for name, value in model.named_buffers()
+        if name not in state and value.is_floating_point()
+    }
+    return {**state, **constants}
 
 
 def _build(header: ModelHeader, tensors: dict[str, Tensor]) -> Potential:
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and then replaced
         config = MODELS[str(header.model.get("kind"))].Config.model_validate(header.model)
         model = MODELS[config.kind](config)
-    expected, state = _tensors(model), model.state_dict()
-    for name in sorted(set(state) | set(tensors)):
-        want, got = (list(given[name].shape) if name in given else None for given in (expected, tensors))
+    state = {name: tensor for name, tensor in tensors.items() if not name.startswith(_CONSTANT)}
+    shapes = {name: list(tensor.shape) for name, tensor in state.items()}
+    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name in sorted({*expected, *shapes}):
+        want, got = expected.get(name, "none"), shapes.get(name, "none")
         if want != got:
             raise ModelFileError(f"expected tensor {name} of shape {want}, got {got}")
-    model.load_state_dict({name: tensors[name] for name in state}, assign=True)
-    for name in set(tensors) - set(state):
-        owner, _, buffer = name.rpartition(".")
-        setattr(model.get_submodule(owner), buffer, tensors[name])
+    model.load_state_dict(state, assign=True)
+    for name, buffer in list(model.named_buffers()):
+        constant = tensors.get(f"{_CONSTANT}{name}", buffer)
+        if constant.shape == buffer.shape:  # else a later version computes with other constants
+            owner, _, attribute = name.rpartition(".")
+            setattr(model.get_submodule(owner), attribute, constant)
     repulsion = None if header.repulsion is None else ZBLRepulsion(header.repulsion.reach)
     return Potential(model, header.reference_energies, scale=header.scale, repulsion=repulsion)
 

@@ -1,0 +1,145 @@
+"""The list with a skin gives the graph that a fresh list would."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.build import molecule
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structures import ethanol, rattled_crystal, silicon, slab
+
+from gnnpot.data.graph import AtomicGraph
+from gnnpot.errors import DataError
+from gnnpot.geometry import pair_vectors
+from gnnpot.skin import SkinList, trim
+
+
+def skin_list(skin=0.6, cutoff=4.0, dtype=torch.float64):
+    return SkinList(cutoff, skin, dtype=dtype, device=torch.device("cpu"))
+
+
+def edges(graph):
+    """Edges as a set, with the image of each."""
+    columns = torch.cat([graph.edge_index.T, graph.cell_shifts], dim=1)
+    return sorted(map(tuple, columns.tolist()))
+
+
+def assert_same_graph(graph, atoms, cutoff=4.0):
+    fresh = AtomicGraph.from_ase(atoms, cutoff, torch.float64)
+    assert edges(graph) == edges(fresh)
+    source, center = graph.edge_index[:, 0::2]
+    images = graph.cell_shifts[0::2].double() @ fresh.cell[0]
+    expected = fresh.positions[source] + images - fresh.positions[center]
+    torch.testing.assert_close(pair_vectors(graph), expected)
+    assert torch.equal(graph.edge_index[:, 1::2], graph.edge_index[:, 0::2].flip(0))
+    assert torch.equal(graph.cell_shifts[1::2], -graph.cell_shifts[0::2])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    structure=st.sampled_from([ethanol, rattled_crystal, silicon, slab]),
+    step=st.sampled_from([0.02, 0.1, 0.4]),
+    strain=st.sampled_from([0.0, 0.003, 0.03]),
+)
+def test_no_edge_is_missing_while_atoms_and_cell_move(seed, structure, step, strain):
+    rng = np.random.default_rng(seed)
+    atoms, neighbors = structure(), skin_list()
+    for _ in range(8):
+        atoms.positions += rng.normal(scale=step, size=(len(atoms), 3))
+        deformation = np.eye(3) + rng.normal(scale=strain, size=(3, 3))
+        atoms.set_cell(atoms.cell.array @ deformation, scale_atoms=bool(rng.integers(2)))
+        assert_same_graph(neighbors.graph(atoms), atoms)
+
+
+def test_a_list_lasts_while_atoms_move_less_than_half_the_skin():
+    atoms, neighbors = silicon(), skin_list(skin=0.6)
+    neighbors.graph(atoms)
+    atoms.positions[3] += [0.29, 0.0, 0.0]
+    assert neighbors.covers(atoms)
+    atoms.positions[3] += [0.02, 0.0, 0.0]
+    assert not neighbors.covers(atoms)
+
+
+def test_a_list_lasts_while_the_cell_shrinks_by_less_than_its_skin():
+    atoms, neighbors = silicon(), skin_list(skin=0.4)  # 4.4 Å shrunk by 1/11 is 4.0 Å
+    neighbors.graph(atoms)
+    cell = atoms.cell.array
+    atoms.set_cell(cell * 0.92, scale_atoms=True)
+    assert neighbors.covers(atoms)
+    atoms.set_cell(cell * 0.90, scale_atoms=True)
+    assert not neighbors.covers(atoms)
+
+
+def test_a_cell_that_shrinks_around_resting_atoms_needs_a_new_list():
+    atoms, neighbors = silicon(), skin_list(skin=0.4)
+    neighbors.graph(atoms)
+    atoms.set_cell(atoms.cell.array * 0.92, scale_atoms=False)
+    assert not neighbors.covers(atoms)
+    assert_same_graph(neighbors.graph(atoms), atoms)
+
+
+def test_another_structure_needs_another_list():
+    atoms, neighbors = silicon(), skin_list()
+    neighbors.graph(atoms)
+    open_cell, germanium = atoms.copy(), atoms.copy()
+    open_cell.pbc = (True, True, False)
+    germanium.numbers[0] = 32
+    for other in (open_cell, germanium, atoms[:-1], atoms * (2, 1, 1)):
+        assert not neighbors.covers(other)
+        assert_same_graph(neighbors.graph(other), other)
+
+
+def test_far_from_the_origin_float32_keeps_its_digits():
+    atoms, moved = silicon(), silicon()
+    moved.positions += 10_000.0
+    graphs = [skin_list(dtype=torch.float32).graph(one) for one in (atoms, moved)]
+    here, there = (torch.linalg.vector_norm(graph.pair_vectors, dim=1).sort().values for graph in graphs)
+    assert there.dtype == torch.float32
+    torch.testing.assert_close(there, here, atol=1e-6, rtol=0)
+
+
+def test_results_of_a_calculator_do_not_become_labels():
+    from ase.calculators.singlepoint import SinglePointCalculator
+
+    atoms = silicon()
+    atoms.calc = SinglePointCalculator(atoms, energy=1.0)
+    assert "energy" not in skin_list().graph(atoms)
+
+
+def test_atoms_without_neighbors_have_a_graph():
+    assert skin_list().graph(Atoms("Si")).edge_index.shape == (2, 0)
+    assert skin_list().graph(Atoms("Si2", [[0, 0, 0], [0, 0, 9.0]])).edge_index.shape == (2, 0)
+
+
+def test_two_atoms_on_one_spot_are_told():
+    atoms = molecule("H2O")
+    atoms.positions[2] = atoms.positions[0]
+    with pytest.raises(
+        DataError, match="^expected atoms apart, got atoms 0 and 2 on one spot; move one of them$"
+    ):
+        skin_list().graph(atoms)
+    crystal = silicon()
+    crystal.positions[5] = crystal.positions[1] + crystal.cell[0]
+    with pytest.raises(DataError, match="atoms 1 and 5 on one spot"):
+        skin_list().graph(crystal)
+
+
+def test_positions_that_are_not_finite_are_told_on_a_list_that_exists():
+    atoms, neighbors = silicon(), skin_list()
+    neighbors.graph(atoms)
+    atoms.positions[0, 0] = np.nan
+    with pytest.raises(DataError, match="expected finite positions"):
+        neighbors.graph(atoms)
+
+
+def test_trimming_keeps_what_is_shorter_and_its_derivative():
+    graph = AtomicGraph.from_ase(silicon(), 6.0, torch.float64)
+    trimmed = trim(graph, 4.0)
+    assert_same_graph(trimmed, silicon())
+    assert graph.edge_index.shape[1] > trimmed.edge_index.shape[1]
+    graph.positions.requires_grad_(True)
+    assert trim(graph, 4.0).pair_vectors.requires_grad
