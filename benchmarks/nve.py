@@ -17,7 +17,6 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.io import read
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.md.verlet import VelocityVerlet
 
 from gnnpot import GNNPotCalculator, load_potential
@@ -28,11 +27,11 @@ Array = np.ndarray
 def heated(atoms: Atoms, temperature: float, *, steps: int, timestep: float, seed: int) -> None:
     """Bring ``atoms`` to ``temperature`` (K) with a thermostat for ``steps`` of ``timestep`` (fs)."""
     rng = np.random.default_rng(seed)
-    MaxwellBoltzmannDistribution(atoms, temperature_K=temperature, rng=rng)
-    Stationary(atoms)
-    Langevin(atoms, timestep * units.fs, temperature_K=temperature, friction=0.02 / units.fs, rng=rng).run(
-        steps
-    )
+    masses = atoms.get_masses()[:, None]
+    momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(masses * units.kB * temperature)
+    atoms.set_momenta(momenta - masses * momenta.sum(axis=0) / masses.sum())
+    settings = {"temperature_K": temperature, "friction": 0.02 / units.fs, "fixcm": False}
+    Langevin(atoms, timestep * units.fs, rng=rng, **settings).run(steps)
 
 
 def conserved(atoms: Atoms, *, steps: int, timestep: float) -> tuple[Array, Array]:

@@ -142,4 +142,4 @@ def _committee_results(predictions: Sequence[Prediction]) -> dict[str, Any]:
 
 def _array(values: Tensor) -> np.ndarray:
     """A new float64 array."""
-    return np.array(values.cpu(), dtype=np.float64)
+    return np.array(values.cpu().numpy(), dtype=np.float64)

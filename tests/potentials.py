@@ -20,7 +20,7 @@ SMALL = {
     },
     "schnet": {"channels": 16, "num_filters": 16, "num_basis": 12, "num_interactions": 2},
 }
-SCALE = {"ani": 10.0, "dimenet++": 1.0, "schnet": 100.0}  # eV; forces of some eV/Å on rattled silicon
+SCALE = {"ani": 50.0, "dimenet++": 1.0, "schnet": 100.0}  # eV; forces of some eV/Å on rattled silicon
 
 
 def small_potential(

@@ -82,20 +82,20 @@ def test_it_knows_the_elements_that_all_members_know():
         [small_potential(elements=("C", "H", "O")), small_potential(elements=("H", "O"), seed=2)]
     )
     assert committee.elements == ("H", "O")
-    with pytest.raises(DataError, match="^expected atoms of H, O, got C; "):
+    with pytest.raises(DataError, match=r"^expected atoms of H, O, got C; "):
         committee.check_elements(torch.as_tensor(ethanol().numbers))
 
 
 def test_members_that_share_no_element_are_refused():
-    with pytest.raises(DataError, match="^expected members that share an element, got Si; Ge; "):
+    with pytest.raises(DataError, match=r"^expected members that share an element, got Si; Ge; "):
         Committee([small_potential(elements=("Si",)), small_potential(elements=("Ge",))])
 
 
 def test_one_member_is_no_committee():
-    with pytest.raises(DataError, match="^expected at least two potentials for a committee, got 1; "):
+    with pytest.raises(DataError, match=r"^expected at least two potentials for a committee, got 1; "):
         Committee([small_potential()])
 
 
 def test_members_of_two_precisions_are_refused():
-    with pytest.raises(DataError, match="^expected members of one dtype, got float32, float64; "):
+    with pytest.raises(DataError, match=r"^expected members of one dtype, got float32, float64; "):
         Committee([small_potential(), small_potential(dtype=torch.float32)])

@@ -119,7 +119,7 @@ def test_two_atoms_on_one_spot_are_told():
     atoms = molecule("H2O")
     atoms.positions[2] = atoms.positions[0]
     with pytest.raises(
-        DataError, match="^expected atoms apart, got atoms 0 and 2 on one spot; move one of them$"
+        DataError, match=r"^expected atoms apart, got atoms 0 and 2 on one spot; move one of them$"
     ):
         skin_list().graph(atoms)
     crystal = silicon()
