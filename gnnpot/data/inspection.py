@@ -39,7 +39,8 @@ class Coverage:
         atoms: Number of atoms, of the element alone if it is one.
         periodic: Number of structures with three periodic directions.
         isolated: Number of free atoms that give reference energies.
-        labels: For each quantity the keys that it came from, each with its number of frames.
+        labels: For each quantity the keys that it came from, each with its number of frames; free
+            atoms left out.
         smallest: Smallest energy per atom (eV), largest force (eV/Å), mean normal stress (eV/Å³), shortest
             distance (Å) of a frame.
         largest: The largest of the same.
@@ -61,7 +62,7 @@ class Coverage:
         self.atoms += counted
         self.periodic += bool(atoms.pbc.all())
         self.isolated += is_isolated_atom(atoms)
-        for quantity, key in atoms.info["label_keys"].items():
+        for quantity, key in atoms.info["label_keys"].items() if not is_isolated_atom(atoms) else ():
             self.labels[quantity][key] = self.labels[quantity].get(key, 0) + 1
         for name, value in extent.items():
             self.smallest[name] = min(value, self.smallest.get(name, value))
@@ -147,7 +148,7 @@ def inspect(frames: Iterable[Atoms], keys: LabelKeys = _AS_READ) -> DataReport:
         if sound and atoms.pbc.all() and "stress" in atoms.info["label_keys"]:
             stresses.add(atoms, file=_file(atoms))
     typical.check(warnings)
-    checks = tuple(stresses.checks())
+    checks = tuple(sorted(stresses.checks(), key=lambda check: check.ratio is None))  # evidence first
     told = [finding for check in checks for finding in diagnose(check, keys)]
     files = tuple(counts.files.values())
     return DataReport(

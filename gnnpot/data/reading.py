@@ -190,7 +190,7 @@ def _extxyz_frame(count: str, lines: TextIO) -> Atoms:
 
 def _number(symbol: str) -> int:
     if symbol.capitalize() not in atomic_numbers:
-        raise ValueError(f"{symbol!r} where an element belongs")
+        raise ValueError(f"'{symbol}' where an element belongs")
     return atomic_numbers[symbol.capitalize()]
 
 

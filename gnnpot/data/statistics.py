@@ -33,6 +33,7 @@ def reference_energies(
     *,
     isolated: Mapping[str, float] | None = None,
     given: Mapping[str, float] | None = None,
+    elements: Iterable[str] = (),
 ) -> ReferenceEnergies:
     r"""Energies of the elements: given, else of isolated atoms, else by least squares.
 
@@ -45,20 +46,21 @@ def reference_energies(
         energies: Labels of the same structures (eV).
         isolated: Energies of free atoms (eV).
         given: Energies that the user chose (eV).
+        elements: Symbols that need a value besides those in ``compositions``.
 
     Raises:
-        DataError: No structure has an energy, but some element needs one.
+        DataError: An element has no known energy and is in no structure with one.
     """
-    elements = sorted({symbol for composition in compositions for symbol in composition})
+    needed = sorted({s for counts in compositions for s in counts if counts[s]} | set(elements))
     known = {**(isolated or {}), **(given or {})}
-    open_elements = [symbol for symbol in elements if symbol not in known]
-    values = {symbol: float(known[symbol]) for symbol in elements if symbol in known}
+    open_elements = [symbol for symbol in needed if symbol not in known]
+    values = {symbol: float(known[symbol]) for symbol in needed if symbol in known}
     origins = {symbol: "given" if symbol in (given or {}) else "isolated atoms" for symbol in values}
     if open_elements:
         fitted, origin = _least_squares(compositions, energies, known=values, elements=open_elements)
         values |= fitted
         origins |= dict.fromkeys(open_elements, origin)
-    return ReferenceEnergies({symbol: values[symbol] for symbol in elements}, _describe(origins))
+    return ReferenceEnergies({symbol: values[symbol] for symbol in needed}, _describe(origins))
 
 
 def composition(symbols: Iterable[str]) -> dict[str, int]:
@@ -91,12 +93,13 @@ def _least_squares(
     counts = np.array([[c.get(symbol, 0) for symbol in elements] for c in compositions], dtype=float)
     explained = [sum(c.get(symbol, 0) * known[symbol] for symbol in known) for c in compositions]
     rest = np.array(energies, dtype=float) - np.array(explained)
-    used = counts.any(axis=1) if len(counts) else np.zeros(0, dtype=bool)
-    if not used.any():
+    counts = counts.reshape(-1, len(elements))
+    if absent := [symbol for column, symbol in enumerate(elements) if not counts[:, column].any()]:
         raise DataError(
-            f"expected structures with an energy to fit reference energies of {', '.join(elements)}, "
-            "got none; give reference energies"
+            f"expected structures with an energy and with {', '.join(absent)}, got none; "
+            "give reference_energies"
         )
+    used = counts.any(axis=1)
     sizes = np.array([sum(c.values()) for c in compositions], dtype=float)[used]
     solution, _, rank, _ = np.linalg.lstsq(counts[used] / sizes[:, None], rest[used] / sizes)
     source = f"least squares over {used.sum()} structures"

@@ -211,6 +211,7 @@ def _compare(a: _Frame, others: list[_Frame]) -> tuple[Float[Array, "M"], ...]:
     dilation = 0.5 * (volume + volumes) * np.trace(stretch, axis1=1, axis2=2)
 
     moved = np.array([frame.scaled for frame in others]) - a.scaled
+    moved -= moved[:, :1]  # a common shift first, lest images of some atoms are taken and of some not
     moved -= np.rint(moved)
     moved -= moved.mean(axis=1, keepdims=True)
     displacement = np.sqrt(np.square(moved @ a.cell).sum(axis=2).mean(axis=1))
