@@ -38,7 +38,7 @@ def build(kind: str) -> Potential:
     model = build_model(config, ELEMENTS).double()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
+            parameter.add_(0.03 * torch.randn_like(parameter))
     references = {symbol: -1.0 - number for number, symbol in enumerate(ELEMENTS)}
     return Potential(model, references, scale=0.5, repulsion=ZBLRepulsion())
 
@@ -71,7 +71,7 @@ def close_pair() -> Atoms:
 
 @pytest.mark.parametrize("make", [ethanol, rattled_crystal, slab, close_pair], ids=lambda make: make.__name__)
 def test_forces_are_minus_the_gradient_of_the_energy(potential, make):
-    atoms, step = make(), 2e-5
+    atoms, step = make(), 1e-5
     forces = predict(potential, atoms).forces.numpy()
     for atom in range(0, len(atoms), max(1, len(atoms) // 3)):
         for axis in range(3):
@@ -81,7 +81,7 @@ def test_forces_are_minus_the_gradient_of_the_energy(potential, make):
                 moved.positions[atom, axis] += side * step
                 sides.append(energy(potential, moved))
             assert forces[atom, axis] == pytest.approx(-(sides[1] - sides[0]) / (2 * step), abs=1e-6, rel=1e-6)
-    assert np.abs(forces).max() > 1e-3
+    assert np.abs(forces).max() > 1e-4
 
 
 @pytest.mark.parametrize("make", [rattled_crystal, sheared_nickel], ids=lambda make: make.__name__)
