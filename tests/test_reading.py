@@ -324,3 +324,32 @@ def test_keys_are_read_from_words():
     ):
         with pytest.raises(ConfigError, match=message):
             label_keys([words])
+
+
+VASPRUN = """<?xml version="1.0"?>
+<modeling>
+ <atominfo><atoms>2</atoms><types>1</types>
+  <array name="atoms"><set><rc><c>Si</c><c>1</c></rc><rc><c>Si</c><c>1</c></rc></set></array>
+  <array name="atomtypes"><set><rc><c>2</c><c>Si</c><c>28.085</c><c>4</c><c>Si</c></rc></set></array>
+ </atominfo>
+ <structure name="initialpos">{structure}</structure>
+ <calculation><structure>{structure}</structure>
+  <varray name="forces"><v>0.1 0 0</v><v>-0.1 0 0</v></varray>
+  <varray name="stress"><v>1602.2 0 0</v><v>0 1602.2 0</v><v>0 0 1602.2</v></varray>
+  <scstep>{energy}</scstep>{energy}
+ </calculation>
+</modeling>
+"""
+VASP_STRUCTURE = """<crystal><varray name="basis"><v>5 0 0</v><v>0 5 0</v><v>0 0 5</v></varray></crystal>
+<varray name="positions"><v>0 0 0</v><v>0.25 0.25 0.25</v></varray>"""
+VASP_ENERGY = """<energy><i name="e_fr_energy">-10.5</i><i name="e_wo_entrp">-10.4</i>
+<i name="e_0_energy">-10.45</i></energy>"""
+
+
+def test_an_output_of_vasp_is_read_in_our_units_and_signs(tmp_path):
+    path = tmp_path / "vasprun.xml"
+    path.write_text(VASPRUN.format(structure=VASP_STRUCTURE, energy=VASP_ENERGY))
+    atoms = read_one(path)
+    assert atoms.get_potential_energy() == -10.5  # the free energy, whose derivatives the forces are
+    np.testing.assert_array_equal(atoms.get_forces(), [[0.1, 0, 0], [-0.1, 0, 0]])
+    np.testing.assert_allclose(atoms.get_stress(), [-1, -1, -1, 0, 0, 0], rtol=1e-4)
