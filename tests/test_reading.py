@@ -327,7 +327,8 @@ def test_keys_are_read_from_words():
 
 
 VASPRUN = """<?xml version="1.0"?>
-<modeling>
+<modeling><generator/><parameters/>
+ <kpoints><varray name="kpointlist"><v>0 0 0</v></varray><varray name="weights"><v>1</v></varray></kpoints>
  <atominfo><atoms>2</atoms><types>1</types>
   <array name="atoms"><set><rc><c>Si</c><c>1</c></rc><rc><c>Si</c><c>1</c></rc></set></array>
   <array name="atomtypes"><set><rc><c>2</c><c>Si</c><c>28.085</c><c>4</c><c>Si</c></rc></set></array>

@@ -114,7 +114,7 @@ class _Frame(NamedTuple):
     scaled: Float[Array, "N 3"]
     energy: float
     stress: Float[Array, "3 3"]
-    forces: Float[Array, "N 3"] | None
+    forces: Float[Array, "N 3"]  # NaN where there is no label
 
     @classmethod
     def of(cls, atoms: Atoms) -> _Frame:
@@ -124,7 +124,7 @@ class _Frame(NamedTuple):
             scaled=atoms.positions @ np.linalg.inv(atoms.cell.array),
             energy=results["energy"],
             stress=voigt_6_to_full_3x3_stress(results["stress"]),
-            forces=results.get("forces"),
+            forces=results.get("forces", np.full((len(atoms), 3), np.nan)),
         )
 
 
@@ -214,15 +214,18 @@ def _compare(a: _Frame, others: list[_Frame]) -> tuple[Float[Array, "M"], ...]:
     moved -= moved[:, :1]  # a common shift first, lest images of some atoms are taken and of some not
     moved -= np.rint(moved)
     moved -= moved.mean(axis=1, keepdims=True)
-    displacement = np.sqrt(np.square(moved @ a.cell).sum(axis=2).mean(axis=1))
-    force_work = np.array([_force_work(a, b, shift) for b, shift in zip(others, moved, strict=True)])
-    rest = np.array([frame.energy for frame in others]) - a.energy - force_work
+    displacements, forces = moved @ a.cell, np.array([frame.forces for frame in others])
+    displacement = np.sqrt(np.einsum("mix,mix->m", displacements, displacements) / len(a.scaled))
+    gain = np.array([frame.energy for frame in others]) - a.energy
+    # Each force in the frame of its own cell, for cells may be turned.
+    pull = np.einsum("ix,mix->m", a.forces, displacements) + np.einsum("mix,mix->m", forces, moved @ cells)
+    rest = gain + 0.5 * pull
 
     size = np.abs(np.linalg.eigvalsh(stretch)).max(axis=1)
     comparable = (size > _SMALLEST_STRAIN) & (size < _LARGEST_STRAIN)
     comparable &= displacement < np.minimum(2 * _BOND * size, _LARGEST_DISPLACEMENT)
     comparable &= np.isfinite(rest) | (displacement < 0.02 * _BOND * size)
-    rest = np.where(np.isfinite(rest), rest, np.array([frame.energy for frame in others]) - a.energy)
+    rest = np.where(np.isfinite(rest), rest, gain)
     return work, dilation, rest, np.where(comparable, displacement + _BOND * size, 0.0)
 
 
@@ -232,13 +235,6 @@ def _log_strain(gradient: Float[Array, "M 3 3"]) -> tuple[Float[Array, "M 3 3"],
     back = axes.transpose(0, 2, 1)
     logarithm = (axes * (0.5 * np.log(squares))[:, None, :]) @ back
     return logarithm, (axes * squares[:, None, :] ** -0.5) @ back @ gradient
-
-
-def _force_work(a: _Frame, b: _Frame, moved: Float[Array, "N 3"]) -> float:
-    """−½ Σ (F_a + F_b)·u, each force in the frame of its own cell; NaN without forces."""
-    if a.forces is None or b.forces is None:
-        return np.nan
-    return -0.5 * float((a.forces * (moved @ a.cell)).sum() + (b.forces * (moved @ b.cell)).sum())
 
 
 def _regress(pairs: _Pairs) -> tuple[float | None, float | None, float | None]:
