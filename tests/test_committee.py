@@ -11,6 +11,9 @@ from structures import ethanol, silicon
 from gnnpot.committee import Committee
 from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.errors import DataError
+from gnnpot.geometry import edge_lengths
+from gnnpot.models.base import AtomicEnergyModel, ModelConfig
+from gnnpot.potential import Potential
 
 
 @pytest.fixture
@@ -46,6 +49,33 @@ def test_a_member_with_a_shorter_cutoff_sees_its_own_edges_only(kind):
     together = committee.predictions(graph_of(silicon(), committee))[0]
     for expected, got in zip(alone, together, strict=True):
         torch.testing.assert_close(got, expected, atol=1e-9, rtol=1e-9)
+
+
+class NeighborCount(AtomicEnergyModel):
+    """A model without an envelope: each atom's energy is its number of neighbors."""
+
+    Config = ModelConfig
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.weight = torch.nn.Parameter(torch.ones((), dtype=torch.float64))
+
+    def atomic_energies(self, graph):
+        ones = torch.ones_like(edge_lengths(graph))
+        counts = torch.zeros_like(graph.positions[:, 0]).index_add(0, graph.edge_index[1], ones)
+        return self.weight * counts + 0 * edge_lengths(graph).sum()
+
+
+@torch.no_grad()
+def test_longer_edges_are_not_even_shown_to_a_member_with_a_shorter_cutoff():
+    members = [
+        Potential(NeighborCount(ModelConfig(kind="count", cutoff=cutoff, elements=("Si",))), {"Si": 0.0})
+        for cutoff in (3.0, 4.2)
+    ]
+    committee = Committee(members)
+    short, long = committee.predictions(graph_of(silicon(rattle=0.0), committee))
+    assert short.atomic_energies.tolist() == [4.0] * 8
+    assert long.atomic_energies.tolist() == [16.0] * 8
 
 
 def test_its_forces_are_the_derivative_of_its_energy(committee):
