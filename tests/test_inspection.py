@@ -89,8 +89,12 @@ def test_melts_and_molecules_have_no_fault(shared):
         (1 / units.GPa, r"the unit is GPa \(160.2\): set keys.stress_unit: GPa"),
         (1 / units.kBar, r"the unit is kBar \(1602\): set keys.stress_unit: kBar"),
         (-1 / units.kBar, "flipped.*kBar.*: set keys.stress_unit: kBar and keys.stress_sign: pressure"),
-        (0.1, r"GPa was converted as if it were kBar \(0.1\)"),
+        (0.1, r"GPa was converted as if it were kBar \(0.1\): make it 10 times as large$"),
         (10.0, r"kBar was converted as if it were GPa \(10\)"),
+        (
+            -10.0,
+            r"flipped.*as if it were GPa \(10\): make it 10 times smaller, set keys.stress_sign: pressure$",
+        ),
         (3.0, "no unit that we know"),
     ],
 )

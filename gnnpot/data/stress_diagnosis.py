@@ -109,7 +109,9 @@ def _mistakes(check: StressCheck, keys: LabelKeys) -> Iterator[_Mistake]:
         if unit not in (keys.energy_unit, "meV"):
             yield _Mistake(ratio, f"the energies are in {unit} ({ratio:.4g})", f"keys.energy_unit: {unit}")
     if check.num_atoms > 1:
-        yield _Mistake(check.num_atoms, "the energies are energies an atom", "total energies")
+        yield _Mistake(
+            check.num_atoms, "the energies are energies an atom", "multiply them by the number of atoms"
+        )
 
 
 def _stress_mistakes(check: StressCheck, keys: LabelKeys) -> Iterator[_Mistake]:
@@ -120,11 +122,11 @@ def _stress_mistakes(check: StressCheck, keys: LabelKeys) -> Iterator[_Mistake]:
                 read / factor, f"the unit is {unit} ({read / factor:.4g})", f"keys.stress_unit: {unit}"
             )
     hartree = units.Hartree / units.Bohr**3
-    yield _Mistake(read / hartree, "the unit is Hartree/Bohr^3", "it in eV/A^3")
+    yield _Mistake(read / hartree, "the unit is Hartree/Bohr^3", "convert it to eV/A^3")
     if keys.stress_unit == "eV/A^3":
-        yield _Mistake(0.1, "GPa was converted as if it were kBar (0.1)", "it 10 times as large")
-        yield _Mistake(10.0, "kBar was converted as if it were GPa (10)", "it 10 times smaller")
-        yield _Mistake(units.GPa, "it was converted from GPa twice (1/160.2)", "it 160.2 times as large")
+        yield _Mistake(0.1, "GPa was converted as if it were kBar (0.1)", "make it 10 times as large")
+        yield _Mistake(10.0, "kBar was converted as if it were GPa (10)", "make it 10 times smaller")
+        yield _Mistake(units.GPa, "it was converted from GPa twice (1/160.2)", "make it 160.2 times as large")
     yield _Mistake(
         check.volume * read, "it is a virial, the stress times the volume", f"keys.virial: {check.key}"
     )
@@ -138,7 +140,11 @@ def _sentence(mistake: _Mistake, check: StressCheck, keys: LabelKeys, *, flipped
     if mistake.words:
         words.append(mistake.words)
         cures.append(mistake.cure)
-    return f"{' and '.join(words)}: set {' and '.join(reversed(cures))}"
+    settings = [cure for cure in reversed(cures) if cure.startswith("keys.")]
+    deeds = [cure for cure in cures if not cure.startswith("keys.")]
+    if settings:
+        deeds.append(f"set {' and '.join(settings)}")
+    return f"{' and '.join(words)}: {', '.join(deeds)}"
 
 
 def _sign_setting(check: StressCheck, keys: LabelKeys) -> str:
