@@ -9,6 +9,7 @@ import typer
 
 from gnnpot import __version__
 from gnnpot.cli.evaluate import evaluate
+from gnnpot.cli.info import info
 from gnnpot.cli.models import models
 from gnnpot.cli.schema import schema
 from gnnpot.cli.template import template
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (template, schema, models, validate, train, evaluate):
+for command in (template, schema, models, validate, train, evaluate, info):
     app.command()(command)
 
 

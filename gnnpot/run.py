@@ -276,7 +276,13 @@ def _references(config: RunConfig, training: GraphDataset) -> ReferenceEnergies:
         zeros = dict.fromkeys(training.elements(), 0.0)
         return ReferenceEnergies({**zeros, **isolated, **config.reference_energies}, "zero: no energy labels")
     energies = [float(store.energy[row]) for row in labeled]
-    return reference_energies(compositions, energies, isolated=isolated, given=config.reference_energies)
+    return reference_energies(
+        compositions,
+        energies,
+        isolated=isolated,
+        given=config.reference_energies,
+        elements=training.elements(),
+    )
 
 
 def _scale(config: RunConfig, training: GraphDataset) -> float:

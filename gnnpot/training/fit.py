@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from gnnpot.data.dataset import GraphDataset
 from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.devices import choose_device
 from gnnpot.errors import DataError, TrainingError
-from gnnpot.files import write_aside
+from gnnpot.files import write_bytes
 from gnnpot.potential import Potential
 from gnnpot.training.batches import EpochBatches
 from gnnpot.training.module import PotentialModule
@@ -168,8 +169,9 @@ class _CheckpointFile(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        with write_aside(Path(path)) as aside:
-            torch.save(checkpoint, aside)
+        buffer = io.BytesIO()
+        torch.save(checkpoint, buffer)
+        write_bytes(Path(path), buffer.getbuffer())
 
 
 def _trainer(config: TrainingConfig, output: Path, callbacks: list[Callback]) -> Trainer:

@@ -171,7 +171,7 @@ class PotentialModule(LightningModule):
         names = self.name_frames(graph)
         named = [name for name, is_bad in zip(names, bad.tolist(), strict=True) if is_bad] or names
         raise TrainingError(
-            f"expected a finite loss, got {float(total)} in epoch {self.current_epoch + 1} from "
+            f"expected a finite loss, got {total.item()} in epoch {self.current_epoch + 1} from "
             f"{', '.join(named)}; look at these frames, lower the learning rate or clip gradients"
         )
 

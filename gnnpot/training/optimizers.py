@@ -162,7 +162,7 @@ class LearningRates:
 
     def __init__(self, schedule: ScheduleConfig, optimizers: Sequence[Optimizer]) -> None:
         self.schedule = schedule
-        self.groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        self.optimizers = optimizers
         self.first = [float(group["lr"]) for group in self.groups]
         self.warm = False
         self.plateaus: list[ReduceLROnPlateau] = []
@@ -177,6 +177,11 @@ class LearningRates:
                 )
                 for optimizer in optimizers
             ]
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """Groups of all optimizers, as they are now: a resumed run replaces them."""
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     def before_step(self, epoch: float, progress: float) -> None:
         """Set the rates.

@@ -1,0 +1,201 @@
+"""Training as a whole: it learns, it resumes exactly, it splits over processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from ase.io import read, write
+
+from gnnpot.checkpoint import load_potential, read_header
+from gnnpot.config import RunConfig
+from gnnpot.data.split import read_splits
+from gnnpot.errors import ConfigError, DataError, TrainingError
+from gnnpot.run import train
+
+DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
+
+
+@pytest.fixture(scope="module")
+def silicon_file(tmp_path_factory) -> Path:
+    """Forty of the demo structures."""
+    path = tmp_path_factory.mktemp("data") / "silicon.xyz"
+    write(path, read(DEMO, "::5"))
+    return path
+
+
+def settings(data: Path, **training: Any) -> dict[str, Any]:
+    return {
+        "model": {"kind": "schnet", "cutoff": 4.0, "channels": 8, "num_filters": 8, "num_basis": 10,
+                  "num_interactions": 2},
+        "training": {
+            "optimizer": {"learning_rate": 0.02}, "max_epochs": 4, "batch_size": 6, "dtype": "float64", "ema_decay": 0.9,
+            "loss": {"energy": 1.0, "forces": 1.0, "stress": 10.0}, **training,
+        },
+        "train": str(data),
+        "validation": {"frames": 6},
+    }  # fmt: skip
+
+
+def run(output: Path, values: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    return train(RunConfig.from_dict(values, source="test"), output, **kwargs)
+
+
+def command(folder: Path, values: dict[str, Any], *words: str) -> list[str]:
+    config = folder / "config-of-test.yaml"
+    config.write_text(yaml.safe_dump(values))
+    code = "from gnnpot.cli import main; main()"
+    return [sys.executable, "-c", code, "train", str(config), *words]
+
+
+def weights(output: Path) -> dict[str, torch.Tensor]:
+    return load_potential(output / "model.safetensors").model.state_dict()
+
+
+def state(output: Path) -> dict[str, Any]:
+    return torch.load(output / "last.ckpt", weights_only=True)
+
+
+def assert_identical(one: torch.Tensor, other: torch.Tensor) -> None:
+    torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(silicon_file, tmp_path_factory) -> Path:
+    output = tmp_path_factory.mktemp("undisturbed") / "run"
+    run(output, settings(silicon_file))
+    return output
+
+
+def test_a_run_leaves_what_it_promises(undisturbed):
+    names = {path.name for path in undisturbed.iterdir()}
+    promised = {"config.yaml", "model.safetensors", "metrics.json", "splits.json", "last.ckpt", "report.html"}
+    assert promised | {"tensorboard"} <= names
+    assert list((undisturbed / "tensorboard").glob("events*"))
+    metrics = json.loads((undisturbed / "metrics.json").read_text())
+    assert set(metrics["forces"]) == {"mae", "rmse"}
+    assert metrics["num_structures"] == 6
+    splits = read_splits(undisturbed / "splits.json")
+    assert {name: len(rows) for name, rows in splits.items()} == {"train": 34, "validation": 6}
+    assert not list(undisturbed.glob("*.partial"))
+
+
+def test_the_errors_fall(undisturbed):
+    history = state(undisturbed)["gnnpot"]["history"]
+    assert len(history) == 4
+    assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
+
+
+def test_the_model_kept_is_the_one_that_validation_picked(undisturbed, silicon_file):
+    saved = state(undisturbed)["gnnpot"]
+    best = min(saved["history"], key=lambda row: row["validation_loss"])
+    assert saved["best"] == best
+    provenance = read_header(undisturbed / "model.safetensors").provenance
+    assert provenance["metrics"]["epoch"] == best["epoch"]
+    metrics = json.loads((undisturbed / "metrics.json").read_text())
+    assert metrics["forces"]["rmse"] == pytest.approx(best["validation_forces_rmse"], rel=1e-6)
+    assert metrics["energy"]["rmse"] == pytest.approx(best["validation_energy_rmse"], rel=1e-6)
+    assert metrics["stress"]["mae"] == pytest.approx(best["validation_stress_mae"], rel=1e-6)
+
+
+def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(undisturbed, silicon_file, tmp_path):
+    output = tmp_path / "run"
+    words = command(tmp_path, settings(silicon_file), "--output", str(output), "--resume")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    moments = random.Random(0)
+    for _ in range(3):
+        process = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
+        before = (output / "last.ckpt").stat().st_mtime_ns if (output / "last.ckpt").exists() else 0
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            last = output / "last.ckpt"
+            if last.exists() and last.stat().st_mtime_ns != before:
+                time.sleep(moments.uniform(0.0, 0.15))
+                break
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(words, env=environment, check=True, capture_output=True)
+    expected, result = weights(undisturbed), weights(output)
+    assert all(torch.equal(expected[name], result[name]) for name in expected)
+    last, other = state(undisturbed), state(output)
+    assert last["epoch"] == other["epoch"]
+    for name, value in last["state_dict"].items():
+        assert_identical(value, other["state_dict"][name])
+    without_time = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in s["gnnpot"]["history"]] for s in (last, other)
+    ]
+    assert without_time[0] == without_time[1]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam+sgd"])
+def test_a_plateau_run_resumes_to_the_same_weights(silicon_file, tmp_path, optimizer):
+    values = settings(
+        silicon_file, max_epochs=4, optimizer={"kind": optimizer},
+        schedule={"kind": "plateau", "patience": 0, "threshold": 0.5},
+    )  # fmt: skip
+    run(tmp_path / "whole", values)
+    values["training"]["max_epochs"] = 2
+    run(tmp_path / "parts", values)
+    values["training"]["max_epochs"] = 4
+    run(tmp_path / "parts", values, resume=True)
+    whole, parts = state(tmp_path / "whole"), state(tmp_path / "parts")
+    rates = [[row["learning_rate"] for row in s["gnnpot"]["history"]] for s in (whole, parts)]
+    assert rates[0] == rates[1]
+    assert rates[0][-1] < rates[0][0]
+    for name, value in whole["state_dict"].items():
+        assert_identical(value, parts["state_dict"][name])
+
+
+def test_two_processes_give_the_result_of_one(undisturbed, silicon_file, tmp_path):
+    output = tmp_path / "run"
+    values = settings(silicon_file, devices=2, device="cpu")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    words = command(tmp_path, values, "--output", str(output))
+    script = tmp_path / "gnnpot-script.py"
+    script.write_text("from gnnpot.cli import main\nmain()\n")
+    words = [sys.executable, str(script), *words[3:]]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    expected, result = weights(undisturbed), weights(output)
+    for name in expected:
+        torch.testing.assert_close(result[name], expected[name], rtol=1e-7, atol=1e-9)
+
+
+def test_force_matching_sets_the_energy_offset_after_training(silicon_file, tmp_path):
+    values = settings(silicon_file, loss={"kind": "force_matching"}, max_epochs=2)
+    values["reference_energies"] = {"Si": -100.0}
+    metrics = run(tmp_path / "run", values)
+    assert metrics["splits"]["train"]["energy"]["mae"] < 1000  # it was 7 eV an atom off
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_frames(silicon_file, tmp_path):
+    values = settings(silicon_file, optimizer={"learning_rate": 1e30}, gradient_clip=None, ema_decay=None)
+    with pytest.raises(TrainingError, match=r"expected a finite loss, got .*silicon.xyz:\d+"):
+        run(tmp_path / "run", values)
+
+
+def test_resuming_with_another_configuration_is_refused(undisturbed, silicon_file):
+    values = settings(silicon_file)
+    values["model"]["cutoff"] = 4.5
+    with pytest.raises(ConfigError, match=r"got other values of model.cutoff"):
+        run(undisturbed, values, resume=True)
+
+
+def test_a_weighted_label_that_is_not_there_stops_the_run(silicon_file, tmp_path):
+    frames = read(silicon_file, ":")
+    del frames[7].calc.results["stress"]
+    write(tmp_path / "some.xyz", frames)
+    with pytest.raises(DataError, match=r"expected stress labels.*some.xyz:8"):
+        run(tmp_path / "run", settings(tmp_path / "some.xyz"))
