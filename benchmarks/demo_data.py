@@ -3,11 +3,11 @@
     apt-get install quantum-espresso quantum-espresso-data libopenblas0-pthread
     python benchmarks/demo_data.py --output configs/silicon-demo.xyz
 
-Labels: Quantum ESPRESSO 6.7 (``pw.x``), PBE, the norm-conserving pseudopotential Si.pbe-rrkj.UPF of Debian's
-quantum-espresso-data, plane waves up to 30 Ry, a 2×2×2 k mesh off Γ, Gaussian smearing of 0.01 Ry (melts have
-no gap).  The energy is the total energy whose derivatives the forces are; the stress is in ASE's sign, positive
-under tension.  Structures: strained and rattled diamond, and frames of molecular dynamics with the
-Stillinger-Weber potential from 300 K to the melt.  Frames that are labeled already are not labeled again.
+Labels: Quantum ESPRESSO 6.7 (``pw.x``), PBE, the norm-conserving pseudopotential Si.pbe-rrkj.UPF of
+Debian's quantum-espresso-data, plane waves up to 30 Ry, a 2×2×2 k mesh off Γ, Gaussian smearing of
+0.01 Ry (melts have no gap).  The energy is the total energy whose derivatives the forces are; the stress
+is in ASE's sign, positive under tension.  Structures: strained and rattled diamond, and frames of
+molecular dynamics with the Stillinger-Weber potential from 300 K to the melt.  Frames that are labeled already are not labeled again.
 """
 
 from __future__ import annotations
@@ -129,8 +129,12 @@ def label(atoms: Atoms, *, cutoff: float = 30.0) -> Atoms:
 
 def main() -> None:
     """Label what is not labeled yet, one frame after another."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, required=True, help="extended XYZ file; continued if it is there")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="extended XYZ file; continued if it is there"
+    )
     output = parser.parse_args().output
     frames = [*strained(), *rattled(np.random.default_rng(0)), *dynamics()]
     done = read(output, ":") if output.exists() else []

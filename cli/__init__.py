@@ -6,8 +6,6 @@ import sys
 import warnings
 
 import typer
-
-from gnnpot import __version__
 from gnnpot.cli.evaluate import evaluate
 from gnnpot.cli.info import info
 from gnnpot.cli.models import models
@@ -15,6 +13,8 @@ from gnnpot.cli.schema import schema
 from gnnpot.cli.template import template
 from gnnpot.cli.train import train
 from gnnpot.cli.validate import validate
+
+from gnnpot import __version__
 from gnnpot.errors import GnnpotError
 
 _UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")

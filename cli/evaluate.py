@@ -18,13 +18,16 @@ def evaluate(
         list[str] | None,
         typer.Option("--keys", "-k", metavar="NAME=VALUE", help="Where labels are, e.g. energy=dft_energy."),
     ] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU if there is one.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU if there is one.")
+    ] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
     """Give the errors of a potential on labeled structures."""
-    from gnnpot.checkpoint import load_potential
     from gnnpot.cli.progress import counting
     from gnnpot.cli.tables import print_metrics, print_notes
+
+    from gnnpot.checkpoint import load_potential
     from gnnpot.config import data_paths
     from gnnpot.data.labels import label_keys
     from gnnpot.data.reading import read_frames

@@ -23,7 +23,9 @@ def print_metrics(metrics: Mapping[str, Any], *, title: str) -> None:
     for name, group in metrics["groups"].items():
         _add_row(table, name, group)
     for symbol, error in metrics["elements"].items():
-        _add_row(table, f"on {symbol}", {"energy": None, "forces": error, "stress": None, "num_structures": ""})
+        _add_row(
+            table, f"on {symbol}", {"energy": None, "forces": error, "stress": None, "num_structures": ""}
+        )
     Console().print(table)
 
 

@@ -20,6 +20,7 @@ def train(
     """Train a potential on labeled structures."""
     from gnnpot.cli.progress import TrainingDisplay
     from gnnpot.cli.tables import print_metrics, print_notes
+
     from gnnpot.config import RunConfig
     from gnnpot.run import train as run
 

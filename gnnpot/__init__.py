@@ -17,12 +17,11 @@ _HOME = {
     "Potential": "gnnpot.potential",
     "Prediction": "gnnpot.potential",
     "evaluate": "gnnpot.evaluation",
-    "fit": "gnnpot.training",
     "load_potential": "gnnpot.checkpoint",
     "save_potential": "gnnpot.checkpoint",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604, RUF100
+__all__ = ["__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:
     from gnnpot.calculator import GNNPotCalculator as GNNPotCalculator
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from gnnpot.evaluation import evaluate as evaluate
     from gnnpot.potential import Potential as Potential
     from gnnpot.potential import Prediction as Prediction
-    from gnnpot.training import fit as fit
 
 
 def __getattr__(name: str) -> Any:

@@ -153,9 +153,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
             f"`gnnpot template NAME` prints one of {known}"
         ) from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"expected YAML in {path}, got {' '.join(str(error).split())}; mend the file") from error
+        raise ConfigError(
+            f"expected YAML in {path}, got {' '.join(str(error).split())}; mend the file"
+        ) from error
     if not isinstance(values, dict):
-        raise ConfigError(f"expected sections in {path}, got {values!r}; `gnnpot template` shows how they look")
+        raise ConfigError(
+            f"expected sections in {path}, got {values!r}; `gnnpot template` shows how they look"
+        )
     return values
 
 
@@ -185,7 +189,10 @@ def _fault(entry: Any) -> str:
 def _key_names(section: type[BaseModel]) -> set[str]:
     """Names of all keys in a section and those below, models included."""
     names: set[str] = set()
-    for schema in [section.model_json_schema(), *(MODELS[kind].Config.model_json_schema() for kind in MODELS)]:
+    for schema in [
+        section.model_json_schema(),
+        *(MODELS[kind].Config.model_json_schema() for kind in MODELS),
+    ]:
         for definition in [schema, *schema.get("$defs", {}).values()]:
             names |= set(definition.get("properties", {}))
     return names

@@ -109,7 +109,9 @@ def evaluate(
         parts += _parts(batch, prediction)
         advance(len(batch))
     if not any(np.isfinite(part.energy[0]) or np.isfinite(part.forces[0]).any() for part in parts):
-        raise DataError("expected structures with energies or forces to evaluate on, got none; name their keys")
+        raise DataError(
+            "expected structures with energies or forces to evaluate on, got none; name their keys"
+        )
     return Evaluation(
         origins=tuple(part.origin for part in parts),
         groups=tuple(part.group for part in parts),

@@ -55,4 +55,6 @@ class Registry(Generic[T]):
 
 def kind_of(default: str) -> Callable[[Any], Any]:
     """A discriminator for sections with a ``kind``, which is ``default`` where a file leaves it out."""
-    return lambda value: value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", None)
+    return lambda value: (
+        value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", None)
+    )

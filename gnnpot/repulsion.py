@@ -59,9 +59,7 @@ class ZBLRepulsion(nn.Module):
         return energies.index_add(0, center, 0.5 * screened).index_add(0, source, 0.5 * screened)
 
 
-def screened_repulsion(
-    lengths: Float[Tensor, "P"], z_source: Tensor, z_center: Tensor
-) -> Float[Tensor, "P"]:
+def screened_repulsion(lengths: Float[Tensor, "P"], z_source: Tensor, z_center: Tensor) -> Float[Tensor, "P"]:
     """The ZBL energy of pairs of nuclei at these distances (eV)."""
     z_source, z_center = z_source.to(lengths.dtype), z_center.to(lengths.dtype)
     x = lengths * (z_source**0.23 + z_center**0.23) / 0.46850

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 import yaml
 from ase.data import chemical_symbols
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only
 
 from gnnpot import __version__
 from gnnpot.checkpoint import load_potential, save_potential
@@ -68,10 +68,14 @@ def check_output(output: Path, *, resume: bool) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"expected a folder to write to, got {output} ({error.strerror}); choose another") from error
+        raise OutputError(
+            f"expected a folder to write to, got {output} ({error.strerror}); choose another"
+        ) from error
 
 
-def train(config: RunConfig, output: Path, *, resume: bool = False, observer: Observer | None = None) -> dict[str, Any]:
+def train(
+    config: RunConfig, output: Path, *, resume: bool = False, observer: Observer | None = None
+) -> dict[str, Any]:
     """Check the data, train, evaluate the best model, and write the report.
 
     Args:
@@ -87,7 +91,7 @@ def train(config: RunConfig, output: Path, *, resume: bool = False, observer: Ob
         GnnpotError: Bad data, configuration, output folder or device, or a loss that is not finite.
     """
     output = Path(output)
-    if rank_zero_only.rank == 0:
+    if _is_first():
         check_output(output, resume=resume)
         _check_same_config(config, output)
         reports = inspect_files(config)
@@ -133,9 +137,7 @@ def inspect_files(config: RunConfig) -> list[DataReport]:
         DataError: A fault in the data; the first, and how many more there are.
     """
     named = [config.train, config.validation if isinstance(config.validation, tuple) else (), config.test]
-    reports = [
-        inspect(read_frames(data_paths(names), config.keys), config.keys) for names in named if names
-    ]
+    reports = [inspect(read_frames(data_paths(names), config.keys), config.keys) for names in named if names]
     for report in reports:
         report.check()
     return reports
@@ -165,7 +167,7 @@ def prepare(config: RunConfig, output: Path) -> PreparedData:
     validation = GraphDataset(validation_store, validation_rows, dtype=dtype)
     _check_sets(config, training, validation)
     parts = {"train": training.named_hashes(), "validation": validation.named_hashes()}
-    if rank_zero_only.rank == 0:
+    if _is_first():
         write_splits(output / "splits.json", parts, seed=config.seed)
     return PreparedData(
         training, validation, _references(config, training), _scale(config, training), training.elements()
@@ -229,7 +231,7 @@ def _store(config: RunConfig, names: Sequence[str], folder: Path) -> GraphStore:
             raise DataError(f"expected a file of structures, got {path}, which is not there; check the path")
         state.update(f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
     key = f"{state.hexdigest()} {config.model.cutoff!r}"
-    if rank_zero_only.rank != 0:
+    if not _is_first():
         return GraphStore(folder)
     stamp = folder / "key.txt"
     if not (stamp.exists() and stamp.read_text() == key):
@@ -270,7 +272,8 @@ def _references(config: RunConfig, training: GraphDataset) -> ReferenceEnergies:
         if store.isolated[row] and store.energy[row] == store.energy[row]:
             isolated[chemical_symbols[next(iter(store.composition(row)))]] = float(store.energy[row])
     compositions = [
-        {chemical_symbols[number]: count for number, count in store.composition(row).items()} for row in labeled
+        {chemical_symbols[number]: count for number, count in store.composition(row).items()}
+        for row in labeled
     ]
     if not labeled and "energy" not in config.training.loss.labels:
         zeros = dict.fromkeys(training.elements(), 0.0)
@@ -347,14 +350,14 @@ def _conclude(
 
 def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds: float) -> dict[str, str]:
     parameters = sum(parameter.numel() for parameter in potential.model.parameters())
-    energies = data.references.values.items()
+    energies = ", ".join(f"{symbol} {energy:.4f} eV" for symbol, energy in data.references.values.items())
     return {
         "model": f"{config.model.kind}, {parameters:,} parameters, cutoff {potential.cutoff:g} Å",
         "elements": ", ".join(potential.elements),
         "training data": f"{', '.join(config.train)}: {len(data.train)} structures",
         "validation data": f"{len(data.validation)} structures",
         "test data": ", ".join(config.test) or "none",
-        "reference energies": f"{', '.join(f'{s} {e:.4f} eV' for s, e in energies)} ({data.references.source})",
+        "reference energies": f"{energies} ({data.references.source})",
         "unit of the output": f"{data.scale:.4g} eV",
         "seed": str(config.seed),
         "precision": config.training.dtype,
@@ -387,9 +390,16 @@ def _check_same_config(config: RunConfig, output: Path) -> None:
 
 def _leaves(values: Any, prefix: str = "") -> dict[str, str]:
     if isinstance(values, dict):
-        parts = [_leaves(value, f"{prefix}.{name}" if prefix else str(name)) for name, value in values.items()]
+        parts = [
+            _leaves(value, f"{prefix}.{name}" if prefix else str(name)) for name, value in values.items()
+        ]
         return {name: leaf for part in parts for name, leaf in part.items()}
     return {prefix: repr(values)}
+
+
+def _is_first() -> bool:
+    """Whether this is the first of the processes that train together."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 
 def _wait_for(path: Path, timeout: float = 3600.0) -> None:

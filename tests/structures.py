@@ -16,7 +16,9 @@ def ethanol() -> Atoms:
 def rattled_crystal() -> Atoms:
     """Silicon in a sheared primitive cell of two atoms, smaller than any cutoff."""
     atoms = bulk("Si", "diamond", a=5.43)
-    atoms.set_cell(atoms.cell.array @ (np.eye(3) + [[0.02, 0.05, 0.0], [0.0, -0.03, 0.04], [0.01, 0.0, 0.01]]))
+    atoms.set_cell(
+        atoms.cell.array @ (np.eye(3) + [[0.02, 0.05, 0.0], [0.0, -0.03, 0.04], [0.01, 0.0, 0.01]])
+    )
     atoms.rattle(0.1, seed=2)
     return atoms
 

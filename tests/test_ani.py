@@ -12,10 +12,10 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers
 from pydantic import ValidationError
+from structures import ethanol, rattled_crystal
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.models.ani import ANI, ANIConfig
-from structures import ethanol, rattled_crystal
 
 
 def silicon_carbide() -> Atoms:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from structures import ethanol, rattled_crystal
 from torch import Tensor
 from torch_geometric.nn.models import DimeNetPlusPlus
 from torch_geometric.utils import scatter
@@ -12,9 +13,14 @@ from gnnpot.data.graph import AtomicGraph
 from gnnpot.geometry import edge_lengths, edge_vectors
 from gnnpot.models.dimenet import DimeNet, DimeNetConfig
 from gnnpot.nn.angular import TripletGeometry, solid_harmonics, sum_over_triplets
-from structures import ethanol, rattled_crystal
 
-SIZES = {"channels": 16, "interaction_channels": 8, "basis_channels": 5, "output_channels": 24, "num_blocks": 2}
+SIZES = {
+    "channels": 16,
+    "interaction_channels": 8,
+    "basis_channels": 5,
+    "output_channels": 24,
+    "num_blocks": 2,
+}
 
 
 @pytest.fixture(params=[ethanol, rattled_crystal], ids=lambda make: make.__name__)
@@ -28,8 +34,9 @@ def models():
     torch.manual_seed(0)
     ours = DimeNet(DimeNetConfig(cutoff=4.0, elements=("H", "C", "O", "Si"), **SIZES)).double()
     theirs = DimeNetPlusPlus(
-        hidden_channels=16, out_channels=1, num_blocks=2, int_emb_size=8, basis_emb_size=5, out_emb_channels=24,
-        num_spherical=7, num_radial=6, cutoff=4.0, output_initializer="glorot_orthogonal",
+        hidden_channels=16, out_channels=1, num_blocks=2, int_emb_size=8, basis_emb_size=5,
+        out_emb_channels=24, num_spherical=7, num_radial=6, cutoff=4.0,
+        output_initializer="glorot_orthogonal",
     ).double()  # fmt: skip
     copy_weights(theirs, ours)
     return ours, theirs

@@ -48,7 +48,7 @@ def prediction() -> Prediction:
 
 def values(settings: dict, prediction: Prediction, graph: AtomicGraph) -> dict[str, float]:
     terms = TypeAdapter(LossConfig).validate_python(settings).terms(prediction, graph)
-    return {name: float(term.total / term.count) for name, term in terms.items()}
+    return {name: float(term.total / term.size) for name, term in terms.items()}
 
 
 def test_weighted_squares(prediction, graph):

@@ -10,13 +10,13 @@ import torch
 from ase import Atoms
 from ase.build import bulk, make_supercell
 from scipy.spatial.transform import Rotation
+from structures import ethanol, rattled_crystal, silicon, slab
 
 from gnnpot.checkpoint import load_potential, save_potential
 from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.models import MODELS, build_model
 from gnnpot.potential import Potential, Prediction
 from gnnpot.repulsion import ZBLRepulsion
-from structures import ethanol, rattled_crystal, silicon, slab
 
 ELEMENTS = ("H", "C", "O", "Si", "Ni")
 SMALL: dict[str, dict[str, Any]] = {
@@ -80,7 +80,9 @@ def test_forces_are_minus_the_gradient_of_the_energy(potential, make):
                 moved = atoms.copy()
                 moved.positions[atom, axis] += side * step
                 sides.append(energy(potential, moved))
-            assert forces[atom, axis] == pytest.approx(-(sides[1] - sides[0]) / (2 * step), abs=1e-6, rel=1e-6)
+            assert forces[atom, axis] == pytest.approx(
+                -(sides[1] - sides[0]) / (2 * step), abs=1e-6, rel=1e-6
+            )
     assert np.abs(forces).max() > 1e-4
 
 
@@ -93,7 +95,9 @@ def test_stress_is_the_derivative_of_the_energy_by_strain(potential, make):
             strain = np.zeros((3, 3))
             strain[i, j] += 0.5 * step
             strain[j, i] += 0.5 * step
-            slope = (energy(potential, strained(atoms, strain)) - energy(potential, strained(atoms, -strain))) / 2
+            slope = (
+                energy(potential, strained(atoms, strain)) - energy(potential, strained(atoms, -strain))
+            ) / 2
             assert stress[i, j] == pytest.approx(slope / step / atoms.get_volume(), abs=1e-7)
     assert np.abs(stress).max() > 1e-4
 
@@ -230,7 +234,9 @@ def test_a_loss_on_derivatives_reaches_every_weight(potential, quantity):
     value = getattr(potential(collate(graphs)), quantity)
     value[torch.isfinite(value)].square().sum().backward()
     names = dict(potential.model.named_parameters())
-    silent = [name for name, weight in names.items() if weight.grad is None or not weight.grad.abs().max() > 0]
+    silent = [
+        name for name, weight in names.items() if weight.grad is None or not weight.grad.abs().max() > 0
+    ]
     shifts = [name for name in silent if names[name].shape == (1,)]  # bias of the energy: a constant
     assert silent == shifts
 
@@ -259,6 +265,8 @@ def test_the_same_question_has_the_same_answer(potential):
 
 def test_saving_and_loading_is_exact(potential, tmp_path):
     save_potential(potential, tmp_path / "model.safetensors")
-    before, after = (predict(p, silicon()) for p in (potential, load_potential(tmp_path / "model.safetensors")))
+    before, after = (
+        predict(p, silicon()) for p in (potential, load_potential(tmp_path / "model.safetensors"))
+    )
     for name in Prediction._fields:
         assert torch.equal(getattr(before, name), getattr(after, name))

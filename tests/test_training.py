@@ -40,7 +40,8 @@ def settings(data: Path, **training: Any) -> dict[str, Any]:
         "model": {"kind": "schnet", "cutoff": 4.0, "channels": 8, "num_filters": 8, "num_basis": 10,
                   "num_interactions": 2},
         "training": {
-            "optimizer": {"learning_rate": 0.02}, "max_epochs": 4, "batch_size": 6, "dtype": "float64", "ema_decay": 0.9,
+            "optimizer": {"learning_rate": 0.02}, "max_epochs": 4, "batch_size": 6, "dtype": "float64",
+            "ema_decay": 0.9,
             "loss": {"energy": 1.0, "forces": 1.0, "stress": 10.0}, **training,
         },
         "train": str(data),
@@ -134,7 +135,8 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(undisturbed, sil
     for name, value in last["state_dict"].items():
         assert_identical(value, other["state_dict"][name])
     without_time = [
-        [{k: v for k, v in row.items() if k != "seconds"} for row in s["gnnpot"]["history"]] for s in (last, other)
+        [{k: v for k, v in row.items() if k != "seconds"} for row in s["gnnpot"]["history"]]
+        for s in (last, other)
     ]
     assert without_time[0] == without_time[1]
 

@@ -166,6 +166,9 @@ class GraphDataset(Dataset[AtomicGraph]):
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __iter__(self) -> Iterator[AtomicGraph]:
+        return (self[place] for place in range(len(self)))
+
     def __getitem__(self, place: int) -> AtomicGraph:
         row, store, dtype = self.rows[place], self.store, self.dtype
         atoms, pairs = slice(*store.atom_range(row)), slice(*store.pair_range(row))
@@ -181,7 +184,11 @@ class GraphDataset(Dataset[AtomicGraph]):
             batch=torch.zeros(atoms.stop - atoms.start, dtype=torch.int64),
             frame=torch.tensor([row]),
         )
-        values = {"energy": store.energy[row][None], "forces": store.forces[atoms], "stress": store.stress[row][None]}
+        values = {
+            "energy": store.energy[row][None],
+            "forces": store.forces[atoms],
+            "stress": store.stress[row][None],
+        }
         for name in self.labels:
             graph[name] = torch.tensor(values[name], dtype=torch.float64 if name == "energy" else dtype)
             weight = 0.0 if np.isnan(values[name]).any() else store.weights[row, LABELS.index(name)]

@@ -37,7 +37,9 @@ def neighbor_pairs(
         raise DataError("expected finite positions, got NaN or infinity; remove the structure")
     box = np.asarray(complete_cell(cell) if pbc.any() else np.eye(3), dtype=float)
     if pbc.any() and not (np.abs(np.linalg.det(box)) > 1e-8 and np.any(cell[pbc], axis=1).all()):
-        raise DataError(f"expected a cell with a volume, got {np.array(cell).tolist()}; set the cell or pbc=False")
+        raise DataError(
+            f"expected a cell with a volume, got {np.array(cell).tolist()}; set the cell or pbc=False"
+        )
     neighbors = NeighborList(cutoff=cutoff, full_list=False)
     center, source, shifts = neighbors.compute(
         points=np.ascontiguousarray(positions, dtype=float), box=box, periodic=pbc, quantities="ijS"

@@ -61,8 +61,8 @@ class ANIConfig(ModelConfig):
     def _angular_within_radial(self) -> Self:
         if self.angular_cutoff > self.cutoff:
             raise ValueError(
-                f"expected angular_cutoff up to the cutoff of {self.cutoff:g} Å, got {self.angular_cutoff:g}; "
-                "lower it or raise the cutoff"
+                f"expected angular_cutoff up to the cutoff of {self.cutoff:g} Å, got "
+                f"{self.angular_cutoff:g}; lower it or raise the cutoff"
             )
         return self
 

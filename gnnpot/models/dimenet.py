@@ -119,9 +119,9 @@ class Interaction(nn.Module):
 
     def _angular_weights(self, spherical: Float[Tensor, "P L K"]) -> Float[Tensor, "P L C"]:
         """Both linear maps of the basis, with the sum over angular orders left open."""
-        narrow, wide = self.spherical
-        low_rank = narrow.weight.unflatten(1, spherical.shape[1:])
-        return torch.einsum("plk,blk->plb", spherical, low_rank) @ wide.weight.T
+        narrow, wide = (layer.get_parameter("weight") for layer in self.spherical)
+        low_rank = narrow.unflatten(1, spherical.shape[1:])
+        return torch.einsum("plk,blk->plb", spherical, low_rank) @ wide.T
 
 
 class Output(nn.Module):
@@ -204,4 +204,4 @@ def _initialize(model: DimeNet) -> None:
         elif isinstance(module, nn.Embedding):
             nn.init.uniform_(module.weight, -math.sqrt(3.0), math.sqrt(3.0))
     for output in model.outputs:
-        nn.init.zeros_(output.energy.weight)
+        nn.init.zeros_(output.get_parameter("energy.weight"))

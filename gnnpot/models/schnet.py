@@ -79,7 +79,9 @@ class SchNet(AtomicEnergyModel):
         self.basis = GaussianBasis(config.num_basis, config.cutoff)
         self.envelope = envelope(config.envelope, config.cutoff)
         self.interactions = nn.ModuleList(Interaction(config) for _ in range(config.num_interactions))
-        self.readout = nn.Sequential(nn.Linear(width, width // 2), ShiftedSoftplus(), nn.Linear(width // 2, 1))
+        self.readout = nn.Sequential(
+            nn.Linear(width, width // 2), ShiftedSoftplus(), nn.Linear(width // 2, 1)
+        )
 
     def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
         """Energy of each atom in its environment."""

@@ -40,9 +40,7 @@ class RadialFunctions(nn.Module):
         self.envelope = envelope(envelope_name, cutoff)
         self.register_buffer("shifts", torch.tensor(shifts, dtype=torch.float64), persistent=False)
 
-    def forward(
-        self, graph: AtomicGraph, rows: Int[Tensor, "N"], num_elements: int
-    ) -> Float[Tensor, "N X"]:
+    def forward(self, graph: AtomicGraph, rows: Int[Tensor, "N"], num_elements: int) -> Float[Tensor, "N X"]:
         """Of each atom: num_elements × len(shifts) numbers.
 
         Args:
@@ -103,9 +101,7 @@ class AngularFunctions(nn.Module):
         self.register_buffer("angle_cosines", torch.cos(angles), persistent=False)
         self.register_buffer("angle_sines", torch.sin(angles), persistent=False)
 
-    def forward(
-        self, graph: AtomicGraph, rows: Int[Tensor, "N"], num_elements: int
-    ) -> Float[Tensor, "N Y"]:
+    def forward(self, graph: AtomicGraph, rows: Int[Tensor, "N"], num_elements: int) -> Float[Tensor, "N Y"]:
         """Of each atom: element pairs × (len(shifts) · len(angle_shifts)) numbers."""
         lengths = pair_lengths(graph)
         first, second = neighbor_edge_pairs(graph, lengths.detach(), self.cutoff)

@@ -35,7 +35,7 @@ class PolynomialEnvelope(nn.Module):
         self.exponent = exponent
 
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
-        """u at these lengths."""
+        """U at these lengths."""
         p = self.exponent
         x = lengths / self.cutoff
         u = 1 - x**p * ((p + 1) * (p + 2) / 2 - x * (p * (p + 2) - x * (p * (p + 1) / 2)))
@@ -103,7 +103,9 @@ class BesselBasis(nn.Module):
         super().__init__()
         self.cutoff = cutoff
         self.envelope = PolynomialEnvelope(cutoff, exponent)
-        self.frequencies = nn.Parameter(math.pi * torch.arange(1, num_basis + 1, dtype=torch.get_default_dtype()))
+        self.frequencies = nn.Parameter(
+            math.pi * torch.arange(1, num_basis + 1, dtype=torch.get_default_dtype())
+        )
 
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P K"]:
         """Values of all functions at these lengths."""

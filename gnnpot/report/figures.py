@@ -106,7 +106,7 @@ def _parity(axis: Axes, label: Float[Array, "V"], predicted: Float[Array, "V"]) 
 
 def _errors(axis: Axes, errors: Float[Array, "V"]) -> None:
     reach = float(np.quantile(np.abs(errors), 0.995)) * 1.2 or 1.0
-    bins = np.linspace(-reach, reach, 41)
+    bins = np.linspace(-reach, reach, 41).tolist()
     axis.hist(np.clip(errors, -reach, reach), bins=bins, color=BLUE, alpha=0.85)
     axis.axvline(0.0, color=GREY, lw=0.8)
     axis.set_yticks([])

@@ -83,7 +83,7 @@ def write_report(path: Path, report: Report) -> None:
         _sets_table(metrics),
         _groups_table(metrics[headline], headline),
         "<h2>Predicted against reference</h2>",
-        *(_parity(name, evaluation) for name, evaluation in reversed(report.evaluations.items())),
+        *(_parity(name, evaluation) for name, evaluation in reversed(list(report.evaluations.items()))),
         _history(report),
         "<h2>Worst structures</h2>",
         _worst_table(report.evaluations[headline], headline),
@@ -126,7 +126,9 @@ def _groups_table(metrics: Mapping[str, Any], headline: str) -> str:
     rows = list(metrics["groups"].items())
     if len(metrics["elements"]) > 1:
         empty = {"energy": None, "stress": None, "num_structures": "–"}
-        rows += [(f"on {symbol}", {**empty, "forces": error}) for symbol, error in metrics["elements"].items()]
+        rows += [
+            (f"on {symbol}", {**empty, "forces": error}) for symbol, error in metrics["elements"].items()
+        ]
     return f"<h3>By group, {escape(headline)}</h3>{_table(rows, 'group')}" if rows else ""
 
 
@@ -137,7 +139,9 @@ def _table(rows: Sequence[tuple[str, Mapping[str, Any]]], noun: str) -> str:
         cells = [f"<td>{escape(name)}</td><td>{errors['num_structures']}</td>"]
         for quantity, _ in _QUANTITIES:
             error = errors[quantity]
-            cells += [f"<td>{'–' if error is None else _number(error[kind])}</td>" for kind in ("mae", "rmse")]
+            cells += [
+                f"<td>{'–' if error is None else _number(error[kind])}</td>" for kind in ("mae", "rmse")
+            ]
         body.append(f"<tr>{''.join(cells)}</tr>")
     return (
         f'<div class="scroll"><table><thead><tr><th>{noun}</th><th>structures</th>{head}</tr></thead>'
@@ -177,7 +181,9 @@ def _worst_table(evaluation: Evaluation, headline: str) -> str:
 
 
 def _facts(facts: Mapping[str, str]) -> str:
-    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts.items())
+    rows = "".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in facts.items()
+    )
     return f'<h2>How it was made</h2><table class="facts"><tbody>{rows}</tbody></table>' if rows else ""
 
 

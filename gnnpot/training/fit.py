@@ -88,7 +88,9 @@ def fit(
         trainer = _trainer(config, settings.output, [_Bookkeeping(settings.observer, last)])
         rank, world_size = trainer.global_rank, trainer.world_size
         if len(train) < world_size:
-            raise DataError(f"expected at least {world_size} structures for as many processes, got {len(train)}")
+            raise DataError(
+                f"expected at least {world_size} structures for as many processes, got {len(train)}"
+            )
         batches = EpochBatches(
             len(train), config.batch_size, seed=settings.seed, rank=rank, world_size=world_size
         )
@@ -197,9 +199,7 @@ def _trainer(config: TrainingConfig, output: Path, callbacks: list[Callback]) ->
     )
 
 
-def _loader(
-    dataset: GraphDataset, batches: EpochBatches, config: TrainingConfig
-) -> DataLoader[AtomicGraph]:
+def _loader(dataset: GraphDataset, batches: EpochBatches, config: TrainingConfig) -> DataLoader[AtomicGraph]:
     return DataLoader(
         dataset,
         batch_sampler=batches,

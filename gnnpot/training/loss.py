@@ -32,10 +32,10 @@ ErrorName = Literal["mse", "mae", "huber"]
 
 
 class Term(NamedTuple):
-    """One weighted part of a loss; its value is ``total / count``."""
+    """One weighted part of a loss; its value is ``total / size``."""
 
     total: Float[Tensor, ""]
-    count: Float[Tensor, ""]
+    size: Float[Tensor, ""]
 
 
 class Loss(BaseModel, ABC):
@@ -118,7 +118,9 @@ class WeightedLoss(Loss):
             return difference.square()
         if self.error == "mae":
             return difference.abs()
-        return F.huber_loss(difference, torch.zeros_like(difference), reduction="none", delta=self.huber_delta)
+        return F.huber_loss(
+            difference, torch.zeros_like(difference), reduction="none", delta=self.huber_delta
+        )
 
 
 class Low2HighLoss(Loss):

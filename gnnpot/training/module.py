@@ -64,7 +64,9 @@ class PotentialModule(LightningModule):
     @property
     def chosen(self) -> Potential:
         """The potential that is validated and kept: the average if there is one."""
-        return self.average.module if self.average is not None else self.potential
+        chosen = self.potential if self.average is None else self.average.module
+        assert isinstance(chosen, Potential)
+        return chosen
 
     @property
     def seconds(self) -> float:
@@ -118,7 +120,7 @@ class PotentialModule(LightningModule):
         """Add up the errors of the potential that would be kept."""
         prediction = self.chosen(graph)
         terms = self.loss.terms(prediction, graph)
-        total = torch.stack([term.total / term.count for term in terms.values()]).sum()
+        total = torch.stack([term.total / term.size for term in terms.values()]).sum()
         self._sums["validation"].add(prediction, graph)
         self._sums["validation"].add_loss(total, graph.num_structures)
 
@@ -155,7 +157,7 @@ class PotentialModule(LightningModule):
 
     def _total(self, terms: dict[str, Term]) -> Float[Tensor, ""]:
         """The loss of the whole batch, of which this process may hold a part."""
-        counts = torch.stack([term.count for term in terms.values()])
+        counts = torch.stack([term.size for term in terms.values()])
         everywhere = counts if self.trainer.world_size == 1 else self._reduced(counts)
         totals = torch.stack([term.total for term in terms.values()])
         return (totals / everywhere).sum() * self.trainer.world_size  # gradients are averaged

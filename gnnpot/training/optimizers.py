@@ -46,7 +46,10 @@ class AdamWConfig(_Section):
     def optimizers(self, module: nn.Module) -> list[Optimizer]:
         """One optimizer with two groups."""
         matrices, others = _by_dimension(module)
-        groups = [{"params": matrices, "weight_decay": self.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        groups = [
+            {"params": matrices, "weight_decay": self.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
         groups = [group for group in groups if group["params"]]
         return [AdamW(groups, lr=self.learning_rate, amsgrad=self.amsgrad)]
 
