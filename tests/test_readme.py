@@ -1,0 +1,35 @@
+"""What the README says works."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from gnnpot.config import RunConfig, shipped_configs
+from gnnpot.run import train
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    overrides = ["training.max_epochs=2", "model.hidden=[16]", "repulsion.reach=0.7"]
+    train(RunConfig.from_yaml(shipped_configs()["demo"], overrides), Path("run"))
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {})
+    assert "(8, 3)" in capsys.readouterr().out
+
+
+def test_the_commands_exist():
+    from gnnpot.cli import app
+    from typer.main import get_command
+
+    commands = set(get_command(app).commands)
+    assert set(re.findall(r"\$ gnnpot (\w+)", README.read_text())) <= commands
+
+
+@pytest.mark.parametrize("name", sorted(shipped_configs()))
+def test_every_shipped_configuration_is_valid(name):
+    assert RunConfig.from_yaml(shipped_configs()[name]).train
