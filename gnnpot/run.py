@@ -337,7 +337,7 @@ def _conclude(
     write_report(
         output / "report.html",
         Report(
-            title=f"{config.model.kind} for {', '.join(potential.elements)}",
+            title=f"{config.model.kind} potential of {', '.join(potential.elements)}",
             evaluations=evaluations,
             history=module.history,
             best_epoch=module.best["epoch"],

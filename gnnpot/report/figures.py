@@ -12,7 +12,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from gnnpot.evaluation import Evaluation
 from gnnpot.units import GPa, meV
@@ -74,6 +74,9 @@ def history_figure(history: Sequence[dict[str, float]], best_epoch: float) -> st
             values = [row.get(f"{part}_{keys[name]}", np.nan) for row in history]
             axis.plot(epochs, values, color=color, lw=1.4, label=part)
         axis.set(title=title, ylabel=unit, yscale="log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.yaxis.set_minor_formatter(NullFormatter())
     axes[-1].plot(epochs, [row["learning_rate"] for row in history], color=GREEN, lw=1.4)
     axes[-1].set(title="learning rate", yscale="log")
     for axis in axes:

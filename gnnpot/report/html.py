@@ -189,12 +189,12 @@ def _facts(facts: Mapping[str, str]) -> str:
 
 def _usage(model: str) -> str:
     lines = [
-        "from ase.build import bulk",
+        "from ase.io import read",
         "from gnnpot import GNNPotCalculator",
         "",
-        'atoms = bulk("Si", cubic=True)',
+        'atoms = read("structure.xyz")',
         f'atoms.calc = GNNPotCalculator("{model}")',
-        "print(atoms.get_potential_energy(), atoms.get_stress())",
+        "print(atoms.get_potential_energy(), atoms.get_forces())",
     ]
     return f"<h2>Use it</h2><pre>{escape(chr(10).join(lines))}</pre>"
 
