@@ -4,7 +4,8 @@
 
 Both sides do the same work: 64 rattled silicon atoms a structure, 5 Å, energy + forces + stress in the loss,
 backward, AdamW; the neighbor list (and for PyG the list of triplets, which its own code cannot make for
-periodic cells) is built before.  PyG's blocks run on our edges, with forces and stress from the same derivative.
+periodic cells) is built before.  PyG's blocks run on our edges,
+with forces and stress from the same derivative.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class PyGSchNet(AtomicEnergyModel):
         )
 
     def atomic_energies(self, graph: AtomicGraph) -> Tensor:
+        """Energies by PyG's blocks."""
         net, lengths = self.net, edge_lengths(graph)
         x, basis = net.embedding(graph.atomic_numbers), net.distance_expansion(lengths)
         for interaction in net.interactions:
@@ -62,6 +64,7 @@ class PyGDimeNet(AtomicEnergyModel):
         self.triplets: tuple[Tensor, Tensor] | None = None
 
     def atomic_energies(self, graph: AtomicGraph) -> Tensor:
+        """Energies by PyG's blocks."""
         if self.triplets is None:
             self.triplets = triplets(graph)
         net, (edge_ji, edge_kj) = self.net, self.triplets
@@ -142,9 +145,7 @@ def main() -> None:
                     times[side].append(1000 * (time.process_time() - before))
         ours, theirs = (float(np.median(times[side])) for side in ("gnnpot", "pyg"))
         rows.append({"case": name, "batch_size": batch_size, "gnnpot_ms": ours, "pyg_ms": theirs})
-        print(
-            f"{name:14s} batch {batch_size:2d}  gnnpot {ours:7.0f} ms  PyG {theirs:7.0f} ms  {theirs / ours:.2f}×"
-        )
+        print(f"{name:14s} batch {batch_size:2d}: {ours:.0f} ms, PyG {theirs:.0f} ms, {theirs / ours:.2f}×")
     if arguments.output:
         arguments.output.write_text(json.dumps(rows, indent=1))
 
