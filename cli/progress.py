@@ -44,9 +44,9 @@ class TrainingDisplay(Observer):
     ) -> None:
         self._bar.stop()
 
-    def message(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """Print a line above the bar."""
-        self._console.print(text, highlight=False)
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def step(self, progress: float, seconds: float) -> None:
         """Move the bar."""

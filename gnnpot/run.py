@@ -102,6 +102,8 @@ def train(
         data, reports = prepare(config, output), []
     potential = initial_potential(config, data)
     keeper = _Keeper(config, data, output, observer or Observer())
+    for text in _notes(data, potential, reports):
+        keeper.observer.note(text)
     module = fit(
         potential,
         data.train,
@@ -346,6 +348,18 @@ def _conclude(
         ),
     )
     return metrics
+
+
+def _notes(data: PreparedData, potential: Potential, reports: list[DataReport]) -> list[str]:
+    """What a user should know before the training starts."""
+    energies = ", ".join(f"{symbol} {energy:.4f} eV" for symbol, energy in data.references.values.items())
+    size = sum(parameter.numel() for parameter in potential.model.parameters())
+    return [
+        *(f"warning: {warning}" for report in reports for warning in report.warnings),
+        f"{len(data.train)} structures to train on, {len(data.validation)} for validation",
+        f"reference energies: {energies} ({data.references.source})",
+        f"{potential.model.config.kind} with {size:,} parameters",
+    ]
 
 
 def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds: float) -> dict[str, str]:

@@ -32,6 +32,9 @@ CHECKPOINT = "last.ckpt"
 class Observer:
     """Is told how a run goes; this one does nothing with it."""
 
+    def note(self, text: str) -> None:
+        """Something the user should know before the training starts."""
+
     def step(self, progress: float, seconds: float) -> None:
         """After a step: the fraction of the budget that is spent, and the time so far."""
 
