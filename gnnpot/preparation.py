@@ -1,0 +1,165 @@
+"""What a run learns from: graphs on disk, reference energies, and the untrained potential."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from ase.data import chemical_symbols
+from lightning.pytorch.utilities import rank_zero_only
+
+from gnnpot.config import RunConfig, data_paths
+from gnnpot.data.dataset import GraphDataset, GraphStore
+from gnnpot.data.reading import read_frames
+from gnnpot.data.split import SplitConfig, check_disjoint, split_indices, write_splits
+from gnnpot.data.statistics import ReferenceEnergies, reference_energies, root_mean_square
+from gnnpot.errors import DataError
+from gnnpot.files import write_text
+from gnnpot.models import build_model
+from gnnpot.potential import Potential
+from gnnpot.repulsion import ZBLRepulsion
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """What a run learns from, on disk.
+
+    Attributes:
+        train: Graphs that change the weights.
+        validation: Graphs that pick the best model.
+        references: Energies of free atoms and where they come from.
+        scale: Unit of the model's output (eV).
+        elements: Symbols of all elements of the training graphs.
+    """
+
+    train: GraphDataset
+    validation: GraphDataset
+    references: ReferenceEnergies
+    scale: float
+    elements: tuple[str, ...]
+
+
+def prepare(config: RunConfig, output: Path) -> PreparedData:
+    """Graphs of the training and validation structures, reference energies and the scale.
+
+    Graphs are built once; those in ``output`` are used if they are of the same structures and cutoff.
+
+    Raises:
+        DataError: The sets overlap, a set is empty, or validation has an element that training lacks.
+    """
+    store = _store(config, config.train, output / "graphs" / "train")
+    if isinstance(config.validation, SplitConfig):
+        whole = [row for row in range(len(store)) if not store.isolated[row]]
+        hashes, groups = [store.hashes[row] for row in whole], [store.groups[row] for row in whole]
+        chosen = split_indices(hashes, groups, config=config.validation, seed=config.seed)
+        train_rows, validation_rows = ([whole[place] for place in places] for places in chosen)
+        validation_store = store
+    else:
+        validation_store = _store(config, config.validation, output / "graphs" / "validation")
+        train_rows = [row for row in range(len(store)) if not store.isolated[row]]
+        validation_rows = [row for row in range(len(validation_store)) if not validation_store.isolated[row]]
+    dtype = getattr(torch, config.training.dtype)
+    training = GraphDataset(store, train_rows, dtype=dtype)
+    validation = GraphDataset(validation_store, validation_rows, dtype=dtype)
+    _check_sets(config, training, validation)
+    parts = {"train": training.named_hashes(), "validation": validation.named_hashes()}
+    if is_first_process():
+        write_splits(output / "splits.json", parts, seed=config.seed)
+    return PreparedData(
+        training, validation, _references(config, training), _scale(config, training), training.elements()
+    )
+
+
+def initial_potential(config: RunConfig, data: PreparedData) -> Potential:
+    """The untrained potential; its weights depend on the seed alone."""
+    dtype = getattr(torch, config.training.dtype)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = build_model(config.model, data.elements).to(dtype)
+    model.prepare(data.train)
+    repulsion = None if config.repulsion is None else ZBLRepulsion(config.repulsion.reach)
+    return Potential(model, data.references.values, scale=data.scale, repulsion=repulsion)
+
+
+def is_first_process() -> bool:
+    """Whether this is the first of the processes that train together."""
+    return int(getattr(rank_zero_only, "rank", 0)) == 0
+
+
+def _store(config: RunConfig, names: Sequence[str], folder: Path) -> GraphStore:
+    """The graphs of these files: those in ``folder`` if nothing has changed, else new ones."""
+    paths = data_paths(names)
+    keys = config.keys.model_dump_json()
+    state = hashlib.sha256(keys.encode())
+    for path in paths:
+        if not path.exists():
+            raise DataError(f"expected a file of structures, got {path}, which is not there; check the path")
+        state.update(f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
+    key = f"{state.hexdigest()} {config.model.cutoff!r}"
+    if not is_first_process():
+        return GraphStore(folder)
+    stamp = folder / "key.txt"
+    if not (stamp.exists() and stamp.read_text() == key):
+        GraphStore.build(read_frames(paths, config.keys), config.model.cutoff, folder)
+        write_text(stamp, key)
+    return GraphStore(folder)
+
+
+def _check_sets(config: RunConfig, training: GraphDataset, validation: GraphDataset) -> None:
+    for name, dataset in (("training", training), ("validation", validation)):
+        if len(dataset) == 0:
+            raise DataError(f"expected structures for {name}, got none; check the files")
+    check_disjoint(
+        {content: origin for origin, content in training.named_hashes()},
+        {content: origin for origin, content in validation.named_hashes()},
+    )
+    unseen = set(validation.elements()) - set(training.elements())
+    if unseen:
+        raise DataError(
+            f"expected the elements of training ({', '.join(training.elements())}) in validation, got also "
+            f"{', '.join(sorted(unseen))}; add structures of them to training or remove these"
+        )
+    if "stress" in config.training.loss.labels:
+        for dataset in (training, validation):
+            first = dataset.first_open()
+            if first is not None:
+                raise DataError(
+                    f"expected three periodic directions wherever stress is trained, got {first} without; "
+                    "train with stress weight 0, set its config_stress_weight=0, or remove open structures"
+                )
+
+
+def _references(config: RunConfig, training: GraphDataset) -> ReferenceEnergies:
+    store = training.store
+    labeled = [row for row in training.rows if store.energy[row] == store.energy[row]]
+    isolated = {}
+    for row in range(len(store)):
+        if store.isolated[row] and store.energy[row] == store.energy[row]:
+            isolated[chemical_symbols[next(iter(store.composition(row)))]] = float(store.energy[row])
+    compositions = [
+        {chemical_symbols[number]: count for number, count in store.composition(row).items()}
+        for row in labeled
+    ]
+    if not labeled and "energy" not in config.training.loss.labels:
+        zeros = dict.fromkeys(training.elements(), 0.0)
+        return ReferenceEnergies({**zeros, **isolated, **config.reference_energies}, "zero: no energy labels")
+    energies = [float(store.energy[row]) for row in labeled]
+    return reference_energies(
+        compositions,
+        energies,
+        isolated=isolated,
+        given=config.reference_energies,
+        elements=training.elements(),
+    )
+
+
+def _scale(config: RunConfig, training: GraphDataset) -> float:
+    """Root mean square of the force labels, or 1 without any."""
+    if config.scale is not None:
+        return config.scale
+    forces = training.store.forces_of(training.rows)
+    forces = forces[forces == forces]
+    return root_mean_square([forces]) or 1.0 if forces.size else 1.0
