@@ -21,6 +21,9 @@ def evaluate(
     device: Annotated[
         str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU if there is one.")
     ] = "auto",
+    batch_atoms: Annotated[
+        int, typer.Option(min=1, help="Structures are predicted together up to this many atoms.")
+    ] = 512,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
     """Give the errors of a potential on labeled structures."""
@@ -33,21 +36,22 @@ def evaluate(
     from gnnpot.data.reading import read_frames
     from gnnpot.devices import choose_device
     from gnnpot.evaluation import evaluate as errors_on
-    from gnnpot.run import write_evaluation
+    from gnnpot.report import check_folder, write_evaluation
 
-    place = choose_device(device)
-    potential = load_potential(model, device=place)
+    if output is not None:
+        check_folder(output)
+    potential = load_potential(model, device=choose_device(device))
     with counting("evaluating") as advance:
         frames = read_frames(data_paths(data), label_keys(keys or []))
-        evaluation = errors_on(potential, frames, device=place, advance=advance)
-    metrics = evaluation.metrics()
+        evaluation = errors_on(potential, frames, batch_atoms=batch_atoms, advance=advance)
+    metrics, notes = evaluation.metrics(), {}
     if output is not None:
-        write_evaluation(evaluation, output, model=model)
+        notes["report"] = write_evaluation(evaluation, output, potential=potential, model=model, data=data)
     if as_json:
         import json
 
         typer.echo(json.dumps(metrics))
         return
     print_metrics(metrics, title=f"Errors of {model}")
-    if output is not None:
-        print_notes({"report": output / "report.html"})
+    if notes:
+        print_notes(notes)

@@ -7,25 +7,25 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 _COLUMNS = (("energy", "meV/atom"), ("forces", "meV/Å"), ("stress", "MPa"))
 
 
 def print_metrics(metrics: Mapping[str, Any], *, title: str) -> None:
     """Print MAE and RMSE of all structures, of each group, and of the forces on each element."""
-    table = Table(title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
-    table.add_column("")
-    table.add_column("structures", justify="right")
+    table = Table(title=Text(title), title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table.add_column("", overflow="fold")
+    table.add_column("structures", justify="right", no_wrap=True)
     for name, unit in _COLUMNS:
-        table.add_column(f"{name} MAE\n({unit})", justify="right")
-        table.add_column("RMSE\n", justify="right")
+        table.add_column(f"{name}\nMAE", justify="right", no_wrap=True)
+        table.add_column(f"{unit}\nRMSE", justify="right", no_wrap=True)
     _add_row(table, "all", metrics)
     for name, group in metrics["groups"].items():
         _add_row(table, name, group)
     for symbol, error in metrics["elements"].items():
-        _add_row(
-            table, f"on {symbol}", {"energy": None, "forces": error, "stress": None, "num_structures": ""}
-        )
+        if error is not None:
+            _add_row(table, f"on {symbol}", {"forces": error})
     Console().print(table)
 
 
@@ -33,12 +33,16 @@ def print_notes(notes: Mapping[str, object]) -> None:
     """Print what is where."""
     width = max(map(len, notes))
     for name, value in notes.items():
-        Console().print(f"{name:{width}s}  {value}", highlight=False, soft_wrap=True)
+        Console().print(Text(f"{name:{width}s}  {value}"), soft_wrap=True)
 
 
 def _add_row(table: Table, name: str, errors: Mapping[str, Any]) -> None:
-    cells = []
+    cells = [str(errors.get("num_structures", ""))]
     for quantity, _ in _COLUMNS:
-        error = errors[quantity]
-        cells += ["-", "-"] if error is None else [f"{error['mae']:.2f}", f"{error['rmse']:.2f}"]
-    table.add_row(name, str(errors["num_structures"]), *cells)
+        error = errors.get(quantity)
+        cells += ["-", "-"] if error is None else [_number(error["mae"]), _number(error["rmse"])]
+    table.add_row(Text(name), *cells)  # a name in brackets is no markup
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if value < 1000 else f"{value:.0f}"

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.data import chemical_symbols
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from gnnpot.committee import Committee
-from gnnpot.data.graph import AtomicGraph, collate
+from gnnpot.data.graph import AtomicGraph, collate, label_arrays
 from gnnpot.errors import DataError
 from gnnpot.potential import Potential, Prediction
 from gnnpot.units import MPa, meV
@@ -21,16 +21,27 @@ from gnnpot.units import MPa, meV
 Array = np.ndarray
 
 
+class StructureError(NamedTuple):
+    """How far off a potential is on one structure."""
+
+    origin: str
+    group: str
+    num_atoms: int
+    energy: float  # predicted less labeled, eV/atom; NaN without a label
+    forces: float  # root mean square over the components, eV/Å
+    largest_force: float  # length of the largest error vector, eV/Å
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """Labels and predictions of a set; what has no label is NaN.
+    """Labels and predictions of a set; a label that is not there is NaN, and so is its error.
 
     Attributes:
         origins: Where each structure came from.
         groups: Group of each structure.
         sizes: Number of atoms of each structure.
         energy: Label and prediction per atom (eV).
-        stress: Label and prediction (eV/Å³).
+        stress: Label and prediction (eV/Å³); both NaN without three periodic directions.
         atomic_numbers: Of all atoms, structure after structure.
         forces: Label and prediction (eV/Å).
     """
@@ -48,11 +59,18 @@ class Evaluation:
         """Number of the structure that each atom belongs to."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
+    @property
+    def has_forces(self) -> Bool[Array, "S"]:
+        """Whether the structure has labels of forces."""
+        first_atoms = np.cumsum(self.sizes) - self.sizes
+        return ~np.isnan(self.forces[0, first_atoms, 0])
+
     def metrics(self) -> dict[str, Any]:
         """MAE and RMSE of energy per atom (meV/atom), forces (meV/Å) and stress (MPa).
 
-        Forces count by Cartesian component, stress by the nine components of the tensor (shear twice,
-        as in most of the field's codes).  A quantity without labels is None.
+        Forces count by Cartesian component, stress by the nine components of the tensor, so that shear
+        weighs twice: the error does not depend on how the crystal is turned.  ``num_labeled`` counts
+        the structures that have the label; a quantity that none has is None.
         """
         names = sorted(set(self.groups) - {""})
         metrics = self._errors(np.ones(len(self.sizes), dtype=bool))
@@ -63,14 +81,26 @@ class Evaluation:
         }
         return metrics
 
-    def worst(self, count: int) -> list[tuple[str, float]]:
-        """Structures with the largest root-mean-square force error (eV/Å), worst first."""
+    def worst(self, count: int) -> list[StructureError]:
+        """The structures with the largest root-mean-square force errors, worst first."""
         square = np.square(self.forces[1] - self.forces[0]).sum(axis=1)
-        sums = np.bincount(self.structure_of_atom, weights=square, minlength=len(self.sizes))
-        errors = np.sqrt(sums / (3 * np.maximum(self.sizes, 1)))
-        labeled = np.flatnonzero(~np.isnan(errors))
+        starts = np.cumsum(self.sizes) - self.sizes
+        errors = np.sqrt(np.add.reduceat(square, starts) / (3 * self.sizes))
+        largest = np.sqrt(np.maximum.reduceat(square, starts))
+        labeled = np.flatnonzero(self.has_forces)
         order = labeled[np.argsort(-errors[labeled], kind="stable")][:count]
-        return [(self.origins[row], float(errors[row])) for row in order]
+        energy = self.energy[1] - self.energy[0]
+        return [
+            StructureError(
+                origin=self.origins[row],
+                group=self.groups[row],
+                num_atoms=int(self.sizes[row]),
+                energy=float(energy[row]),
+                forces=float(errors[row]),
+                largest_force=float(largest[row]),
+            )
+            for row in order.tolist()
+        ]
 
     def _errors(self, chosen: Array) -> dict[str, Any]:
         return {
@@ -78,6 +108,11 @@ class Evaluation:
             "forces": _error(self.forces[:, chosen[self.structure_of_atom]], meV),
             "stress": _error(self.stress[:, chosen], MPa),
             "num_structures": int(chosen.sum()),
+            "num_labeled": {
+                "energy": int((chosen & ~np.isnan(self.energy[0])).sum()),
+                "forces": int((chosen & self.has_forces).sum()),
+                "stress": int((chosen & ~np.isnan(self.stress[0, :, 0, 0])).sum()),
+            },
         }
 
 
@@ -86,21 +121,23 @@ def evaluate(
     frames: Iterable[Atoms],
     *,
     batch_atoms: int = 512,
-    device: torch.device | str = "cpu",
     advance: Callable[[int], None] = lambda structures: None,
 ) -> Evaluation:
-    """Predict labeled structures and keep labels and predictions.
+    """Predict labeled structures where the potential is, and keep labels and predictions.
+
+    Graphs live for one batch.  Weights do not count: every label that is there enters.
 
     Args:
         potential: What is judged.
         frames: Structures whose calculators hold labels; taken batch by batch.
         batch_atoms: Structures are predicted together up to this many atoms.
-        device: Where the potential is.
         advance: Called with the number of structures done since the last call.
 
     Raises:
-        DataError: No structure has a label, or one has an element that the potential does not know.
+        DataError: No structure has a label, or one has an element that the potential does not know, a
+            label that is not finite, or atoms so placed that a prediction is not finite.
     """
+    device = next(potential.parameters()).device
     parts: list[_Part] = []
     for batch in _batches(frames, batch_atoms):
         graphs = [_graph(atoms, potential) for atoms in batch]
@@ -108,9 +145,9 @@ def evaluate(
             prediction = potential(collate(graphs).to(device))
         parts += _parts(batch, prediction)
         advance(len(batch))
-    if not any(np.isfinite(part.energy[0]) or np.isfinite(part.forces[0]).any() for part in parts):
+    if not any(part.is_labeled for part in parts):
         raise DataError(
-            "expected structures with energies or forces to evaluate on, got none; name their keys"
+            f"expected structures with energies, forces or stress, got {len(parts)} without; name their keys"
         )
     return Evaluation(
         origins=tuple(part.origin for part in parts),
@@ -134,6 +171,11 @@ class _Part:
     forces: Float[Array, "2 N 3"]
     stress: Float[Array, "2 3 3"]
 
+    @property
+    def is_labeled(self) -> bool:
+        """Whether there is anything to compare with."""
+        return not all(np.isnan(pair[0]).all() for pair in (self.energy, self.forces, self.stress))
+
 
 def _batches(frames: Iterable[Atoms], batch_atoms: int) -> Iterator[list[Atoms]]:
     batch: list[Atoms] = []
@@ -152,7 +194,7 @@ def _graph(atoms: Atoms, potential: Potential | Committee) -> AtomicGraph:
         graph = AtomicGraph.from_ase(bare, potential.cutoff, potential.dtype)
         potential.check_elements(graph.atomic_numbers)
     except DataError as error:
-        raise DataError(f"{atoms.info.get('origin', atoms.symbols)}: {error}") from error
+        raise DataError(f"{_origin(atoms)}: {error}") from error
     return graph
 
 
@@ -162,23 +204,36 @@ def _parts(batch: list[Atoms], prediction: Prediction) -> list[_Part]:
         for value in (prediction.energy, prediction.forces, prediction.stress)
     )
     ends = np.cumsum([len(atoms) for atoms in batch])
-    parts = []
-    for atoms, energy, force, stress in zip(
-        batch, energies, np.split(forces, ends[:-1]), stresses, strict=True
-    ):
-        labels = atoms.calc.results if atoms.calc is not None else {}
-        label_stress = atoms.get_stress(voigt=False) if "stress" in labels else np.full((3, 3), np.nan)
-        parts.append(
-            _Part(
-                origin=str(atoms.info.get("origin", atoms.symbols)),
-                group=str(atoms.info.get("group", "")),
-                numbers=atoms.numbers,
-                energy=np.array([labels.get("energy", np.nan), energy]) / len(atoms),
-                forces=np.stack([labels.get("forces", np.full_like(force, np.nan)), force]),
-                stress=np.stack([label_stress if atoms.pbc.all() else np.full((3, 3), np.nan), stress]),
+    forces_of = np.split(forces, ends[:-1])
+    return [_part(*values) for values in zip(batch, energies, forces_of, stresses, strict=True)]
+
+
+def _part(atoms: Atoms, energy: float, forces: Float[Array, "N 3"], stress: Float[Array, "3 3"]) -> _Part:
+    labels = label_arrays(atoms)
+    for name, values in labels.items():
+        if not np.isfinite(values).all():
+            raise DataError(
+                f"expected a finite {name} label in {_origin(atoms)}, got NaN or infinity; remove the frame"
             )
+    if not (np.isfinite(energy) and np.isfinite(forces).all()):
+        raise DataError(
+            f"expected a finite energy and forces for {_origin(atoms)}, got {energy:g} eV and forces up to "
+            f"{np.abs(forces).max():g} eV/Å; look for atoms on one spot, or remove the frame"
         )
-    return parts
+    if not atoms.pbc.all():
+        labels.pop("stress", None)  # without a volume there is none to compare with
+    return _Part(
+        origin=_origin(atoms),
+        group=str(atoms.info.get("group", "")),
+        numbers=atoms.numbers,
+        energy=np.array([labels.get("energy", [np.nan])[0], energy]) / len(atoms),
+        forces=np.stack([labels.get("forces", np.full_like(forces, np.nan)), forces]),
+        stress=np.stack([labels.get("stress", np.full((1, 3, 3), np.nan))[0], stress]),
+    )
+
+
+def _origin(atoms: Atoms) -> str:
+    return str(atoms.info.get("origin", atoms.symbols))
 
 
 def _error(pair: Float[Array, "2 ..."], unit: float) -> dict[str, float] | None:

@@ -15,7 +15,6 @@ from gnnpot.committee import Committee
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.errors import DataError
 from gnnpot.evaluation import Evaluation, evaluate
-from gnnpot.report import Report, write_report
 
 NAN = np.nan
 
@@ -46,14 +45,23 @@ def test_metrics_are_those_worked_out_by_hand(evaluation):
     assert metrics["forces"] == pytest.approx({"mae": 100.0, "rmse": 1000 * (0.45 / 9) ** 0.5})
     assert metrics["stress"] == pytest.approx({"mae": 1000 / 9, "rmse": 1000 / 3})
     assert metrics["num_structures"] == 2
+    assert metrics["num_labeled"] == {"energy": 1, "forces": 2, "stress": 1}
     assert metrics["groups"]["liquid"]["energy"] is None
+    assert metrics["groups"]["liquid"]["num_labeled"] == {"energy": 0, "forces": 1, "stress": 0}
     assert metrics["groups"]["liquid"]["forces"] == pytest.approx({"mae": 100.0, "rmse": 1000 * 0.06**0.5})
     assert metrics["elements"]["O"]["mae"] == pytest.approx(200.0)
     assert metrics["elements"]["Si"]["mae"] == pytest.approx(50.0)
 
 
 def test_the_worst_structure_comes_first(evaluation):
-    assert [origin for origin, _ in evaluation.worst(2)] == ["a.xyz:2", "a.xyz:1"]
+    first, second = evaluation.worst(2)
+    assert (first.origin, first.group, first.num_atoms) == ("a.xyz:2", "liquid", 2)
+    assert first.forces == pytest.approx((0.36 / 6) ** 0.5)
+    assert first.largest_force == pytest.approx(0.6)
+    assert np.isnan(first.energy)
+    assert second.forces == pytest.approx((0.09 / 3) ** 0.5)
+    assert second.energy == pytest.approx(-0.01)
+    assert len(evaluation.worst(1)) == 1
 
 
 def labeled(atoms: Atoms, potential, **changes) -> Atoms:
@@ -90,31 +98,75 @@ def test_a_committee_is_evaluated_by_its_mean():
 
 
 def test_structures_without_labels_are_refused():
-    with pytest.raises(DataError, match="expected structures with energies or forces"):
+    with pytest.raises(DataError, match="expected structures with energies, forces or stress, got 1 without"):
         evaluate(small_potential("schnet", elements=("Si",)), [silicon()])
+
+
+def bare(atoms: Atoms, **labels) -> Atoms:
+    """Atoms with these labels alone."""
+    atoms = atoms.copy()
+    atoms.info["origin"] = "b.xyz:3"
+    atoms.calc = SinglePointCalculator(atoms, **labels)
+    return atoms
+
+
+def test_structures_without_a_label_do_not_count_for_it():
+    potential = small_potential()
+    full = labeled(silicon(), potential)
+    off = bare(silicon(), energy=full.calc.results["energy"] + 0.08)
+    metrics = evaluate(potential, [full, bare(silicon(seed=4)), off]).metrics()
+    assert metrics["num_structures"] == 3
+    assert metrics["num_labeled"] == {"energy": 2, "forces": 1, "stress": 1}
+    assert metrics["energy"] == pytest.approx({"mae": 5.0, "rmse": 10 / 2**0.5}, abs=1e-6)
+
+
+def test_stress_alone_is_enough_to_evaluate_on():
+    potential = small_potential()
+    stress = labeled(silicon(), potential).calc.results["stress"]
+    evaluation = evaluate(potential, [bare(silicon(), stress=stress)])
+    metrics = evaluation.metrics()
+    assert metrics["stress"]["rmse"] < 1e-3
+    assert (metrics["energy"], metrics["forces"], metrics["elements"]["Si"]) == (None, None, None)
+    assert evaluation.worst(3) == []
+
+
+def test_a_stress_label_of_an_open_structure_does_not_count():
+    frame = bare(slab(), energy=-1000.0, stress=np.ones(6))
+    metrics = evaluate(small_potential(), [frame]).metrics()
+    assert metrics["stress"] is None
+    assert metrics["num_labeled"]["stress"] == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("energy", np.inf), ("forces", NAN), ("stress", NAN)])
+def test_a_label_that_is_not_finite_names_its_frame(name, value):
+    values = {"energy": -800.0, "forces": np.zeros((8, 3)), "stress": np.zeros(6)}
+    values[name] = values[name] + value
+    with pytest.raises(DataError, match=f"expected a finite {name} label in b.xyz:3, got NaN"):
+        evaluate(small_potential(), [bare(silicon(), **values)])
+
+
+def test_a_prediction_that_is_not_finite_names_its_frame():
+    atoms = silicon()
+    atoms.positions[1] = atoms.positions[0]
+    frames = [labeled(silicon(), small_potential()), bare(atoms, energy=-800.0)]
+    with pytest.raises(DataError, match=r"expected a finite energy and forces for b.xyz:3, got"):
+        evaluate(small_potential(), frames)
+
+
+def test_frames_are_taken_batch_by_batch():
+    potential = small_potential()
+    frame, taken, seen = labeled(silicon(), potential), [], []
+
+    def frames():
+        for number in range(6):
+            taken.append(number)
+            yield frame
+
+    evaluate(potential, frames(), batch_atoms=16, advance=lambda count: seen.append((count, len(taken))))
+    assert seen == [(2, 3), (2, 5), (2, 6)]  # never more than a batch and the frame that did not fit
 
 
 def test_an_unknown_element_names_its_frame():
     atoms = Atoms("Ge", info={"origin": "b.xyz:3"})
     with pytest.raises(DataError, match=r"b.xyz:3: expected atoms of Si, got Ge"):
         evaluate(small_potential("schnet", elements=("Si",)), [atoms])
-
-
-def test_a_report_is_one_file_that_loads_nothing(evaluation, tmp_path):
-    history = [
-        {"epoch": epoch, "learning_rate": 1e-3, "seconds": 1.0, "train_loss": 1 / epoch,
-         "validation_loss": 1 / epoch, "train_forces_rmse": 9.0, "validation_forces_rmse": 8.0}
-        for epoch in (1.0, 2.0)
-    ]  # fmt: skip
-    report = Report(
-        "silicon <dioxide>", {"validation": evaluation}, history=history, best_epoch=2.0,
-        facts={"seed": "0"}, warnings=["Ni & more"],
-    )  # fmt: skip
-    write_report(tmp_path / "report.html", report)
-    text = (tmp_path / "report.html").read_text()
-    assert "silicon &lt;dioxide&gt;" in text
-    assert "Ni &amp; more" in text
-    assert text.count("<svg") == 2
-    assert "<script" not in text
-    assert 'src="http' not in text
-    assert "a.xyz:2" in text

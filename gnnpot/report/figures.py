@@ -1,10 +1,11 @@
-"""Figures as inline SVG; dense point clouds are drawn as pixels inside it."""
+"""Figures as images that a page can hold; dense point clouds are drawn as pixels inside them."""
 
 from __future__ import annotations
 
-import re
+from base64 import b64encode
 from collections.abc import Sequence
-from io import StringIO
+from io import BytesIO
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -15,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from gnnpot.evaluation import Evaluation
-from gnnpot.units import GPa, meV
+from gnnpot.report.tables import number
+from gnnpot.units import GPa, MPa, meV
 
 Array = np.ndarray
 
@@ -31,106 +33,159 @@ _STYLE = {
     "axes.labelcolor": "#111827",
     "axes.titlesize": 10,
     "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
     "xtick.color": GREY,
     "ytick.color": GREY,
     "svg.fonttype": "path",
     "svg.hashsalt": "gnnpot",
 }
 _MANY = 400  # points: more are drawn as density
+_LINES = {"train": GREY, "validation": BLUE}
 
 
-def parity_figure(evaluation: Evaluation) -> str:
-    """Prediction against label of energy, forces and stress, and how their errors are spread."""
-    panels = [
-        ("energy", "eV/atom", "meV/atom", evaluation.energy, 1.0, meV),
-        ("force components", "eV/Å", "meV/Å", evaluation.forces, 1.0, meV),
-        ("stress components", "GPa", "MPa", evaluation.stress, GPa, GPa / 1000),
-    ]
-    there = [panel for panel in panels if not np.isnan(panel[3][0]).all()]
-    figure = _figure(3.35 * len(there), 4.6)
-    grid = figure.subplots(2, len(there), squeeze=False, height_ratios=(3, 1))
-    for column, (name, unit, error_unit, pair, scale, error_scale) in enumerate(there):
-        label, predicted = (values.ravel() for values in pair)
+class Image(NamedTuple):
+    """A picture and what it says to those who do not see it."""
+
+    source: str  # data URI
+    alt: str
+
+
+class _Quantity(NamedTuple):
+    title: str
+    unit: str
+    scale: float
+    error_unit: str
+    error_scale: float
+
+
+_QUANTITIES = {
+    "energy": _Quantity("Energy", "eV/atom", 1.0, "meV/atom", meV),
+    "forces": _Quantity("Force components", "eV/Å", 1.0, "meV/Å", meV),
+    "stress": _Quantity("Stress components", "GPa", GPa, "MPa", MPa),
+}
+_HISTORY = (
+    ("loss", "Loss", ""),
+    ("energy_rmse", "Energy RMSE", "meV/atom"),
+    ("forces_rmse", "Force RMSE", "meV/Å"),
+    ("stress_rmse", "Stress RMSE", "MPa"),
+)
+
+
+def parity_images(evaluation: Evaluation) -> list[Image]:
+    """Prediction against label of each labeled quantity, and how the errors are spread."""
+    images = []
+    for name, quantity in _QUANTITIES.items():
+        label, predicted = getattr(evaluation, name).reshape(2, -1)
         labeled = ~np.isnan(label)
-        label, predicted = label[labeled], predicted[labeled]
-        _parity(grid[0, column], label / scale, predicted / scale)
-        grid[0, column].set(title=name, xlabel=f"reference ({unit})", ylabel=f"predicted ({unit})")
-        _errors(grid[1, column], (predicted - label) / error_scale)
-        grid[1, column].set_xlabel(f"error ({error_unit})")
-    return _svg(figure)
+        if labeled.any():
+            with mpl.rc_context(_STYLE):
+                images.append(_parity_image(label[labeled], predicted[labeled], quantity))
+    return images
 
 
-def history_figure(history: Sequence[dict[str, float]], best_epoch: float) -> str:
-    """Loss, errors and learning rate over the epochs."""
+def history_images(history: Sequence[dict[str, float]], best_epoch: float) -> list[Image]:
+    """Loss, errors and learning rate over the epochs; a dashed line where the best model is from."""
     epochs = [row["epoch"] for row in history]
-    panels = [("loss", "loss", ""), ("energy", "energy RMSE", "meV/atom"), ("forces", "force RMSE", "meV/Å")]
-    panels += [("stress", "stress RMSE", "MPa")]
-    keys = {name: name if name == "loss" else f"{name}_rmse" for name, _, _ in panels}
-    there = [panel for panel in panels if f"validation_{keys[panel[0]]}" in history[0]]
-    figure = _figure(2.6 * (len(there) + 1), 2.5)
-    axes = figure.subplots(1, len(there) + 1, squeeze=False)[0]
-    for axis, (name, title, unit) in zip(axes, there, strict=False):
-        for part, color in (("train", GREY), ("validation", BLUE)):
-            values = [row.get(f"{part}_{keys[name]}", np.nan) for row in history]
-            axis.plot(epochs, values, color=color, lw=1.4, label=part)
-        axis.set(title=title, ylabel=unit, yscale="log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axis.yaxis.set_minor_formatter(NullFormatter())
-    axes[-1].plot(epochs, [row["learning_rate"] for row in history], color=GREEN, lw=1.4)
-    axes[-1].set(title="learning rate", yscale="log")
-    for axis in axes:
-        axis.axvline(best_epoch, color=ORANGE, lw=0.9, ls="--")
-        axis.set_xlabel("epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes[0].legend(frameon=False, loc="upper right")
-    return _svg(figure)
+    images = []
+    with mpl.rc_context(_STYLE):
+        for key, title, unit in _HISTORY:
+            lines = {part: [row.get(f"{part}_{key}", np.nan) for row in history] for part in _LINES}
+            if not np.isnan(lines["validation"]).all():
+                images.append(_history_image(epochs, lines, best_epoch, title=title, unit=unit))
+        rates = {"rate": [row["learning_rate"] for row in history]}
+        images.append(_history_image(epochs, rates, best_epoch, title="Learning rate", unit=""))
+    return images
 
 
-def _parity(axis: Axes, label: Float[Array, "V"], predicted: Float[Array, "V"]) -> None:
+def _parity_image(label: Float[Array, "V"], predicted: Float[Array, "V"], quantity: _Quantity) -> Image:
+    errors = (predicted - label) / quantity.error_scale
+    rmse = np.sqrt(np.square(errors).mean())
+    said = f"RMSE {number(float(rmse))} {quantity.error_unit}"
+    if label.std() > 0:
+        said += f"\nR² {1 - np.square(predicted - label).mean() / label.var():.4f}"
+    figure = Figure(figsize=(3.5, 4.6), layout="compressed")
+    parity, spread = figure.subplots(2, 1, height_ratios=(3.4, 1))
+    _draw_parity(parity, label / quantity.scale, predicted / quantity.scale)
+    parity.text(
+        0.04, 0.97, said, transform=parity.transAxes, va="top", color="#374151", linespacing=1.4,
+        bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5},
+    )  # fmt: skip
+    parity.set(
+        title=quantity.title, xlabel=f"reference ({quantity.unit})", ylabel=f"predicted ({quantity.unit})"
+    )
+    _draw_spread(spread, errors)
+    spread.set_xlabel(f"error ({quantity.error_unit})")
+    values = f"{len(label):,} {'value' if len(label) == 1 else 'values'}"
+    return Image(
+        _data_uri(figure),
+        f"{quantity.title}, predicted against reference: {values}, {said.replace(chr(10), ', ')}",
+    )
+
+
+def _draw_parity(axis: Axes, label: Float[Array, "V"], predicted: Float[Array, "V"]) -> None:
     both = np.concatenate([label, predicted])
     margin = 0.04 * (np.ptp(both) or 1.0)
     limits = (both.min() - margin, both.max() + margin)
     axis.plot(limits, limits, color=GREY, lw=0.8, zorder=0)
     if len(label) > _MANY:
         axis.hexbin(
-            label, predicted, gridsize=70, extent=(*limits, *limits), bins="log", cmap="viridis", mincnt=1,
+            label, predicted, gridsize=80, extent=(*limits, *limits), bins="log", cmap="viridis", mincnt=1,
             linewidths=0.1, rasterized=True,
         )  # fmt: skip
     else:
-        axis.plot(label, predicted, "o", color=BLUE, ms=3.5, alpha=0.7, mec="none")
+        axis.plot(label, predicted, "o", color=BLUE, ms=3.8, alpha=0.7, mec="none")
     axis.set(xlim=limits, ylim=limits, aspect="equal")
+    count = 3 if np.abs(both).max() > 1000 else 4  # energies of all electrons have long labels
     for one in (axis.xaxis, axis.yaxis):
-        one.set_major_locator(MaxNLocator(4))
-    if len(label) > 1 and label.std() > 0:
-        r2 = 1 - np.square(predicted - label).sum() / np.square(label - label.mean()).sum()
-        axis.text(0.04, 0.95, f"R² {r2:.4f}", transform=axis.transAxes, va="top", color=GREY)
+        one.set_major_locator(MaxNLocator(count))
+    axis.ticklabel_format(useOffset=False, style="plain")
 
 
-def _errors(axis: Axes, errors: Float[Array, "V"]) -> None:
+def _draw_spread(axis: Axes, errors: Float[Array, "V"]) -> None:
     reach = float(np.quantile(np.abs(errors), 0.995)) * 1.2 or 1.0
     bins = np.linspace(-reach, reach, 41).tolist()
     axis.hist(np.clip(errors, -reach, reach), bins=bins, color=BLUE, alpha=0.85)
     axis.axvline(0.0, color=GREY, lw=0.8)
     axis.set_yticks([])
     axis.spines["left"].set_visible(False)
-    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.xaxis.set_major_locator(MaxNLocator(4, symmetric=True))
 
 
-def _figure(width: float, height: float) -> Figure:
-    with mpl.rc_context(_STYLE):
-        return Figure(figsize=(width, height), layout="constrained", dpi=130)
+def _history_image(
+    epochs: Sequence[float], lines: dict[str, list[float]], best_epoch: float, *, title: str, unit: str
+) -> Image:
+    figure = Figure(figsize=(2.9, 2.2), layout="constrained")
+    axis = figure.subplots()
+    marker = "o" if len(epochs) < 3 else None
+    for name, values in lines.items():
+        axis.plot(epochs, values, color=_LINES.get(name, GREEN), lw=1.4, marker=marker, ms=3)
+    axis.axvline(best_epoch, color=ORANGE, lw=0.9, ls="--", zorder=0)
+    axis.set(title=f"{title} ({unit})" if unit else title, xlabel="epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    everything = np.concatenate(list(lines.values()))
+    _scale_by_range(axis, everything[everything > 0])
+    shown = ", ".join(f"{name} {values[-1]:.3g}" for name, values in lines.items())
+    return Image(
+        _data_uri(figure), f"{title} over {len(epochs)} epochs; in the last one {shown} {unit}".rstrip()
+    )
 
 
-def _svg(figure: Figure) -> str:
-    """The figure as an SVG element that takes the width it is given."""
-    with mpl.rc_context(_STYLE):
-        for axis in figure.axes:
-            for side in ("top", "right"):
-                axis.spines[side].set_visible(False)
-        buffer = StringIO()
-        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r'<svg ([^>]*?)height="[^"]*"([^>]*?)width="[^"]*"', r"<svg \1\2", text, count=1)
-    return re.sub(r'(<svg [^>]*?)width="[^"]*"([^>]*?)height="[^"]*"', r"\1\2", text, count=1)
+def _scale_by_range(axis: Axes, values: Float[Array, "V"]) -> None:
+    """A logarithmic axis with labels that neither crowd nor are missing; linear within a factor of 3."""
+    decades = float(np.log10(values.max() / values.min())) if len(values) else 0.0
+    if decades < 0.5:
+        axis.yaxis.set_major_locator(MaxNLocator(4))
+        return
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if decades < 2 else (1.0,), numticks=7))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _data_uri(figure: Figure) -> str:
+    """The figure as an SVG of its own: its ids cannot meet those of another one on the page."""
+    buffer = BytesIO()
+    FigureCanvasSVG(figure).print_figure(
+        buffer, format="svg", dpi=200, metadata={"Date": None, "Creator": None}
+    )
+    return f"data:image/svg+xml;base64,{b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,76 @@
+"""The folder that an evaluation leaves: ``metrics.json`` and ``report.html``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from gnnpot import __version__
+from gnnpot.errors import OutputError
+from gnnpot.evaluation import Evaluation
+from gnnpot.files import write_text
+from gnnpot.potential import Potential
+from gnnpot.report.html import Report, write_report
+
+_RESULTS = ("config.yaml", "metrics.json", "report.html")
+
+
+def check_folder(output: Path) -> None:
+    """Refuse a folder that holds results, before time is spent on new ones.
+
+    Raises:
+        OutputError: It holds a run or an evaluation, or is a file.
+    """
+    output = Path(output)
+    if output.exists() and not output.is_dir():
+        raise OutputError(f"expected a folder to write to, got the file {output}; choose another --output")
+    there = [name for name in _RESULTS if (output / name).exists()]
+    if there:
+        raise OutputError(f"expected a new folder, got {output} with {there[0]}; choose another --output")
+
+
+def write_evaluation(
+    evaluation: Evaluation, output: Path, *, potential: Potential, model: Path, data: Sequence[str]
+) -> Path:
+    """Write the metrics and the report of one evaluation; gives the path of the report.
+
+    Args:
+        evaluation: Labels and predictions.
+        output: New folder.
+        potential: What was judged.
+        model: Its file.
+        data: Names of the files that it was judged on.
+
+    Raises:
+        OutputError: The folder holds results, or cannot be written to.
+    """
+    output = Path(output)
+    check_folder(output)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"expected a folder to write to, got {output} ({error.strerror}); choose another --output"
+        ) from error
+    write_text(output / "metrics.json", json.dumps(evaluation.metrics(), indent=1) + "\n")
+    report = Report(
+        title=f"Errors of {Path(model).name}",
+        evaluations={"evaluated": evaluation},
+        facts=_facts(potential, model, data),
+        model=str(model),
+    )
+    write_report(output / "report.html", report)
+    return output / "report.html"
+
+
+def _facts(potential: Potential, model: Path, data: Sequence[str]) -> dict[str, str]:
+    parameters = sum(parameter.numel() for parameter in potential.model.parameters())
+    return {
+        "model file": str(model),
+        "model": f"{potential.model.config.kind}, {parameters:,} parameters, cutoff {potential.cutoff:g} Å",
+        "elements": ", ".join(potential.elements),
+        "data": ", ".join(data),
+        "precision": str(potential.dtype).removeprefix("torch."),
+        "gnnpot": __version__,
+    }
