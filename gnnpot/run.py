@@ -17,7 +17,7 @@ from gnnpot.config import RunConfig, data_paths
 from gnnpot.data.inspection import DataReport, inspect
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import ConfigError, OutputError
-from gnnpot.evaluation import Evaluation, evaluate
+from gnnpot.evaluation import evaluate
 from gnnpot.files import write_text
 from gnnpot.potential import Potential
 from gnnpot.preparation import PreparedData, initial_potential, is_first_process, prepare
@@ -88,20 +88,6 @@ def train(
     if config.training.loss.kind == "force_matching":
         _set_energy_offset(output / MODEL_FILE, data, keeper)
     return _conclude(config, data, output, module=module, reports=reports)
-
-
-def write_evaluation(evaluation: Evaluation, output: Path, *, model: Path) -> None:
-    """Write ``metrics.json`` and ``report.html`` of one evaluation into a folder.
-
-    Raises:
-        OutputError: The folder holds another report, or cannot be written to.
-    """
-    if (output / "report.html").exists():
-        raise OutputError(f"expected a new folder, got the report in {output}; choose another --output")
-    check_output(output, resume=False)
-    write_text(output / "metrics.json", json.dumps(evaluation.metrics(), indent=1) + "\n")
-    report = Report(title=f"Errors of {model.name}", evaluations={"evaluated": evaluation}, model=str(model))
-    write_report(output / "report.html", report)
 
 
 def inspect_files(config: RunConfig) -> list[DataReport]:
