@@ -22,7 +22,7 @@ def info(
     """Tell what is in a model file, and that it is whole."""
     from gnnpot.checkpoint import load_potential, read_header
 
-    parameters = sum(parameter.numel() for parameter in load_potential(model).model.parameters())
+    parameters = load_potential(model).model.num_parameters
     header = read_header(model)
     if as_json:
         typer.echo(

@@ -15,9 +15,10 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     rows = []
     for kind in MODELS:
         model = build_model(MODELS[kind].Config(kind=kind), ("Si",))
-        size = sum(parameter.numel() for parameter in model.parameters())
         summary = (MODELS[kind].__doc__ or "").splitlines()[0]
-        rows.append({"kind": kind, "parameters": size, "cutoff": model.cutoff, "summary": summary})
+        rows.append(
+            {"kind": kind, "parameters": model.num_parameters, "cutoff": model.cutoff, "summary": summary}
+        )
     if as_json:
         typer.echo(json.dumps(rows))
         return

@@ -62,8 +62,11 @@ class Evaluation:
     @property
     def has_forces(self) -> Bool[Array, "S"]:
         """Whether the structure has labels of forces."""
-        first_atoms = np.cumsum(self.sizes) - self.sizes
-        return ~np.isnan(self.forces[0, first_atoms, 0])
+        return ~np.isnan(self.forces[0, self._first_atoms, 0])
+
+    @property
+    def _first_atoms(self) -> Int[Array, "S"]:
+        return np.cumsum(self.sizes) - self.sizes
 
     def metrics(self) -> dict[str, Any]:
         """MAE and RMSE of energy per atom (meV/atom), forces (meV/Å) and stress (MPa).
@@ -84,9 +87,8 @@ class Evaluation:
     def worst(self, count: int) -> list[StructureError]:
         """The structures with the largest root-mean-square force errors, worst first."""
         square = np.square(self.forces[1] - self.forces[0]).sum(axis=1)
-        starts = np.cumsum(self.sizes) - self.sizes
-        errors = np.sqrt(np.add.reduceat(square, starts) / (3 * self.sizes))
-        largest = np.sqrt(np.maximum.reduceat(square, starts))
+        errors = np.sqrt(np.add.reduceat(square, self._first_atoms) / (3 * self.sizes))
+        largest = np.sqrt(np.maximum.reduceat(square, self._first_atoms))
         labeled = np.flatnonzero(self.has_forces)
         order = labeled[np.argsort(-errors[labeled], kind="stable")][:count]
         energy = self.energy[1] - self.energy[0]

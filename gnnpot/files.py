@@ -10,6 +10,20 @@ from pathlib import Path
 from gnnpot.errors import OutputError
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, and those above it; one that is there stays as it is.
+
+    Raises:
+        OutputError: It cannot be made.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"expected a folder to write to, got {folder} ({error.strerror}); choose another --output"
+        ) from error
+
+
 @contextmanager
 def write_aside(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes the place of ``path`` when the block ends well.

@@ -51,16 +51,15 @@ def prepare(config: RunConfig, output: Path) -> PreparedData:
         DataError: The sets overlap, a set is empty, or validation has an element that training lacks.
     """
     store = _store(config, config.train, output / "graphs" / "train")
+    whole = store.structure_rows()
     if isinstance(config.validation, SplitConfig):
-        whole = [row for row in range(len(store)) if not store.isolated[row]]
         hashes, groups = [store.hashes[row] for row in whole], [store.groups[row] for row in whole]
         chosen = split_indices(hashes, groups, config=config.validation, seed=config.seed)
         train_rows, validation_rows = ([whole[place] for place in places] for places in chosen)
         validation_store = store
     else:
         validation_store = _store(config, config.validation, output / "graphs" / "validation")
-        train_rows = [row for row in range(len(store)) if not store.isolated[row]]
-        validation_rows = [row for row in range(len(validation_store)) if not validation_store.isolated[row]]
+        train_rows, validation_rows = whole, validation_store.structure_rows()
     dtype = getattr(torch, config.training.dtype)
     training = GraphDataset(store, train_rows, dtype=dtype)
     validation = GraphDataset(validation_store, validation_rows, dtype=dtype)

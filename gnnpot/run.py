@@ -18,10 +18,10 @@ from gnnpot.data.inspection import DataReport, inspect
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import ConfigError, OutputError
 from gnnpot.evaluation import evaluate
-from gnnpot.files import write_text
+from gnnpot.files import make_folder, write_text
 from gnnpot.potential import Potential
 from gnnpot.preparation import PreparedData, initial_potential, is_first_process, prepare
-from gnnpot.report import Report, write_report
+from gnnpot.report import Report, model_facts, write_report
 from gnnpot.training import Observer, RunSettings, fit
 from gnnpot.training.module import PotentialModule
 
@@ -37,12 +37,7 @@ def check_output(output: Path, *, resume: bool) -> None:
     """
     if (output / "config.yaml").exists() and not resume:
         raise OutputError(f"expected a new folder, got the run in {output}; use --resume or another --output")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"expected a folder to write to, got {output} ({error.strerror}); choose another"
-        ) from error
+    make_folder(output)
 
 
 def train(
@@ -192,26 +187,21 @@ def _conclude(
 
 def _notes(data: PreparedData, potential: Potential, reports: list[DataReport]) -> list[str]:
     """What a user should know before the training starts."""
-    energies = ", ".join(f"{symbol} {energy:.4f} eV" for symbol, energy in data.references.values.items())
-    size = sum(parameter.numel() for parameter in potential.model.parameters())
     return [
         *(f"warning: {warning}" for report in reports for warning in report.warnings),
         f"{len(data.train)} structures to train on, {len(data.validation)} for validation",
-        f"reference energies: {energies} ({data.references.source})",
-        f"{potential.model.config.kind} with {size:,} parameters",
+        f"reference energies: {data.references}",
+        f"{potential.model.config.kind} with {potential.model.num_parameters:,} parameters",
     ]
 
 
 def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds: float) -> dict[str, str]:
-    parameters = sum(parameter.numel() for parameter in potential.model.parameters())
-    energies = ", ".join(f"{symbol} {energy:.4f} eV" for symbol, energy in data.references.values.items())
     return {
-        "model": f"{config.model.kind}, {parameters:,} parameters, cutoff {potential.cutoff:g} Å",
-        "elements": ", ".join(potential.elements),
+        **model_facts(potential),
         "training data": f"{', '.join(config.train)}: {len(data.train)} structures",
         "validation data": f"{len(data.validation)} structures",
         "test data": ", ".join(config.test) or "none",
-        "reference energies": f"{energies} ({data.references.source})",
+        "reference energies": str(data.references),
         "unit of the output": f"{data.scale:.4g} eV",
         "seed": str(config.seed),
         "precision": config.training.dtype,

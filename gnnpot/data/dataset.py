@@ -124,11 +124,18 @@ class GraphStore:
 
     def atom_range(self, row: int) -> tuple[int, int]:
         """First atom of a structure and the one after its last."""
-        return (int(self.ends[row - 1, 0]) if row else 0), int(self.ends[row, 0])
+        return self._range(row, 0)
 
     def pair_range(self, row: int) -> tuple[int, int]:
         """First pair of a structure and the one after its last."""
-        return (int(self.ends[row - 1, 1]) if row else 0), int(self.ends[row, 1])
+        return self._range(row, 1)
+
+    def structure_rows(self) -> list[int]:
+        """Rows of the structures to learn from: all but the isolated atoms."""
+        return np.flatnonzero(~self.isolated).tolist()
+
+    def _range(self, row: int, column: int) -> tuple[int, int]:
+        return (int(self.ends[row - 1, column]) if row else 0), int(self.ends[row, column])
 
     def num_atoms(self) -> Int[np.ndarray, "S"]:
         """Number of atoms of each structure."""

@@ -26,6 +26,10 @@ class ReferenceEnergies:
     values: dict[str, float]
     source: str
 
+    def __str__(self) -> str:
+        energies = ", ".join(f"{symbol} {energy:.4f} eV" for symbol, energy in self.values.items())
+        return f"{energies} ({self.source})"
+
 
 def reference_energies(
     compositions: Sequence[Mapping[str, int]],

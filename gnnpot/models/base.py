@@ -71,6 +71,11 @@ class AtomicEnergyModel(nn.Module, ABC):
         """Longest edge the model needs (Å)."""
         return float(self.config.cutoff)
 
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights that can be trained."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
     @abstractmethod
     def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
         """Energy of each atom in its environment (in units of the potential's scale)."""

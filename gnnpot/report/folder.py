@@ -9,7 +9,7 @@ from pathlib import Path
 from gnnpot import __version__
 from gnnpot.errors import OutputError
 from gnnpot.evaluation import Evaluation
-from gnnpot.files import write_text
+from gnnpot.files import make_folder, write_text
 from gnnpot.potential import Potential
 from gnnpot.report.html import Report, write_report
 
@@ -47,12 +47,7 @@ def write_evaluation(
     """
     output = Path(output)
     check_folder(output)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"expected a folder to write to, got {output} ({error.strerror}); choose another --output"
-        ) from error
+    make_folder(output)
     write_text(output / "metrics.json", json.dumps(evaluation.metrics(), indent=1) + "\n")
     report = Report(
         title=f"Errors of {Path(model).name}",
@@ -64,12 +59,19 @@ def write_evaluation(
     return output / "report.html"
 
 
+def model_facts(potential: Potential) -> dict[str, str]:
+    """What a potential is, for the table of facts."""
+    model = potential.model
+    return {
+        "model": f"{model.config.kind}, {model.num_parameters:,} parameters, cutoff {model.cutoff:g} Å",
+        "elements": ", ".join(potential.elements),
+    }
+
+
 def _facts(potential: Potential, model: Path, data: Sequence[str]) -> dict[str, str]:
-    parameters = sum(parameter.numel() for parameter in potential.model.parameters())
     return {
         "model file": str(model),
-        "model": f"{potential.model.config.kind}, {parameters:,} parameters, cutoff {potential.cutoff:g} Å",
-        "elements": ", ".join(potential.elements),
+        **model_facts(potential),
         "data": ", ".join(data),
         "precision": str(potential.dtype).removeprefix("torch."),
         "gnnpot": __version__,
