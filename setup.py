@@ -33,6 +33,7 @@ setup(
         "lightning",
         "matplotlib",
         "matscipy",
+        "numba",
         "numpy",
         "pydantic>=2",
         "pyyaml",

@@ -6,6 +6,8 @@ for each of the P = E/2 unordered pairs; :func:`both_directions` spreads it over
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -45,31 +47,42 @@ def both_directions(values: Tensor) -> Tensor:
     return values.repeat_interleave(2, dim=0)
 
 
-def times_pairs(edge_values: Tensor, pair_values: Tensor) -> Tensor:
-    """Product of a quantity of edges (E, …) with one of unordered pairs (P, …)."""
-    return (edge_values.unflatten(0, (-1, 2)) * pair_values[:, None]).flatten(0, 1)
-
-
 def reverse_edges(values: Tensor) -> Tensor:
     """Values (E, …) of the reverse of each edge."""
     return values.unflatten(0, (-1, 2)).flip(1).flatten(0, 1)
 
 
-def neighbor_slots(graph: AtomicGraph) -> tuple[Int[Tensor, "E"], int]:
-    """Places of the edges in a table with one row for each center.
+class Neighborhoods(NamedTuple):
+    """The edges of a batch, atom by atom."""
 
-    Returns:
-        The flat place of each edge in a table of N rows and D columns, and D, the largest number of
-        neighbors of an atom (at least 1).
-    """
-    center = graph.edge_index[1]
-    num_nodes = len(graph.atomic_numbers)
-    order = torch.argsort(center, stable=True)
-    degree = torch.bincount(center, minlength=num_nodes)
-    start = torch.cumsum(degree, 0) - degree
-    width = max(int(degree.max()), 1) if num_nodes else 1
-    slots = torch.empty_like(center)
-    slots[order] = torch.arange(len(center), device=center.device) + (
-        torch.arange(num_nodes, device=center.device) * width - start
-    ).repeat_interleave(degree)
-    return slots, width
+    edge_index: Int[Tensor, "2 E"]
+    order: Int[Tensor, "E"]  # the edges into atom 0, then those into atom 1, …
+    start: Int[Tensor, "N+1"]  # where those of each atom begin in ``order``
+
+    @classmethod
+    def of(cls, graph: AtomicGraph) -> Neighborhoods:
+        """The neighborhoods of ``graph``."""
+        center = graph.edge_index[1]
+        degree = torch.bincount(center, minlength=len(graph.atomic_numbers))
+        start = torch.nn.functional.pad(torch.cumsum(degree, 0), (1, 0))
+        return cls(graph.edge_index.contiguous(), torch.argsort(center, stable=True), start)
+
+    @property
+    def num_atoms(self) -> int:
+        """N."""
+        return len(self.start) - 1
+
+    @property
+    def num_pairs(self) -> int:
+        """P."""
+        return len(self.order) // 2
+
+    def slots(self) -> tuple[Int[Tensor, "E"], int]:
+        """Flat place of each edge in a table of N rows, and the number of columns: the most neighbors."""
+        degree = self.start.diff()
+        width = max(int(degree.max()), 1) if self.num_atoms else 1
+        slots = torch.empty_like(self.order)
+        rows = torch.arange(self.num_atoms, device=self.order.device) * width - self.start[:-1]
+        places = torch.arange(len(self.order), device=self.order.device)
+        slots[self.order] = places + rows.repeat_interleave(degree)
+        return slots, width

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
+from gnnpot.nn.activations import ActivationName
 from gnnpot.nn.aev import AngularFunctions, RadialFunctions, centered_angles, evenly_spaced
-from gnnpot.nn.mlp import ActivationName, PerElement, dense
+from gnnpot.nn.mlp import PerElement, dense
 from gnnpot.nn.radial import EnvelopeName
 
 

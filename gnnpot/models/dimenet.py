@@ -9,15 +9,16 @@ import math
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import both_directions, pair_lengths, times_pairs
+from gnnpot.geometry import both_directions, pair_lengths
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
+from gnnpot.nn.activations import silu
 from gnnpot.nn.angular import TripletGeometry, sum_over_triplets
+from gnnpot.nn.contractions import times_pairs
 from gnnpot.nn.radial import BesselBasis, SphericalBesselBasis
 
 
@@ -62,7 +63,7 @@ class Residual(nn.Module):
 
     def forward(self, x: Float[Tensor, "E F"]) -> Float[Tensor, "E F"]:
         """Add to ``x`` what the layers make of it."""
-        return x + F.silu(self.second(F.silu(self.first(x))))
+        return x + silu(self.second(silu(self.first(x))))
 
 
 class EdgeEmbedding(nn.Module):
@@ -81,9 +82,9 @@ class EdgeEmbedding(nn.Module):
         """Features of all directed edges."""
         x = self.element(rows)
         source, center = edge_index
-        length = both_directions(F.silu(self.radial(radial)))
+        length = both_directions(silu(self.radial(radial)))
         joined = [x.index_select(0, center), x.index_select(0, source), length]
-        return F.silu(self.dense(torch.cat(joined, dim=1)))
+        return silu(self.dense(torch.cat(joined, dim=1)))
 
 
 class Interaction(nn.Module):
@@ -110,11 +111,11 @@ class Interaction(nn.Module):
         geometry: TripletGeometry,
     ) -> Float[Tensor, "E F"]:
         """Features of the edges after the block."""
-        sent = times_pairs(F.silu(self.send(x)), self.radial(radial))
-        sent = F.silu(self.down(sent))
+        sent = times_pairs(silu(self.send(x)), self.radial(radial))
+        sent = silu(self.down(sent))
         heard = sum_over_triplets(sent, self._angular_weights(spherical), geometry)
-        updated = F.silu(self.keep(x)) + F.silu(self.up(heard))
-        updated = F.silu(self.dense(self.before_skip(updated))) + x
+        updated = silu(self.keep(x)) + silu(self.up(heard))
+        updated = silu(self.dense(self.before_skip(updated))) + x
         return self.after_skip(updated)
 
     def _angular_weights(self, spherical: Float[Tensor, "P L K"]) -> Float[Tensor, "P L C"]:
@@ -142,7 +143,7 @@ class Output(nn.Module):
         weighted = times_pairs(x, self.radial(radial))
         atoms = self.up(weighted.new_zeros(size, weighted.shape[1]).index_add(0, center, weighted))
         for layer in self.dense:
-            atoms = F.silu(layer(atoms))
+            atoms = silu(layer(atoms))
         return self.energy(atoms).squeeze(-1)
 
 

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import pair_lengths, times_pairs
+from gnnpot.geometry import Neighborhoods, pair_lengths
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
-from gnnpot.nn.mlp import ShiftedSoftplus
+from gnnpot.nn.activations import ShiftedSoftplus
+from gnnpot.nn.contractions import convolve
 from gnnpot.nn.radial import EnvelopeName, GaussianBasis, envelope
 
 
@@ -55,15 +55,11 @@ class Interaction(nn.Module):
         x: Float[Tensor, "N F"],
         basis: Float[Tensor, "P K"],
         envelope: Float[Tensor, "P"],
-        edge_index: Int[Tensor, "2 E"],
+        edges: Neighborhoods,
     ) -> Float[Tensor, "N F"]:
         """Add to each atom what its neighbors say through the filter of their distance."""
-        source, center = edge_index
         filters = self.filter(basis) * envelope[:, None]
-        features = self.source(x)
-        messages = times_pairs(features.index_select(0, source), filters)
-        gathered = torch.zeros_like(features).index_add(0, center, messages)
-        return x + self.update(gathered)
+        return x + self.update(convolve(self.source(x), filters, edges))
 
 
 @MODELS.register("schnet")
@@ -86,9 +82,9 @@ class SchNet(AtomicEnergyModel):
     def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
         """Energy of each atom in its environment."""
         lengths = pair_lengths(graph)
-        basis, envelope = self.basis(lengths), self.envelope(lengths)
+        basis, envelope, edges = self.basis(lengths), self.envelope(lengths), Neighborhoods.of(graph)
 
         x = self.embedding(self.element_rows(graph))
         for interact in self.interactions:
-            x = interact(x, basis, envelope, graph.edge_index)
+            x = interact(x, basis, envelope, edges)
         return self.readout(x).squeeze(-1)

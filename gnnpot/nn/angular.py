@@ -6,11 +6,12 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import neighbor_slots, pair_lengths, pair_vectors, reverse_edges, times_pairs
+from gnnpot.geometry import Neighborhoods, pair_lengths, pair_vectors, reverse_edges
+from gnnpot.nn.contractions import moments, read_moments, times_pairs
 
 
 def solid_harmonics(directions: Float[Tensor, "P 3"], num_orders: int) -> list[Float[Tensor, "P M"]]:
@@ -51,21 +52,14 @@ def solid_harmonics(directions: Float[Tensor, "P 3"], num_orders: int) -> list[F
 class TripletGeometry(NamedTuple):
     """What a sum over triplets needs to know of the directions of a batch."""
 
-    harmonics: Float[Tensor, "N D M"]  # of the edges into each atom; zero where a row has fewer than D
-    slots: Int[Tensor, "E"]  # place of each edge in the flattened table of N rows and D columns
-    num_orders: int
+    harmonics: Float[Tensor, "P M"]  # of the even edges
+    edges: Neighborhoods
 
     @classmethod
     def of(cls, graph: AtomicGraph, num_orders: int) -> TripletGeometry:
         """The triplet geometry of ``graph`` for Legendre orders below ``num_orders``."""
-        slots, width = neighbor_slots(graph)
         directions = pair_vectors(graph) / pair_lengths(graph)[:, None]
-        even = torch.cat(solid_harmonics(directions, num_orders), dim=1)
-        odd = even * _parity(num_orders, even)
-        edges = torch.stack([even, odd], dim=1).flatten(0, 1)
-        size = len(graph.atomic_numbers)
-        table = edges.new_zeros(size * width, edges.shape[1]).index_copy(0, slots, edges)
-        return cls(table.unflatten(0, (size, width)), slots, num_orders)
+        return cls(torch.cat(solid_harmonics(directions, num_orders), dim=1), Neighborhoods.of(graph))
 
 
 def sum_over_triplets(
@@ -85,21 +79,8 @@ def sum_over_triplets(
         radial: w_l of each unordered pair.
         geometry: Of the same batch.
     """
-    harmonics, slots, num_orders = geometry
-    size, width, _ = harmonics.shape
-    weighted = times_pairs(messages[:, None], radial)
-    table = weighted.new_zeros(size * width, *weighted.shape[1:]).index_copy(0, slots, weighted)
-    orders = table.unflatten(0, (size, width)).unbind(2)
-    parts = harmonics.split([2 * order + 1 for order in range(num_orders)], dim=2)
-    moments = torch.cat([part.mT @ values for part, values in zip(parts, orders, strict=True)], dim=1)
-    parity = _parity(num_orders, harmonics)
-    heard = ((harmonics * parity) @ moments).flatten(0, 1).index_select(0, reverse_edges(slots))
-    signs = torch.tensor([(-1.0) ** order for order in range(num_orders)], dtype=radial.dtype)
+    harmonics, edges = geometry
+    heard = read_moments(moments(messages, radial, harmonics, edges), harmonics, edges)
+    signs = torch.tensor([(-1.0) ** order for order in range(radial.shape[1])], dtype=radial.dtype)
     backward = torch.einsum("plc,l->pc", radial, signs.to(radial.device))
     return heard - times_pairs(reverse_edges(messages), backward)
-
-
-def _parity(num_orders: int, like: Tensor) -> Float[Tensor, "M"]:
-    """Signs (−1)^l of all harmonics under inversion."""
-    signs = [(-1.0) ** order for order in range(num_orders) for _ in range(2 * order + 1)]
-    return torch.tensor(signs, dtype=like.dtype, device=like.device)

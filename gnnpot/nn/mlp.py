@@ -1,37 +1,14 @@
-"""Dense stacks and activations."""
+"""Dense stacks."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-ActivationName = Literal["celu", "gelu", "silu", "ssp", "tanh"]
-
-
-class ShiftedSoftplus(nn.Module):
-    r"""ln(½ eˣ + ½), SchNet's activation: smooth, zero at zero.
-
-    Source: Schütt et al., J. Chem. Phys. 148, 241722 (2018).
-    """
-
-    def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Apply it to each element."""
-        return F.softplus(x) - math.log(2.0)
-
-
-ACTIVATIONS: dict[ActivationName, Callable[[], nn.Module]] = {
-    "celu": lambda: nn.CELU(alpha=0.1),  # ANI's choice of alpha
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "ssp": ShiftedSoftplus,
-    "tanh": nn.Tanh,
-}
+from gnnpot.nn.activations import ACTIVATIONS, ActivationName
 
 
 def dense(widths: Sequence[int], activation: ActivationName) -> nn.Sequential:

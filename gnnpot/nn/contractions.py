@@ -1,0 +1,246 @@
+"""Sums over neighbors: fused on a CPU, plain torch elsewhere.
+
+Each function is linear in each of its inputs, and its derivatives are written out for
+:func:`~gnnpot.nn.fused.twice_differentiable`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from gnnpot.geometry import Neighborhoods, reverse_edges
+from gnnpot.nn.fused import fusible, over_items, twice_differentiable
+
+
+def convolve(
+    features: Float[Tensor, "N F"], filters: Float[Tensor, "P F"], edges: Neighborhoods
+) -> Float[Tensor, "N F"]:
+    r"""Each atom's sum :math:`y_i = \sum_j x_j \circ W_{ij}` over its neighbors."""
+    if fusible(features):
+        return _convolve(edges, features, filters)
+    source, center = edges.edge_index
+    messages = times_pairs(features.index_select(0, source), filters)
+    return torch.zeros_like(features).index_add(0, center, messages)
+
+
+def times_pairs(edge_values: Float[Tensor, "E F"], pair_values: Float[Tensor, "P F"]) -> Float[Tensor, "E F"]:
+    """Product of a quantity of edges with one of unordered pairs."""
+    if fusible(edge_values):
+        return _times_pairs(None, edge_values, pair_values)
+    return (edge_values.unflatten(0, (-1, 2)) * pair_values[:, None]).flatten(0, 1)
+
+
+def moments(
+    messages: Float[Tensor, "E C"],
+    radial: Float[Tensor, "P L C"],
+    harmonics: Float[Tensor, "P M"],
+    edges: Neighborhoods,
+) -> Float[Tensor, "N M C"]:
+    r"""What comes into each atom, by direction.
+
+    .. math:: A_{i,lm} = \sum_j x_{ji} \circ w_l(r_{ij})\, C_{lm}(\hat r_{ij})
+
+    Args:
+        messages: x of each edge.
+        radial: w_l of each pair.
+        harmonics: C of the even edges.
+        edges: Of the same batch.
+    """
+    if fusible(messages):
+        return _moments(edges, messages, radial, harmonics)
+    orders = _table(times_pairs(messages[:, None], radial), edges).unbind(2)
+    parts = _table(_turned(harmonics), edges).split(
+        [2 * order + 1 for order in range(radial.shape[1])], dim=2
+    )
+    return torch.cat([part.mT @ values for part, values in zip(parts, orders, strict=True)], dim=1)
+
+
+def read_moments(
+    moments: Float[Tensor, "N M C"], harmonics: Float[Tensor, "P M"], edges: Neighborhoods
+) -> Float[Tensor, "E C"]:
+    r"""What each edge j→i hears of the moments of j in its own direction, :math:`\sum_{lm} C_{lm} A_{j,lm}`.
+
+    Args:
+        moments: A of each atom.
+        harmonics: C of the even edges.
+        edges: Of the same batch.
+    """
+    if fusible(moments):
+        return _read(edges, moments, harmonics)
+    slots, _ = edges.slots()
+    outward = _table(reverse_edges(_turned(harmonics)), edges)
+    return (outward @ moments).flatten(0, 1).index_select(0, reverse_edges(slots))
+
+
+def parity(num_harmonics: int, like: Tensor) -> Float[Tensor, "M"]:
+    """Signs (−1)^l of all harmonics under inversion."""
+    signs = [(-1.0) ** math.isqrt(m) for m in range(num_harmonics)]
+    return torch.tensor(signs, dtype=like.dtype, device=like.device)
+
+
+def _turned(harmonics: Float[Tensor, "P M"]) -> Float[Tensor, "E M"]:
+    """Harmonics of all edges."""
+    odd = harmonics * parity(harmonics.shape[1], harmonics)
+    return torch.stack([harmonics, odd], dim=1).flatten(0, 1)
+
+
+def _table(values: Float[Tensor, "E ..."], edges: Neighborhoods) -> Float[Tensor, "N D ..."]:
+    """Values of the edges into each atom, with zeros where a row has fewer than the longest."""
+    slots, width = edges.slots()
+    table = values.new_zeros(edges.num_atoms * width, *values.shape[1:]).index_copy(0, slots, values)
+    return table.unflatten(0, (edges.num_atoms, width))
+
+
+def _convolution(edges: Neighborhoods, features: Tensor, filters: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(features)
+    over_items(
+        loops.convolve, edges.num_atoms, edges.order, edges.start, edges.edge_index, features, filters, out
+    )
+    return out
+
+
+def _end_products(edges: Neighborhoods, one: Tensor, other: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = one.new_empty(edges.num_pairs, one.shape[1])
+    over_items(loops.multiply_ends, edges.num_pairs, edges.edge_index, one, other, out)
+    return out
+
+
+def _convolve_first(
+    edges: Neighborhoods, gradient: Tensor, features: Tensor, filters: Tensor
+) -> tuple[Tensor, ...]:
+    return _convolution(edges, gradient, filters), _end_products(edges, gradient, features)
+
+
+def _convolve_second(
+    edges: Neighborhoods, upstream: tuple[Tensor, ...], gradient: Tensor, features: Tensor, filters: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    of_features, of_filters = upstream
+    out, tables = torch.empty_like(gradient), (edges.order, edges.start, edges.edge_index)
+    over_items(loops.convolve_two, edges.num_atoms, *tables, of_features, filters, features, of_filters, out)
+    return (
+        out,
+        _convolution(edges, gradient, of_filters),
+        _end_products(edges, gradient, of_features),
+    )
+
+
+_convolve = twice_differentiable(_convolution, _convolve_first, _convolve_second)
+
+
+def _times(_: None, values: Tensor, pairs: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(values)
+    over_items(loops.times_pairs, len(pairs), values, pairs, out)
+    return out
+
+
+def _times_first(_: None, gradient: Tensor, values: Tensor, pairs: Tensor) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(values), torch.empty_like(pairs)
+    over_items(loops.times_pairs_first, len(pairs), gradient, values, pairs, *out)
+    return out
+
+
+def _times_second(
+    _: None, upstream: tuple[Tensor, ...], gradient: Tensor, values: Tensor, pairs: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(values), torch.empty_like(values), torch.empty_like(pairs)
+    over_items(loops.times_pairs_second, len(pairs), *upstream, gradient, values, pairs, *out)
+    return out
+
+
+_times_pairs = twice_differentiable(_times, _times_first, _times_second)
+
+
+def _moments_values(edges: Neighborhoods, *inputs: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    messages, _, harmonics = inputs
+    out = messages.new_empty(edges.num_atoms, harmonics.shape[1], messages.shape[1])
+    over_items(loops.moments, edges.num_atoms, edges.order, edges.start, *inputs, out)
+    return out
+
+
+def _moments_first(edges: Neighborhoods, gradient: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = tuple(torch.empty_like(part) for part in inputs)
+    over_items(loops.moments_first, edges.num_pairs, edges.edge_index[1], gradient, *inputs, *out)
+    return out
+
+
+def _moments_second(
+    edges: Neighborhoods, upstream: tuple[Tensor, ...], gradient: Tensor, *inputs: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    of_gradient = torch.empty_like(gradient)
+    over_items(
+        loops.moments_second_atoms, edges.num_atoms, edges.order, edges.start, *upstream, *inputs, of_gradient
+    )
+    out = tuple(torch.empty_like(part) for part in inputs)
+    over_items(
+        loops.moments_second_pairs, edges.num_pairs, edges.edge_index[1], *upstream, gradient, *inputs, *out
+    )
+    return of_gradient, *out
+
+
+_moments = twice_differentiable(_moments_values, _moments_first, _moments_second)
+
+
+def _read_values(edges: Neighborhoods, moments: Tensor, harmonics: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = moments.new_empty(len(edges.order), moments.shape[2])
+    over_items(loops.read, edges.num_pairs, edges.edge_index, moments, harmonics, out)
+    return out
+
+
+def _gathered(edges: Neighborhoods, gradient: Tensor, harmonics: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = gradient.new_empty(edges.num_atoms, harmonics.shape[1], gradient.shape[1])
+    over_items(loops.gather, edges.num_atoms, edges.order, edges.start, gradient, harmonics, out)
+    return out
+
+
+def _compared(edges: Neighborhoods, gradient: Tensor, moments: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = gradient.new_empty(edges.num_pairs, moments.shape[1])
+    over_items(loops.compare, edges.num_pairs, edges.edge_index, gradient, moments, out)
+    return out
+
+
+def _read_first(
+    edges: Neighborhoods, gradient: Tensor, moments: Tensor, harmonics: Tensor
+) -> tuple[Tensor, ...]:
+    return _gathered(edges, gradient, harmonics), _compared(edges, gradient, moments)
+
+
+def _read_second(
+    edges: Neighborhoods, upstream: tuple[Tensor, ...], gradient: Tensor, moments: Tensor, harmonics: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    of_moments, of_harmonics = upstream
+    out = torch.empty_like(gradient)
+    over_items(loops.read_two, edges.num_pairs, edges.edge_index, moments, harmonics, *upstream, out)
+    return out, _gathered(edges, gradient, of_harmonics), _compared(edges, gradient, of_moments)
+
+
+_read = twice_differentiable(_read_values, _read_first, _read_second)

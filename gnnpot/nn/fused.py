@@ -1,0 +1,106 @@
+"""Functions that are differentiated twice by hand.
+
+Training on forces differentiates a model twice.  Automatic differentiation then writes every product of
+the chain rule to memory; for the few functions that see every edge, loops compiled by numba read their
+inputs once instead.  A fused function is three such loops: values, first derivatives, second derivatives.
+Where there is no numba, or on a GPU, the same functions are plain torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+_GRAIN = 64  # fewest items for a thread of its own
+
+
+def twice_differentiable(
+    values: Callable[..., Tensor],
+    first: Callable[..., tuple[Tensor, ...]],
+    second: Callable[..., tuple[Tensor, ...]],
+) -> Callable[..., Tensor]:
+    """A differentiable function of tensors from its hand-written derivatives.
+
+    The result takes ``(topology, *inputs)``; ``topology`` is whatever the three need besides tensors
+    that are differentiated.  The gradient of a third derivative is refused.
+
+    Args:
+        values: ``(topology, *inputs) -> output``.
+        first: ``(topology, gradient of the output, *inputs) -> gradients of the inputs``.
+        second: ``(topology, gradients of what first gave, gradient of the output, *inputs) -> gradients
+            of the gradient of the output and of the inputs``.
+    """
+
+    class First(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, topology: Any, gradient: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+            ctx.topology = topology
+            ctx.save_for_backward(gradient, *inputs)
+            return first(topology, gradient.contiguous(), *inputs)
+
+        @staticmethod
+        @once_differentiable
+        def backward(ctx: Any, *gradients: Tensor) -> Any:
+            gradient, *inputs = ctx.saved_tensors
+            upstream = tuple(part.contiguous() for part in gradients)
+            return None, *second(ctx.topology, upstream, gradient.contiguous(), *inputs)
+
+    apply_first: Callable[..., tuple[Tensor, ...]] = First.apply
+
+    class Values(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, topology: Any, *inputs: Tensor) -> Tensor:
+            inputs = tuple(part.contiguous() for part in inputs)
+            ctx.topology = topology
+            ctx.save_for_backward(*inputs)
+            return values(topology, *inputs)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> Any:
+            return None, *apply_first(ctx.topology, gradient, *ctx.saved_tensors)
+
+    return Values.apply
+
+
+def fusible(tensor: Tensor) -> bool:
+    """Whether the compiled loops can take this tensor."""
+    return tensor.device.type == "cpu" and _has_numba()
+
+
+def over_items(loop: Callable[..., None], count: int, *tensors: Tensor | int | float) -> None:
+    """Run ``loop(begin, end, …)`` over ``count`` items, on as many threads as torch uses.
+
+    Args:
+        loop: A compiled function that lets go of the interpreter and writes to its own items only.
+        count: Number of items.
+        tensors: Further arguments; tensors go as arrays on the same memory.
+    """
+    arguments = [part.detach().numpy() if isinstance(part, Tensor) else part for part in tensors]
+    threads = max(1, min(torch.get_num_threads(), count // _GRAIN))
+    if threads == 1:
+        loop(0, count, *arguments)
+        return
+    bounds = [count * part // threads for part in range(threads + 1)]
+    parts = [
+        _pool(threads).submit(loop, *ends, *arguments) for ends in zip(bounds[1:-1], bounds[2:], strict=True)
+    ]
+    loop(0, bounds[1], *arguments)
+    for part in parts:
+        part.result()
+
+
+@cache
+def _has_numba() -> bool:
+    return find_spec("numba") is not None
+
+
+@cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="gnnpot")

@@ -1,0 +1,111 @@
+"""Functions with hand-written derivatives against plain torch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from structures import ethanol, rattled_crystal
+from torch import Tensor
+
+from gnnpot.data.graph import AtomicGraph, collate
+from gnnpot.geometry import Neighborhoods
+from gnnpot.nn import activations, contractions
+from gnnpot.nn.activations import shifted_softplus, silu
+from gnnpot.nn.contractions import convolve, moments, read_moments, times_pairs
+
+pytest.importorskip("numba")
+
+
+@pytest.fixture
+def edges():
+    graphs = [AtomicGraph.from_ase(make(), 3.0, torch.float64) for make in (rattled_crystal, ethanol)]
+    return Neighborhoods.of(collate(graphs))
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Calls a function as if there were no compiled loops."""
+
+    def call(function, *inputs):
+        with monkeypatch.context() as patch:
+            for module in (contractions, activations):
+                patch.setattr(module, "fusible", lambda tensor: False)
+            return function(*inputs)
+
+    return call
+
+
+def random(*shape: int) -> Tensor:
+    return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+
+def functions_of(edges: Neighborhoods):
+    """Each fused function with inputs to try it on."""
+    atoms, pairs = edges.num_atoms, edges.num_pairs
+    return {
+        "convolve": (lambda x, w: convolve(x, w, edges), random(atoms, 5), random(pairs, 5)),
+        "times_pairs": (times_pairs, random(2 * pairs, 3), random(pairs, 3)),
+        "moments": (
+            lambda x, w, c: moments(x, w, c, edges),
+            random(2 * pairs, 3), random(pairs, 3, 3), random(pairs, 9),
+        ),
+        "read_moments": (lambda a, c: read_moments(a, c, edges), random(atoms, 9, 3), random(pairs, 9)),
+        "silu": (silu, 3 * random(7, 4)),
+        "shifted_softplus": (shifted_softplus, 3 * random(7, 4)),
+    }  # fmt: skip
+
+
+def derivatives(function, inputs: list[Tensor]) -> list[Tensor]:
+    """Value, gradients, and gradients of a function of the gradients."""
+    torch.manual_seed(1)
+    value = function(*inputs)
+    weights = torch.randn_like(value).requires_grad_(True)
+    first = torch.autograd.grad((value * weights).sum(), inputs, create_graph=True)
+    mixed = sum((part * torch.randn_like(part)).sum() for part in first)
+    return [value, *first, *torch.autograd.grad(mixed, [weights, *inputs], materialize_grads=True)]
+
+
+NAMES = ("convolve", "times_pairs", "moments", "read_moments", "silu", "shifted_softplus")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_and_two_derivatives_equal_those_of_plain_torch(name, edges, plain):
+    torch.manual_seed(0)
+    function, *inputs = functions_of(edges)[name]
+    inputs = [part.detach().requires_grad_(True) for part in inputs]
+    for got, expected in zip(
+        derivatives(function, inputs), plain(derivatives, function, inputs), strict=True
+    ):
+        torch.testing.assert_close(got, expected, atol=1e-11, rtol=1e-11)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_several_threads_give_what_one_gives(name, edges):
+    torch.manual_seed(0)
+    function, *inputs = functions_of(edges)[name]
+    inputs = [part.detach().requires_grad_(True) for part in inputs]
+    alone = derivatives(function, inputs)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        together = derivatives(function, inputs)
+    finally:
+        torch.set_num_threads(threads)
+    for got, expected in zip(together, alone, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-13, rtol=1e-13)
+
+
+def test_activations_are_what_they_say():
+    x = torch.linspace(-30, 30, 13, dtype=torch.float64)
+    torch.testing.assert_close(silu(x), x * torch.sigmoid(x))
+    torch.testing.assert_close(shifted_softplus(x), torch.log(0.5 * torch.exp(x) + 0.5))
+    torch.testing.assert_close(silu(x.float()), F.silu(x.float()))
+
+
+def test_a_third_derivative_is_refused(edges):
+    x = random(4)
+    (first,) = torch.autograd.grad(silu(x).sum(), x, create_graph=True)
+    (second,) = torch.autograd.grad(first.sum(), x, create_graph=True)
+    with pytest.raises(RuntimeError, match=r"does not require grad|once_differentiable"):
+        torch.autograd.grad(second.sum(), x)
