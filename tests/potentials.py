@@ -18,9 +18,11 @@ SMALL = {
         "num_spherical": 3,
         "num_radial": 3,
     },
+    "nequip": {"channels": 4, "num_interactions": 2, "radial_hidden": (8,), "num_neighbors": 20.0},
     "schnet": {"channels": 16, "num_filters": 16, "num_basis": 12, "num_interactions": 2},
 }
-SCALE = {"ani": 50.0, "dimenet++": 1.0, "schnet": 100.0}  # eV; forces of some eV/Å on rattled silicon
+# eV; forces of some eV/Å on rattled silicon
+SCALE = {"ani": 50.0, "dimenet++": 1.0, "nequip": 10.0, "schnet": 100.0}
 
 
 def small_potential(

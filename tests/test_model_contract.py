@@ -22,6 +22,7 @@ ELEMENTS = ("H", "C", "O", "Si", "Ni")
 SMALL: dict[str, dict[str, Any]] = {
     "ani": {"cutoff": 4.5, "hidden": (16, 8), "activation": "silu", "envelope": "polynomial"},
     "dimenet++": {"channels": 8, "interaction_channels": 4, "output_channels": 8, "num_blocks": 2},
+    "nequip": {"channels": 4, "radial_hidden": (8,), "num_neighbors": 40.0},
     "schnet": {"channels": 8, "num_filters": 8, "num_basis": 12, "num_interactions": 2},
 }
 

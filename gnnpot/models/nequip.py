@@ -1,0 +1,260 @@
+"""NequIP: message passing with features that rotate with the structure.
+
+Batzner et al., Nat. Commun. 13, 2453 (2022).  Tensor products, gates and linear maps of representations are
+those of e3nn (Geiger and Smidt, arXiv:2207.09453), which is imported where a model is built.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from pydantic import Field, PositiveFloat, PositiveInt
+from torch import Tensor, nn
+
+from gnnpot.data.graph import AtomicGraph
+from gnnpot.geometry import both_directions, pair_lengths, pair_vectors
+from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
+from gnnpot.nn.angular import solid_harmonics
+from gnnpot.nn.mlp import dense
+from gnnpot.nn.radial import BesselBasis
+
+if TYPE_CHECKING:
+    from e3nn.o3 import Irreps
+
+
+class NequIPConfig(ModelConfig):
+    """Hyperparameters of :class:`NequIP`.
+
+    Args:
+        channels: Width F of the features of each degree.
+        l_max: Largest degree l of features and spherical harmonics; e3nn knows those up to 11.
+        num_basis: Number K of Bessel functions.
+        num_interactions: Number of interaction blocks.
+        radial_hidden: Widths of the hidden layers between the Bessel functions and the weights of a pair.
+        envelope_exponent: Order p of the envelope.
+        num_neighbors: Neighbors of an atom by which sums are normalized; left out, the mean of the training
+            data.
+    """
+
+    kind: Literal["nequip"] = "nequip"
+    channels: PositiveInt = 32
+    l_max: Annotated[int, Field(ge=0, le=11)] = 2
+    num_basis: PositiveInt = 8
+    num_interactions: PositiveInt = 3
+    radial_hidden: tuple[PositiveInt, ...] = (64, 64)
+    envelope_exponent: PositiveInt = 6
+    num_neighbors: PositiveFloat | None = None
+
+
+class Surroundings(NamedTuple):
+    """What all interactions need to know of the neighbors of the atoms of a batch."""
+
+    harmonics: Float[Tensor, "E M"]
+    basis: Float[Tensor, "P K"]
+    edge_index: Int[Tensor, "2 E"]
+    num_neighbors: Float[Tensor, ""]
+
+
+class Convolution(nn.Module):
+    r"""Sum over neighbors of their features times spherical harmonics.
+
+    .. math:: y_i = \frac{1}{\sqrt{\bar n}} \sum_j \left( W x_j \right) \otimes_{w(r_{ij})} Y(\hat r_{ij})
+
+    Each path (l of x, l of Y, l of the product) of the tensor product and each channel has a weight of its
+    own, which a dense network without biases takes from the Bessel functions: it vanishes with them at the
+    cutoff.
+
+    Args:
+        inputs: Representation of x.
+        outputs: Representation of y.
+        config: Sizes.
+    """
+
+    def __init__(self, inputs: Irreps, outputs: Irreps, config: NequIPConfig) -> None:
+        from e3nn.nn import FullyConnectedNet
+        from e3nn.o3 import Irreps, Linear, TensorProduct
+
+        super().__init__()
+        harmonics = Irreps.spherical_harmonics(config.l_max)
+        products, paths = _paths(inputs, harmonics, outputs)
+        self.source = Linear(inputs, inputs)
+        self.product = TensorProduct(
+            inputs, harmonics, products, paths, shared_weights=False, internal_weights=False
+        )
+        widths = [config.num_basis, *config.radial_hidden, self.product.weight_numel]
+        self.radial = FullyConnectedNet(widths, F.silu)
+        self.update = Linear(products.simplify(), outputs)
+
+    def forward(self, x: Float[Tensor, "N X"], surroundings: Surroundings) -> Float[Tensor, "N Y"]:
+        """What each atom hears."""
+        source, center = surroundings.edge_index
+        weights = both_directions(self.radial(surroundings.basis))
+        features = self.source(x).index_select(0, source)
+        messages = self.product(features, surroundings.harmonics, weights)
+        gathered = messages.new_zeros(len(x), messages.shape[1]).index_add(0, center, messages)
+        return self.update(gathered / surroundings.num_neighbors.sqrt())
+
+
+class Interaction(nn.Module):
+    """One block: convolution, self-connection by element, gate.
+
+    Args:
+        inputs: Representation of the features before the block.
+        outputs: Representation of those after it.
+        config: Sizes.
+    """
+
+    def __init__(self, inputs: Irreps, outputs: Irreps, config: NequIPConfig) -> None:
+        from e3nn.o3 import FullyConnectedTensorProduct
+
+        super().__init__()
+        count = len(config.elements)
+        with _building():
+            self.gate = _gate(outputs)
+            self.convolution = Convolution(inputs, self.gate.irreps_in, config)
+            self.self_connection = FullyConnectedTensorProduct(
+                inputs, f"{count}x0e", self.gate.irreps_in, in2_var=[1 / count]
+            )
+        self._constants = {name: buffer.clone() for name, buffer in self.named_buffers()}
+        self.register_state_dict_post_hook(_leave_constants_out)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_put_constants_in)  # type: ignore[no-untyped-call]
+        self.to(torch.get_default_dtype())
+
+    def forward(
+        self, x: Float[Tensor, "N X"], elements: Float[Tensor, "N Z"], surroundings: Surroundings
+    ) -> Float[Tensor, "N Y"]:
+        """Features of the atoms after the block."""
+        return self.gate(self.convolution(x, surroundings) + self.self_connection(x, elements))
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Interaction:
+        """Move or convert the block; its constants are rounded from their exact values, once."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, buffer in self.named_buffers():
+            buffer.copy_(self._constants[name])
+        return self
+
+
+@MODELS.register("nequip")
+class NequIP(AtomicEnergyModel):
+    """Message passing of tensors, equivariant under rotation and inversion."""
+
+    Config = NequIPConfig
+    num_neighbors: Float[Tensor, ""]
+
+    def __init__(self, config: NequIPConfig) -> None:
+        from e3nn.o3 import Irreps
+
+        super().__init__(config)
+        scalars = Irreps(f"{config.channels}x0e")
+        tensors = Irreps([(config.channels, kind) for _, kind in Irreps.spherical_harmonics(config.l_max)])
+        features = [scalars, *[tensors] * (config.num_interactions - 1), scalars]
+        self.embedding = nn.Embedding(len(config.elements), config.channels)
+        self.basis = BesselBasis(config.num_basis, config.cutoff, config.envelope_exponent)
+        self.interactions = nn.ModuleList(
+            Interaction(inputs, outputs, config)
+            for inputs, outputs in zip(features[:-1], features[1:], strict=True)
+        )
+        self.readout = dense((config.channels, (config.channels + 1) // 2, 1), "silu")
+        self.register_buffer("num_neighbors", torch.tensor(config.num_neighbors or 1.0))
+
+    def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
+        """Energy of each atom in its environment."""
+        rows = self.element_rows(graph)
+        x = self.embedding(rows)
+        elements = F.one_hot(rows, len(self.config.elements)).to(x.dtype)
+        surroundings = Surroundings(
+            edge_harmonics(graph, self.config.l_max),
+            self.basis(pair_lengths(graph)),
+            graph.edge_index,
+            self.num_neighbors,
+        )
+        for interact in self.interactions:
+            x = interact(x, elements, surroundings)
+        return self.readout(x).squeeze(-1)
+
+    @torch.no_grad()
+    def prepare(self, graphs: Iterable[AtomicGraph]) -> None:
+        """Take the mean number of neighbors from the training graphs, unless the configuration gives it."""
+        if self.config.num_neighbors is not None:
+            return
+        num_edges, num_atoms = 0, 0
+        for graph in graphs:
+            num_edges += graph.edge_index.shape[1]
+            num_atoms += len(graph.atomic_numbers)
+        self.num_neighbors.fill_(num_edges / num_atoms if num_edges else 1.0)
+
+
+def edge_harmonics(graph: AtomicGraph, l_max: int) -> Float[Tensor, "E M"]:
+    """Spherical harmonics of the directions of all edges, in the order and normalization of e3nn.
+
+    Their polar axis is y, and the squares of each degree sum to 2l + 1.
+    """
+    directions = pair_vectors(graph) / pair_lengths(graph)[:, None]
+    cyclic = torch.stack([directions[:, 2], directions[:, 0], directions[:, 1]], dim=1)
+    parts = [
+        math.sqrt(2 * degree + 1) * torch.stack([values, (-1) ** degree * values], dim=1)
+        for degree, values in enumerate(solid_harmonics(cyclic, l_max + 1))
+    ]
+    return torch.cat(parts, dim=2).flatten(0, 1)
+
+
+def _paths(inputs: Irreps, harmonics: Irreps, outputs: Irreps) -> tuple[Irreps, list[tuple[Any, ...]]]:
+    """All products of inputs and harmonics of a kind that the outputs have, and their instructions."""
+    from e3nn.o3 import Irreps
+
+    paths = [
+        (first, second, kind)
+        for first, (_, irrep) in enumerate(inputs)
+        for second, (_, harmonic) in enumerate(harmonics)
+        for kind in irrep * harmonic
+        if kind in outputs
+    ]
+    products = Irreps([(inputs[first].mul, kind) for first, _, kind in paths]).sort()
+    places = zip(paths, products.p, strict=True)
+    return products.irreps, [(first, second, place, "uvu", True) for (first, second, _), place in places]
+
+
+def _gate(outputs: Irreps) -> nn.Module:
+    """Nonlinearity onto ``outputs``: SiLU of the scalars, and a scalar factor for each other tensor."""
+    from e3nn.nn import Gate
+    from e3nn.o3 import Irreps
+
+    scalars = Irreps([part for part in outputs if part.ir.l == 0])
+    tensors = Irreps([part for part in outputs if part.ir.l > 0])
+    gates = Irreps([(tensors.num_irreps, "0e")] if tensors else [])
+    return Gate(scalars, [F.silu] * len(scalars), gates, [F.silu] * len(gates), tensors)
+
+
+@contextmanager
+def _building() -> Iterator[None]:
+    """Let e3nn build modules with constants in float64, and without TorchScript, which torch retires."""
+    import e3nn
+
+    settings, dtype = e3nn.get_optimization_defaults(), torch.get_default_dtype()
+    e3nn.set_optimization_defaults(jit_script_fx=False)
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+        e3nn.set_optimization_defaults(**settings)
+
+
+def _leave_constants_out(
+    module: Interaction, state: dict[str, Any], prefix: str, metadata: dict[str, Any]
+) -> None:
+    """Keep what e3nn derives from the sizes, under names of its own choice, out of a state."""
+    for name in module._constants:
+        del state[f"{prefix}{name}"]
+
+
+def _put_constants_in(module: Interaction, state: dict[str, Any], prefix: str, *others: object) -> None:
+    """Complete a state by the constants of the block, in the type of its weights."""
+    weight = state.get(f"{prefix}self_connection.weight", module.self_connection.weight)
+    state.update({f"{prefix}{name}": value.to(weight) for name, value in module._constants.items()})
