@@ -10,9 +10,10 @@ from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.geometry import Neighborhoods
-from gnnpot.nn import activations, contractions
+from gnnpot.nn import activations, contractions, splines
 from gnnpot.nn.activations import shifted_softplus, silu
 from gnnpot.nn.contractions import convolve, moments, read_moments, times_pairs
+from gnnpot.nn.splines import RadialGrid, SplineWeights, convolve_table
 
 pytest.importorskip("numba")
 
@@ -29,7 +30,7 @@ def plain(monkeypatch):
 
     def call(function, *inputs):
         with monkeypatch.context() as patch:
-            for module in (contractions, activations):
+            for module in (contractions, activations, splines):
                 patch.setattr(module, "fusible", lambda tensor: False)
             return function(*inputs)
 
@@ -42,6 +43,7 @@ def random(*shape: int) -> Tensor:
 
 def functions_of(edges: Neighborhoods):
     """Each fused function with inputs to try it on."""
+    rows = torch.randint(9, (edges.num_pairs,))
     atoms, pairs = edges.num_atoms, edges.num_pairs
     return {
         "convolve": (lambda x, w: convolve(x, w, edges), random(atoms, 5), random(pairs, 5)),
@@ -51,6 +53,10 @@ def functions_of(edges: Neighborhoods):
             random(2 * pairs, 3), random(pairs, 3, 3), random(pairs, 9),
         ),
         "read_moments": (lambda a, c: read_moments(a, c, edges), random(atoms, 9, 3), random(pairs, 9)),
+        "convolve_table": (
+            lambda x, b, table: convolve_table(x, table, SplineWeights(rows, b), edges),
+            random(atoms, 5), random(pairs, 4), random(12, 5),
+        ),
         "silu": (silu, 3 * random(7, 4)),
         "shifted_softplus": (shifted_softplus, 3 * random(7, 4)),
     }  # fmt: skip
@@ -66,7 +72,7 @@ def derivatives(function, inputs: list[Tensor]) -> list[Tensor]:
     return [value, *first, *torch.autograd.grad(mixed, [weights, *inputs], materialize_grads=True)]
 
 
-NAMES = ("convolve", "times_pairs", "moments", "read_moments", "silu", "shifted_softplus")
+NAMES = ("convolve", "times_pairs", "moments", "read_moments", "convolve_table", "silu", "shifted_softplus")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,6 +107,28 @@ def test_activations_are_what_they_say():
     torch.testing.assert_close(silu(x), x * torch.sigmoid(x))
     torch.testing.assert_close(shifted_softplus(x), torch.log(0.5 * torch.exp(x) + 0.5))
     torch.testing.assert_close(silu(x.float()), F.silu(x.float()))
+
+
+def test_a_spline_goes_through_its_values_and_is_twice_differentiable_between():
+    grid = RadialGrid(64, 5.0)
+
+    def function(r: Tensor) -> Tensor:
+        return torch.stack([torch.sin(2 * r), torch.exp(-((r - 2.5) ** 2))], dim=1)
+
+    def spline(r: Tensor) -> Tensor:
+        rows, weights = grid.weights(r, torch.ones_like(r))
+        table = grid.coefficients(function(grid.distances))
+        return (table[rows[:, None] + torch.arange(4)] * weights[:, :, None]).sum(1)
+
+    knots = torch.linspace(0.0, 5.0, 65, dtype=torch.float64)
+    torch.testing.assert_close(spline(knots), function(knots), atol=1e-12, rtol=0)
+    between = torch.linspace(0.3, 4.99, 500, dtype=torch.float64)
+    assert (spline(between) - function(between)).abs().max() < 5 / 384 * 16 * (5 / 64) ** 4 * 1.1
+    for side in (-1e-9, 1e-9):
+        r = (knots[1:-1] + side).requires_grad_(True)
+        (slope,) = torch.autograd.grad(spline(r)[:, 0].sum(), r, create_graph=True)
+        (curvature,) = torch.autograd.grad(slope.sum(), r)
+        torch.testing.assert_close(curvature, -4 * torch.sin(2 * r.detach()), atol=1e-2, rtol=0)
 
 
 def test_a_third_derivative_is_refused(edges):

@@ -25,17 +25,19 @@ SMALL: dict[str, dict[str, Any]] = {
     "nequip": {"channels": 4, "radial_hidden": (8,), "num_neighbors": 40.0},
     "schnet": {"channels": 8, "num_filters": 8, "num_basis": 12, "num_interactions": 2},
 }
+VARIANTS = {"schnet, interpolated": {**SMALL["schnet"], "filters": "interpolated"}}
 
 
-@pytest.fixture(params=sorted(MODELS))
+@pytest.fixture(params=[*sorted(MODELS), *VARIANTS])
 def potential(request) -> Potential:
     return build(request.param)
 
 
-def build(kind: str) -> Potential:
+def build(name: str) -> Potential:
     """A small model with no weight at zero."""
     torch.manual_seed(1)
-    config = MODELS[kind].Config(**{"cutoff": 4.0, **SMALL.get(kind, {})})
+    sizes = VARIANTS.get(name, SMALL.get(name, {}))
+    config = MODELS[name.split(",")[0]].Config(**{"cutoff": 4.0, **sizes})
     model = build_model(config, ELEMENTS).double()
     with torch.no_grad():
         for parameter in model.parameters():

@@ -8,7 +8,7 @@ from torch_geometric.nn.models import SchNet as PyGSchNet
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.geometry import Neighborhoods, edge_lengths
-from gnnpot.models.schnet import Interaction, SchNet, SchNetConfig
+from gnnpot.models.schnet import ExactFilters, Interaction, SchNet, SchNetConfig
 
 
 def test_energies_equal_those_of_pyg():
@@ -50,7 +50,7 @@ def test_a_message_goes_from_the_neighbor_to_the_center():
     )
     basis, envelope = torch.randn(1, 3), torch.ones(1)
     jacobian = torch.autograd.functional.jacobian(
-        lambda x: block(x, basis, envelope, edges), torch.randn(3, 4)
+        lambda x: block(x, ExactFilters(basis, envelope, edges)), torch.randn(3, 4)
     )
     assert jacobian[1, :, 0].abs().max() > 0
     assert jacobian[2, :, :2].abs().max() == 0

@@ -5,7 +5,7 @@ Schütt et al., J. Chem. Phys. 148, 241722 (2018).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from jaxtyping import Float
 from pydantic import PositiveInt
@@ -17,6 +17,7 @@ from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import ShiftedSoftplus
 from gnnpot.nn.contractions import convolve
 from gnnpot.nn.radial import EnvelopeName, GaussianBasis, envelope
+from gnnpot.nn.splines import RadialGrid, SplineWeights, convolve_table
 
 
 class SchNetConfig(ModelConfig):
@@ -28,6 +29,9 @@ class SchNetConfig(ModelConfig):
         num_basis: Number K of Gaussians.
         num_interactions: Number of interaction blocks.
         envelope: What brings the filters to zero at the cutoff; the paper's is ``cosine``.
+        filters: ``exact`` evaluates the filter networks for each pair; ``interpolated`` on a grid of
+            distances, with cubic splines between, which is faster and differs by some 1e-6 eV/Å.
+        num_knots: Intervals of that grid.
     """
 
     kind: Literal["schnet"] = "schnet"
@@ -36,6 +40,34 @@ class SchNetConfig(ModelConfig):
     num_basis: PositiveInt = 50
     num_interactions: PositiveInt = 6
     envelope: EnvelopeName = "polynomial"
+    filters: Literal["exact", "interpolated"] = "exact"
+    num_knots: PositiveInt = 512
+
+
+class ExactFilters(NamedTuple):
+    """Filters evaluated for each pair."""
+
+    basis: Float[Tensor, "P K"]
+    envelope: Float[Tensor, "P"]
+    edges: Neighborhoods
+
+    def convolve(self, features: Float[Tensor, "N F"], network: nn.Module) -> Float[Tensor, "N F"]:
+        """Sum of the neighbors' features, each times what ``network`` makes of its distance."""
+        return convolve(features, network(self.basis) * self.envelope[:, None], self.edges)
+
+
+class InterpolatedFilters(NamedTuple):
+    """Filters evaluated on a grid of distances, with splines between."""
+
+    basis: Float[Tensor, "G K"]  # at the distances of the grid
+    grid: RadialGrid
+    spline: SplineWeights  # with the envelope
+    edges: Neighborhoods
+
+    def convolve(self, features: Float[Tensor, "N F"], network: nn.Module) -> Float[Tensor, "N F"]:
+        """Sum of the neighbors' features, each times what ``network`` makes of its distance."""
+        table = self.grid.coefficients(network(self.basis))
+        return convolve_table(features, table, self.spline, self.edges)
 
 
 class Interaction(nn.Module):
@@ -53,13 +85,10 @@ class Interaction(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "N F"],
-        basis: Float[Tensor, "P K"],
-        envelope: Float[Tensor, "P"],
-        edges: Neighborhoods,
+        filters: ExactFilters | InterpolatedFilters,
     ) -> Float[Tensor, "N F"]:
         """Add to each atom what its neighbors say through the filter of their distance."""
-        filters = self.filter(basis) * envelope[:, None]
-        return x + self.update(convolve(self.source(x), filters, edges))
+        return x + self.update(filters.convolve(self.source(x), self.filter))
 
 
 @MODELS.register("schnet")
@@ -73,6 +102,7 @@ class SchNet(AtomicEnergyModel):
         width = config.channels
         self.embedding = nn.Embedding(len(config.elements), width)
         self.basis = GaussianBasis(config.num_basis, config.cutoff)
+        self.grid = RadialGrid(config.num_knots, config.cutoff) if config.filters == "interpolated" else None
         self.envelope = envelope(config.envelope, config.cutoff)
         self.interactions = nn.ModuleList(Interaction(config) for _ in range(config.num_interactions))
         self.readout = nn.Sequential(
@@ -81,10 +111,17 @@ class SchNet(AtomicEnergyModel):
 
     def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
         """Energy of each atom in its environment."""
-        lengths = pair_lengths(graph)
-        basis, envelope, edges = self.basis(lengths), self.envelope(lengths), Neighborhoods.of(graph)
-
+        filters = self._filters(graph)
         x = self.embedding(self.element_rows(graph))
         for interact in self.interactions:
-            x = interact(x, basis, envelope, edges)
+            x = interact(x, filters)
         return self.readout(x).squeeze(-1)
+
+    def _filters(self, graph: AtomicGraph) -> ExactFilters | InterpolatedFilters:
+        lengths, edges = pair_lengths(graph), Neighborhoods.of(graph)
+        if self.grid is None:
+            return ExactFilters(self.basis(lengths), self.envelope(lengths), edges)
+        basis = self.basis(self.grid.distances.to(lengths.dtype))
+        return InterpolatedFilters(
+            basis, self.grid, self.grid.weights(lengths, self.envelope(lengths)), edges
+        )
