@@ -8,46 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from ase import Atoms, units
+from ase import Atoms
 from ase.build import bulk
 from ase.io import read
-from ase.md.langevin import Langevin
-from ase.md.verlet import VelocityVerlet
 
 from gnnpot import GNNPotCalculator, load_potential
-
-Array = np.ndarray
-
-
-def heated(atoms: Atoms, temperature: float, *, steps: int, timestep: float, seed: int) -> None:
-    """Bring ``atoms`` to ``temperature`` (K) with a thermostat for ``steps`` of ``timestep`` (fs)."""
-    rng = np.random.default_rng(seed)
-    masses = atoms.get_masses()[:, None]
-    momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(masses * units.kB * temperature)
-    atoms.set_momenta(momenta - masses * momenta.sum(axis=0) / masses.sum())
-    settings = {"temperature_K": temperature, "friction": 0.02 / units.fs, "fixcm": False}
-    Langevin(atoms, timestep * units.fs, rng=rng, **settings).run(steps)
-
-
-def conserved(atoms: Atoms, *, steps: int, timestep: float) -> tuple[Array, Array]:
-    """Total energies (eV) and temperatures (K) over ``steps`` of ``timestep`` (fs) without a thermostat."""
-    rows = []
-    dynamics = VelocityVerlet(atoms, timestep * units.fs)
-    dynamics.attach(lambda: rows.append((atoms.get_total_energy(), atoms.get_temperature())))
-    dynamics.run(steps)
-    energies, temperatures = np.array(rows).T
-    return energies, temperatures
-
-
-def drift(energies: Array, *, num_atoms: int, timestep: float) -> float:
-    """Slope of the total energy (meV/atom/ps) by least squares."""
-    times = np.arange(len(energies)) * timestep / 1000  # ps
-    return 1000 * np.polyfit(times, energies - energies[0], 1)[0] / num_atoms
+from gnnpot.studies.conservation import constant_energy, heat
 
 
 def crystal(element: str) -> Atoms:
@@ -78,21 +48,18 @@ def main() -> None:
 
     atoms = read(given.structure) if given.structure else crystal(load_potential(given.model).elements[0])
     atoms.calc = GNNPotCalculator(given.model, device=given.device, default_dtype=given.dtype)
-    heated(atoms, given.temperature, steps=given.heating, timestep=given.timestep, seed=given.seed)
-    start = time.perf_counter()
-    energies, temperatures = conserved(atoms, steps=given.steps, timestep=given.timestep)
-    seconds = time.perf_counter() - start
-    slope = drift(energies, num_atoms=len(atoms), timestep=given.timestep)
-    scatter = energies - energies[0] - slope * np.arange(len(energies)) * given.timestep * len(atoms) / 1e6
+    rng = np.random.default_rng(given.seed)
+    heat(atoms, given.temperature, steps=given.heating, timestep=given.timestep, rng=rng)
+    run = constant_energy(atoms, steps=given.steps, timestep=given.timestep)
     result = {
         "model": str(given.model),
         "atoms": len(atoms),
         "dtype": str(atoms.calc.potential.dtype).removeprefix("torch."),
-        "picoseconds": given.steps * given.timestep / 1000,
-        "temperature": {"mean": temperatures.mean(), "std": temperatures.std()},
-        "drift_mev_per_atom_per_ps": slope,
-        "scatter_mev_per_atom": 1000 * scatter.std() / len(atoms),
-        "ms_per_step": 1000 * seconds / given.steps,
+        "picoseconds": run.times[-1],
+        "temperature": {"mean": run.temperatures.mean(), "std": run.temperatures.std()},
+        "drift_mev_per_atom_per_ps": run.drift,
+        "scatter_mev_per_atom": run.scatter,
+        "ms_per_step": 1000 * run.step_seconds.mean(),
     }
     print(json.dumps(result, indent=1))
 
