@@ -6,6 +6,7 @@ import sys
 import warnings
 
 import typer
+from gnnpot.cli.benchmark import benchmark
 from gnnpot.cli.evaluate import evaluate
 from gnnpot.cli.info import info
 from gnnpot.cli.models import models
@@ -13,6 +14,7 @@ from gnnpot.cli.schema import schema
 from gnnpot.cli.template import template
 from gnnpot.cli.train import train
 from gnnpot.cli.validate import validate
+from gnnpot.cli.words import SeveralWords
 
 from gnnpot import __version__
 from gnnpot.errors import GnnpotError
@@ -27,6 +29,7 @@ app = typer.Typer(
 )
 for command in (template, schema, models, validate, train, evaluate, info):
     app.command()(command)
+app.command(cls=SeveralWords)(benchmark)
 
 
 @app.callback()

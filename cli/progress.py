@@ -11,6 +11,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from gnnpot.studies.architectures import ComparisonObserver
 from gnnpot.training import Observer
 
 _QUIET = 10.0  # seconds between lines where there is no terminal
@@ -66,6 +67,40 @@ class TrainingDisplay(Observer):
             return
         self._printed = time.monotonic()
         self._console.print(f"{text}  {self._left}", highlight=False, soft_wrap=True)
+
+
+class ComparisonDisplay(TrainingDisplay, ComparisonObserver):
+    """A bar over all trainings, with the time left for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._place, self._what = (0, 1), ""
+        self._start = time.monotonic()
+
+    def begin(self, what: str, number: int, total: int) -> None:
+        """Tell which piece of work begins."""
+        if number == 1:
+            self._start = time.monotonic()
+        self._place = (number - 1, total)
+        self._what = f"{what} ({number} of {total})"
+        self._bar.update(self._task, description=self._what, completed=(number - 1) / total)
+        if not self._live:
+            left = "" if number == 1 else f"  {self._time_left((number - 1) / total)}"
+            self._console.print(f"{self._what}{left}", highlight=False, soft_wrap=True)
+
+    def step(self, progress: float, seconds: float) -> None:
+        """Move the bar."""
+        done, total = self._place
+        fraction = (done + min(progress, 1.0)) / total
+        self._bar.update(self._task, completed=fraction, left=self._time_left(fraction))
+
+    def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
+        """Tell the errors of the best model so far."""
+        self._bar.update(self._task, description=f"{self._what}  {_errors(best)}")
+
+    def _time_left(self, fraction: float) -> str:
+        spent = time.monotonic() - self._start
+        return f"{_clock(spent * (1 - fraction) / fraction)} left" if fraction > 0 else ""
 
 
 def _errors(row: dict[str, float]) -> str:

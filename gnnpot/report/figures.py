@@ -23,7 +23,7 @@ Array = np.ndarray
 
 # Okabe and Ito's palette, told apart with any color vision
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b7280"
-_STYLE = {
+FIGURE_STYLE = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
@@ -78,7 +78,7 @@ def parity_images(evaluation: Evaluation) -> list[Image]:
         label, predicted = getattr(evaluation, name).reshape(2, -1)
         labeled = ~np.isnan(label)
         if labeled.any():
-            with mpl.rc_context(_STYLE):
+            with mpl.rc_context(FIGURE_STYLE):
                 images.append(_parity_image(label[labeled], predicted[labeled], quantity))
     return images
 
@@ -87,7 +87,7 @@ def history_images(history: Sequence[dict[str, float]], best_epoch: float) -> li
     """Loss, errors and learning rate over the epochs; a dashed line where the best model is from."""
     epochs = [row["epoch"] for row in history]
     images = []
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(FIGURE_STYLE):
         for key, title, unit in _HISTORY:
             lines = {part: [row.get(f"{part}_{key}", np.nan) for row in history] for part in _LINES}
             if not np.isnan(lines["validation"]).all():
@@ -117,7 +117,7 @@ def _parity_image(label: Float[Array, "V"], predicted: Float[Array, "V"], quanti
     spread.set_xlabel(f"error ({quantity.error_unit})")
     values = f"{len(label):,} {'value' if len(label) == 1 else 'values'}"
     return Image(
-        _data_uri(figure),
+        data_uri(figure),
         f"{quantity.title}, predicted against reference: {values}, {said.replace(chr(10), ', ')}",
     )
 
@@ -166,7 +166,7 @@ def _history_image(
     _scale_by_range(axis, everything[everything > 0])
     shown = ", ".join(f"{name} {values[-1]:.3g}" for name, values in lines.items())
     return Image(
-        _data_uri(figure), f"{title} over {len(epochs)} epochs; in the last one {shown} {unit}".rstrip()
+        data_uri(figure), f"{title} over {len(epochs)} epochs; in the last one {shown} {unit}".rstrip()
     )
 
 
@@ -182,7 +182,7 @@ def _scale_by_range(axis: Axes, values: Float[Array, "V"]) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _data_uri(figure: Figure) -> str:
+def data_uri(figure: Figure) -> str:
     """The figure as an SVG of its own: its ids cannot meet those of another one on the page."""
     buffer = BytesIO()
     FigureCanvasSVG(figure).print_figure(

@@ -53,7 +53,7 @@ def write_report(path: Path, report: Report) -> None:
         f"<h1>{escape(report.title)}</h1>",
         _lead(report, headline),
         _cards(metrics[headline]),
-        _warnings(report.warnings),
+        warnings_list(report.warnings),
         _tables(metrics, headline),
         "<h2>Predicted against reference</h2>",
         *(_parity(name, evaluation) for name, evaluation in reversed(list(report.evaluations.items()))),
@@ -64,10 +64,11 @@ def write_report(path: Path, report: Report) -> None:
         _facts(report.facts or {}),
         _usage(report.model),
     ]
-    write_text(path, _page(report.title, parts))
+    write_text(path, page(report.title, parts))
 
 
-def _page(title: str, parts: Iterable[str]) -> str:
+def page(title: str, parts: Iterable[str]) -> str:
+    """A whole page of these parts."""
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style>"
@@ -100,11 +101,12 @@ def _cards(metrics: Mapping[str, Any]) -> str:
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
-def _warnings(warnings: Sequence[str]) -> str:
+def warnings_list(warnings: Sequence[str], title: str = "What to know of the data") -> str:
+    """What the reader should know before the numbers, or nothing."""
     if not warnings:
         return ""
     items = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
-    return f'<h2>What to know of the data</h2><ul class="warnings">{items}</ul>'
+    return f'<h2>{title}</h2><ul class="warnings">{items}</ul>'
 
 
 def _tables(metrics: Mapping[str, Mapping[str, Any]], headline: str) -> str:
@@ -124,7 +126,7 @@ def _tables(metrics: Mapping[str, Mapping[str, Any]], headline: str) -> str:
 
 def _parity(name: str, evaluation: Evaluation) -> str:
     said = f"{name.capitalize()}: {_extent(evaluation)}"
-    return f"<h3>{escape(said)}</h3>{_panels(parity_images(evaluation))}"
+    return f"<h3>{escape(said)}</h3>{panels(parity_images(evaluation))}"
 
 
 def _history(report: Report) -> str:
@@ -140,7 +142,7 @@ def _history(report: Report) -> str:
         f"{report.best_epoch:.0f} of {len(report.history)} was kept."
     )
     images = history_images(report.history, report.best_epoch)
-    return f'<h2>Training</h2><p class="note">{key}</p>{_panels(images)}<p class="note">{note}</p>'
+    return f'<h2>Training</h2><p class="note">{key}</p>{panels(images)}<p class="note">{note}</p>'
 
 
 def _worst(evaluation: Evaluation, headline: str) -> str:
@@ -171,6 +173,7 @@ def _extent(evaluation: Evaluation, name: str = "") -> str:
     return f"{structures:,} {kind} of {atoms:,} {'atom' if atoms == 1 else 'atoms'}"
 
 
-def _panels(images: Sequence[Image]) -> str:
+def panels(images: Sequence[Image]) -> str:
+    """Pictures side by side."""
     shown = "".join(f'<img src="{image.source}" alt="{escape(image.alt)}">' for image in images)
     return f'<div class="panels">{shown}</div>'

@@ -33,8 +33,8 @@ def metrics_table(rows: Mapping[str, Mapping[str, Any]], noun: str) -> str:
     columns = [column for name in there for column in _columns([row.get(name) for row in rows.values()])]
     if counted:
         columns.insert(0, [f"{row['num_structures']:,}" for row in rows.values()])
-    body = [_row(name, cells) for name, cells in zip(rows, zip(*columns, strict=True), strict=True)]
-    return _scrolled(head, body, kind="" if counted else "slim")
+    body = [table_row(name, cells) for name, cells in zip(rows, zip(*columns, strict=True), strict=True)]
+    return scrolled(head, body, kind="" if counted else "slim")
 
 
 def worst_table(rows: Sequence[StructureError]) -> str:
@@ -50,9 +50,9 @@ def worst_table(rows: Sequence[StructureError]) -> str:
     ]
     head = "".join(f'<th scope="col">{title}</th>' for title in ("structure", *titles))
     cells = zip(*columns, strict=True)
-    return _scrolled(
+    return scrolled(
         f'<tr class="only">{head}</tr>',
-        [_row(row.origin, cell) for row, cell in zip(rows, cells, strict=True)],
+        [table_row(row.origin, cell) for row, cell in zip(rows, cells, strict=True)],
     )
 
 
@@ -72,10 +72,12 @@ def _columns(errors: Sequence[Mapping[str, float] | None]) -> list[list[str]]:
     return [[number(value, *every) for value in values] for values in zip(*pairs, strict=True)]
 
 
-def _row(name: str, cells: Sequence[str]) -> str:
+def table_row(name: str, cells: Sequence[str]) -> str:
+    """A row with its name in front."""
     return f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 
-def _scrolled(head: str, body: Sequence[str], *, kind: str = "") -> str:
+def scrolled(head: str, body: Sequence[str], *, kind: str = "") -> str:
+    """A table that scrolls where the screen is narrow."""
     table = f'<table class="{kind}"><thead>{head}</thead><tbody>{"".join(body)}</tbody></table>'
     return f'<div class="scroll">{table}</div>'

@@ -1,0 +1,202 @@
+"""What a comparison of models found, and what follows from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+QUANTITIES = {"energy": "meV/atom", "forces": "meV/Å", "stress": "MPa"}
+
+
+class Point(NamedTuple):
+    """Validation errors of the model that a training kept at some time."""
+
+    seconds: float
+    energy: float  # RMSE, meV/atom; NaN without labels
+    forces: float  # RMSE, meV/Å; NaN without labels
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of one model.
+
+    Attributes:
+        model: Its name.
+        size: Number of frames that it saw, those that pick the model included.
+        seed: Of the frames, the weights and the batches.
+        errors: MAE and RMSE on the test by quantity, as ``metrics.json`` holds them.
+        seconds: Time of the training.
+        epochs: How many fitted in.
+        history: Validation errors of the model kept so far.
+        failure: Why there is no model, or "".
+    """
+
+    model: str
+    size: int
+    seed: int
+    errors: Mapping[str, Mapping[str, float] | None]
+    seconds: float = math.nan
+    epochs: int = 0
+    history: Sequence[Point] = ()
+    failure: str = ""
+
+    def rmse(self, quantity: str) -> float:
+        """Test error; NaN without one."""
+        error = self.errors.get(quantity)
+        return math.nan if error is None else error["rmse"]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What dynamics and cutoff say of a model trained on the largest size.
+
+    Attributes:
+        model: Its name.
+        kind: Its name in the registry.
+        parameters: Number of weights.
+        cutoff: Longest edge (Å).
+        microseconds: Wall time of dynamics for an atom and a step.
+        drift: Slope of the total energy at constant energy (meV/atom/ps); NaN where atoms flew apart.
+        energy_jump: Largest change of the energy as an atom passes the cutoff (meV).
+        forces_jump: The same of a force component (meV/Å).
+        failure: Why the dynamics ended early, or "".
+    """
+
+    model: str
+    kind: str
+    parameters: int
+    cutoff: float
+    microseconds: float
+    drift: float
+    energy_jump: float
+    forces_jump: float
+    failure: str = ""
+
+
+class Spread(NamedTuple):
+    """Mean over the seeds, and their standard deviation, NaN for a single one."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All that a comparison of models found.
+
+    Attributes:
+        title: Of the page.
+        trials: Every training.
+        measurements: One a model.
+        facts: What was compared on what, and how.
+        warnings: What one should know of the data and the trainings.
+    """
+
+    title: str
+    trials: Sequence[Trial]
+    measurements: Sequence[Measurement]
+    facts: Mapping[str, str]
+    warnings: Sequence[str] = ()
+
+    @property
+    def models(self) -> list[str]:
+        """Names in the order in which they were asked for."""
+        return list(dict.fromkeys(trial.model for trial in self.trials))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of frames, ascending."""
+        return sorted({trial.size for trial in self.trials})
+
+    @property
+    def quantities(self) -> list[str]:
+        """Quantities that the test has labels of."""
+        return [name for name in QUANTITIES if any(t.rmse(name) == t.rmse(name) for t in self.trials)]
+
+    @property
+    def headline(self) -> str:
+        """The quantity that ranks the models: forces if there are any."""
+        return "forces" if "forces" in self.quantities else "energy"
+
+    def spread(self, model: str, size: int, quantity: str) -> Spread:
+        """Test RMSE of a model on a size over its seeds; NaN if one of them failed."""
+        values = [t.rmse(quantity) for t in self.trials if (t.model, t.size) == (model, size)]
+        return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan)
+
+    def measurement(self, model: str) -> Measurement | None:
+        """Of a model, if one could be trained."""
+        return next((one for one in self.measurements if one.model == model), None)
+
+    @property
+    def front(self) -> list[str]:
+        """Models that no other one beats in error and speed together, at the largest size."""
+        size = self.sizes[-1]
+        names = [one.model for one in self.measurements]
+        points = [
+            (one.microseconds, self.spread(one.model, size, self.headline).mean) for one in self.measurements
+        ]
+        return [name for name, is_best in zip(names, pareto_front(points), strict=True) if is_best]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON; what is NaN is None."""
+        trials = [
+            {
+                "model": trial.model, "frames": trial.size, "seed": trial.seed,
+                **{name: trial.errors.get(name) for name in QUANTITIES},
+                "seconds": _plain(trial.seconds), "epochs": trial.epochs, "failure": trial.failure or None,
+                "history": [{k: _plain(v) for k, v in point._asdict().items()} for point in trial.history],
+            }
+            for trial in self.trials
+        ]  # fmt: skip
+        return {
+            "ranked_by": self.headline,
+            "table": [self._row(model, size) for model in self.models for size in self.sizes],
+            "models": [self._model(one) for one in self.measurements],
+            "pareto_front": self.front,
+            "trainings": trials,
+            "facts": dict(self.facts),
+            "warnings": list(self.warnings),
+        }
+
+    def _row(self, model: str, size: int) -> dict[str, Any]:
+        spreads = {name: self.spread(model, size, name) for name in QUANTITIES}
+        errors = {
+            name: {"rmse": _plain(spread.mean), "deviation": _plain(spread.deviation)}
+            if name in self.quantities
+            else None
+            for name, spread in spreads.items()
+        }
+        return {"model": model, "frames": size, **errors}
+
+    def _model(self, one: Measurement) -> dict[str, Any]:
+        return {
+            "model": one.model,
+            "kind": one.kind,
+            "parameters": one.parameters,
+            "cutoff": one.cutoff,
+            "microseconds_per_atom_step": _plain(one.microseconds),
+            "drift_mev_per_atom_per_ps": _plain(one.drift),
+            "energy_jump_mev": _plain(one.energy_jump),
+            "forces_jump_mev_per_angstrom": _plain(one.forces_jump),
+            "failure": one.failure or None,
+        }
+
+
+def pareto_front(points: Iterable[tuple[float, float]]) -> list[bool]:
+    """Whether no other point is at most as large in both coordinates and smaller in one; never for NaN."""
+    points = list(points)
+    return [
+        all(math.isfinite(value) for value in point)
+        and not any(
+            all(b <= a for a, b in zip(point, other, strict=True)) and other != point for other in points
+        )
+        for point in points
+    ]
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
