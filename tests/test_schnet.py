@@ -55,3 +55,19 @@ def test_a_message_goes_from_the_neighbor_to_the_center():
     assert jacobian[1, :, 0].abs().max() > 0
     assert jacobian[2, :, :2].abs().max() == 0
     assert jacobian[:2, :, 2].abs().max() == 0
+
+
+def test_interpolated_filters_agree_with_exact_ones_and_follow_the_weights():
+    torch.manual_seed(0)
+    sizes = {"cutoff": 4.0, "elements": ("H", "C", "O"), "channels": 16, "num_filters": 16, "num_basis": 12}
+    exact = SchNet(SchNetConfig(**sizes)).double()
+    interpolated = SchNet(SchNetConfig(**sizes, filters="interpolated")).double().requires_grad_(False)
+    graph = AtomicGraph.from_ase(ethanol(), 4.0, torch.float64)
+    for _ in range(2):
+        with torch.no_grad():
+            for parameter in exact.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        interpolated.load_state_dict(exact.state_dict())
+        got, expected = interpolated.atomic_energies(graph), exact.atomic_energies(graph)
+        torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)
+        assert expected.std() > 1e-2

@@ -51,7 +51,7 @@ class ExactFilters(NamedTuple):
     envelope: Float[Tensor, "P"]
     edges: Neighborhoods
 
-    def convolve(self, features: Float[Tensor, "N F"], network: nn.Module) -> Float[Tensor, "N F"]:
+    def convolve(self, features: Float[Tensor, "N F"], network: FilterNetwork) -> Float[Tensor, "N F"]:
         """Sum of the neighbors' features, each times what ``network`` makes of its distance."""
         return convolve(features, network(self.basis) * self.envelope[:, None], self.edges)
 
@@ -59,15 +59,33 @@ class ExactFilters(NamedTuple):
 class InterpolatedFilters(NamedTuple):
     """Filters evaluated on a grid of distances, with splines between."""
 
-    basis: Float[Tensor, "G K"]  # at the distances of the grid
+    basis: GaussianBasis
     grid: RadialGrid
     spline: SplineWeights  # with the envelope
     edges: Neighborhoods
 
-    def convolve(self, features: Float[Tensor, "N F"], network: nn.Module) -> Float[Tensor, "N F"]:
+    def convolve(self, features: Float[Tensor, "N F"], network: FilterNetwork) -> Float[Tensor, "N F"]:
         """Sum of the neighbors' features, each times what ``network`` makes of its distance."""
-        table = self.grid.coefficients(network(self.basis))
-        return convolve_table(features, table, self.spline, self.edges)
+        return convolve_table(features, network.table(self.basis, self.grid), self.spline, self.edges)
+
+
+class FilterNetwork(nn.Sequential):
+    """Dense layers that make a filter of the values of the basis functions."""
+
+    _kept: tuple[object, Tensor] | None = None
+
+    def table(self, basis: GaussianBasis, grid: RadialGrid) -> Float[Tensor, "G F"]:
+        """Its splines on a grid; made once where no weight is trained."""
+        weights = list(self.parameters())
+        if any(weight.requires_grad for weight in weights):
+            return self._new_table(basis, grid)
+        state = [(weight.data_ptr(), weight._version, weight.dtype, weight.device) for weight in weights]
+        if self._kept is None or self._kept[0] != state:
+            self._kept = (state, self._new_table(basis, grid))
+        return self._kept[1]
+
+    def _new_table(self, basis: GaussianBasis, grid: RadialGrid) -> Float[Tensor, "G F"]:
+        return grid.coefficients(self(basis(grid.distances.to(basis.centers.dtype))))
 
 
 class Interaction(nn.Module):
@@ -76,7 +94,7 @@ class Interaction(nn.Module):
     def __init__(self, config: SchNetConfig) -> None:
         super().__init__()
         width, filters = config.channels, config.num_filters
-        self.filter = nn.Sequential(
+        self.filter = FilterNetwork(
             nn.Linear(config.num_basis, filters), ShiftedSoftplus(), nn.Linear(filters, filters)
         )
         self.source = nn.Linear(width, filters, bias=False)
@@ -121,7 +139,5 @@ class SchNet(AtomicEnergyModel):
         lengths, edges = pair_lengths(graph), Neighborhoods.of(graph)
         if self.grid is None:
             return ExactFilters(self.basis(lengths), self.envelope(lengths), edges)
-        basis = self.basis(self.grid.distances.to(lengths.dtype))
-        return InterpolatedFilters(
-            basis, self.grid, self.grid.weights(lengths, self.envelope(lengths)), edges
-        )
+        spline = self.grid.weights(lengths, self.envelope(lengths))
+        return InterpolatedFilters(self.basis, self.grid, spline, edges)
