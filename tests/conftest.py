@@ -7,8 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from jaxtyping import install_import_hook
 
 import gnnpot
+
+_NUMERICAL = (
+    "geometry", "potential", "repulsion", "training.loss",
+    *(f"models.{name}" for name in ("dimenet", "nequip", "schnet")),
+    *(f"nn.{name}" for name in ("activations", "aev", "angular", "contractions", "mlp", "radial", "splines")),
+)  # fmt: skip
+install_import_hook([f"gnnpot.{name}" for name in _NUMERICAL], "beartype.beartype")  # checks shapes
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = CHECKOUT.parent / "shared" / "data"

@@ -31,7 +31,7 @@ def times_pairs(edge_values: Float[Tensor, "E F"], pair_values: Float[Tensor, "P
     """Product of a quantity of edges with one of unordered pairs."""
     if fusible(edge_values):
         return _times_pairs(None, edge_values, pair_values)
-    return (edge_values.unflatten(0, (-1, 2)) * pair_values[:, None]).flatten(0, 1)
+    return _plain_times(edge_values, pair_values)
 
 
 def moments(
@@ -52,7 +52,7 @@ def moments(
     """
     if fusible(messages):
         return _moments(edges, messages, radial, harmonics)
-    orders = _table(times_pairs(messages[:, None], radial), edges).unbind(2)
+    orders = _table(_plain_times(messages[:, None], radial), edges).unbind(2)
     parts = _table(_turned(harmonics), edges).split(
         [2 * order + 1 for order in range(radial.shape[1])], dim=2
     )
@@ -80,6 +80,10 @@ def parity(num_harmonics: int, like: Tensor) -> Float[Tensor, "M"]:
     """Signs (−1)^l of all harmonics under inversion."""
     signs = [(-1.0) ** math.isqrt(m) for m in range(num_harmonics)]
     return torch.tensor(signs, dtype=like.dtype, device=like.device)
+
+
+def _plain_times(edge_values: Float[Tensor, "E ..."], pair_values: Float[Tensor, "P ..."]) -> Tensor:
+    return (edge_values.unflatten(0, (-1, 2)) * pair_values[:, None]).flatten(0, 1)
 
 
 def _turned(harmonics: Float[Tensor, "P M"]) -> Float[Tensor, "E M"]:

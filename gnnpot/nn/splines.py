@@ -46,11 +46,11 @@ class RadialGrid(nn.Module):
         self.register_buffer("distances", self.spacing * places, persistent=False)
         self._matrix: Tensor | None = None
 
-    def coefficients(self, values: Float[Tensor, "K F"]) -> Float[Tensor, "K-48 F"]:
+    def coefficients(self, values: Float[Tensor, "K F"]) -> Float[Tensor, "C F"]:
         """Table of the spline through ``values`` at :attr:`distances`, some of which lie beyond its ends."""
         return self._prefilter(values) @ values
 
-    def _prefilter(self, like: Tensor) -> Float[Tensor, "K-48 K"]:
+    def _prefilter(self, like: Tensor) -> Float[Tensor, "C K"]:
         """The matrix of the sums over n, made once for each type and device."""
         if self._matrix is None or self._matrix.dtype != like.dtype or self._matrix.device != like.device:
             places = torch.arange(len(self.distances), device=like.device)
