@@ -7,14 +7,17 @@ import warnings
 
 import typer
 from gnnpot.cli.benchmark import benchmark
+from gnnpot.cli.benchmark_transfer import benchmark_transfer
 from gnnpot.cli.evaluate import evaluate
 from gnnpot.cli.info import info
 from gnnpot.cli.models import models
 from gnnpot.cli.schema import schema
 from gnnpot.cli.template import template
 from gnnpot.cli.train import train
+from gnnpot.cli.transfer import transfer
+from gnnpot.cli.transfer_structures import transfer_structures
 from gnnpot.cli.validate import validate
-from gnnpot.cli.words import SeveralWords
+from gnnpot.cli.words import FirstByDefault, SeveralWords
 
 from gnnpot import __version__
 from gnnpot.errors import GnnpotError
@@ -27,9 +30,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (template, schema, models, validate, train, evaluate, info):
+for command in (template, schema, models, validate, train, transfer, transfer_structures, evaluate, info):
     app.command()(command)
-app.command(cls=SeveralWords)(benchmark)
+benchmarks = typer.Typer(
+    cls=FirstByDefault,
+    no_args_is_help=True,
+    help="Compare models (`benchmark DATA`), or study what a transfer saves (`benchmark transfer`).",
+)
+benchmarks.command("models", cls=SeveralWords)(benchmark)
+benchmarks.command("transfer", cls=SeveralWords)(benchmark_transfer)
+app.add_typer(benchmarks, name="benchmark")
 
 
 @app.callback()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from gnnpot.cli.tables import groups_table
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gnnpot.studies.architectures import ComparisonObserver
 from gnnpot.training import Observer
+from gnnpot.training.tuning import GroupRow
 
 _QUIET = 10.0  # seconds between lines where there is no terminal
 
@@ -48,6 +50,11 @@ class TrainingDisplay(Observer):
     def note(self, text: str) -> None:
         """Print a line above the bar."""
         self._console.print(text, highlight=False, soft_wrap=True)
+
+    def groups(self, rows: Sequence[GroupRow]) -> None:
+        """Print which parameters are trained how, above the bar; time begins anew."""
+        self._begun, self._printed = None, 0.0
+        self._console.print(groups_table(rows))
 
     def step(self, progress: float, seconds: float) -> None:
         """Move the bar."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -14,12 +14,7 @@ _COLUMNS = (("energy", "meV/atom"), ("forces", "meV/Å"), ("stress", "MPa"))
 
 def print_metrics(metrics: Mapping[str, Any], *, title: str) -> None:
     """Print MAE and RMSE of all structures, of each group, and of the forces on each element."""
-    table = Table(title=Text(title), title_justify="left", box=None, header_style="bold", pad_edge=False)
-    table.add_column("", overflow="fold")
-    table.add_column("structures", justify="right", no_wrap=True)
-    for name, unit in _COLUMNS:
-        table.add_column(f"{name}\nMAE", justify="right", no_wrap=True)
-        table.add_column(f"{unit}\nRMSE", justify="right", no_wrap=True)
+    table = _errors_table(title)
     _add_row(table, "all", metrics)
     for name, group in metrics["groups"].items():
         _add_row(table, name, group)
@@ -29,11 +24,39 @@ def print_metrics(metrics: Mapping[str, Any], *, title: str) -> None:
     Console().print(table)
 
 
+def print_sets(sets: Mapping[str, Mapping[str, Any]], *, title: str) -> None:
+    """Print MAE and RMSE, one row for each of several potentials."""
+    table = _errors_table(title)
+    for name, metrics in sets.items():
+        _add_row(table, name, metrics)
+    Console().print(table)
+
+
+def groups_table(rows: Sequence[tuple[str, int, str, str]]) -> Table:
+    """Groups of parameters: sizes, how they are trained, where they started."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in ("group", "parameters", "training", "first values from"):
+        table.add_column(title, justify="right" if title == "parameters" else "left", overflow="fold")
+    for name, size, state, origin in rows:
+        table.add_row(Text(name), f"{size:,}", Text(state), Text(origin))
+    return table
+
+
 def print_notes(notes: Mapping[str, object]) -> None:
     """Print what is where."""
     width = max(map(len, notes))
     for name, value in notes.items():
         Console().print(Text(f"{name:{width}s}  {value}"), soft_wrap=True)
+
+
+def _errors_table(title: str) -> Table:
+    table = Table(title=Text(title), title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table.add_column("", overflow="fold")
+    table.add_column("structures", justify="right", no_wrap=True)
+    for name, unit in _COLUMNS:
+        table.add_column(f"{name}\nMAE", justify="right", no_wrap=True)
+        table.add_column(f"{unit}\nRMSE", justify="right", no_wrap=True)
+    return table
 
 
 def _add_row(table: Table, name: str, errors: Mapping[str, Any]) -> None:

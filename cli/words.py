@@ -1,11 +1,11 @@
-"""Options that take several words."""
+"""Options that take several words, and groups with a command that goes without saying."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 
 class SeveralWords(TyperCommand):
@@ -29,3 +29,13 @@ def repeated(words: Iterable[str], repeatable: set[str]) -> Iterator[str]:
         else:
             has_value = True
         yield word
+
+
+class FirstByDefault(TyperGroup):
+    """A group whose first command is meant where none is named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Name it."""
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = [next(iter(self.commands)), *args]
+        return super().parse_args(ctx, args)

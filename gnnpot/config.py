@@ -99,7 +99,7 @@ class RunConfig(BaseModel):
         Raises:
             ConfigError: The file is not there, is not YAML, or does not fit; every fault in one line.
         """
-        return cls.from_dict(_overridden(_read_yaml(path), overrides), source=str(path))
+        return cls.from_dict(read_values(path, overrides), source=str(path))
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], *, source: str) -> Self:
@@ -107,8 +107,7 @@ class RunConfig(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            faults = "; ".join(_fault(entry) for entry in error.errors())
-            raise ConfigError(f"{source} does not fit: {faults}") from error
+            raise ConfigError(f"{source} does not fit: {faults_of(error, cls)}") from error
 
     def to_yaml(self, path: Path) -> None:
         """Write all values, defaults too."""
@@ -143,6 +142,20 @@ def data_paths(names: Sequence[str]) -> list[Path]:
     ]
 
 
+def read_values(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
+    """The values in a configuration file, with ``key=value`` in place of some.
+
+    Raises:
+        ConfigError: The file is not there or is not YAML, or an override is no ``key=value``.
+    """
+    return _overridden(_read_yaml(path), overrides)
+
+
+def faults_of(error: ValidationError, section: type[BaseModel]) -> str:
+    """What does not fit, in one line."""
+    return "; ".join(_fault(entry, section) for entry in error.errors())
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text())
@@ -168,20 +181,27 @@ def _overridden(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, A
         name, equals, text = override.partition("=")
         if not equals or not name:
             raise ConfigError(f"expected key=value, got {override!r}; e.g. training.max_epochs=10")
-        *sections, key = name.split(".")
-        section = values
-        for part in sections:
-            inner = section.get(part)
-            section[part] = section = dict(inner) if isinstance(inner, dict) else {}
-        section[key] = yaml.safe_load(text)
+        values = _with(values, name.split("."), yaml.safe_load(text))
     return values
 
 
-def _fault(entry: Any) -> str:
+def _with(value: Any, names: Sequence[str], new: Any) -> Any:
+    """A copy of nested sections and lists with another value at one place."""
+    if not names:
+        return new
+    name, *rest = names
+    if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+        place = int(name)
+        return [*value[:place], _with(value[place], rest, new), *value[place + 1 :]]
+    section = dict(value) if isinstance(value, dict) else {}
+    return {**section, name: _with(section.get(name), rest, new)}
+
+
+def _fault(entry: Any, section: type[BaseModel]) -> str:
     """One fault of a configuration in words, with the nearest name for an unknown key."""
     where = ".".join(str(part) for part in entry["loc"])
     if entry["type"] == "extra_forbidden":
-        close = get_close_matches(str(entry["loc"][-1]), _key_names(RunConfig), n=1)
+        close = get_close_matches(str(entry["loc"][-1]), _key_names(section), n=1)
         return f"no key is called {where}" + (f"; did you mean {close[0]!r}?" if close else "; remove it")
     return f"{where}: {entry['msg'].removeprefix('Value error, ')}, got {entry['input']!r}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from gnnpot.files import write_text
 from gnnpot.models import build_model
 from gnnpot.potential import Potential
 from gnnpot.repulsion import ZBLRepulsion
+from gnnpot.training import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def prepare(config: RunConfig, output: Path) -> PreparedData:
     if is_first_process():
         write_splits(output / "splits.json", parts, seed=config.seed)
     return PreparedData(
-        training, validation, _references(config, training), _scale(config, training), training.elements()
+        training, validation, references_of(config, training), _scale(config, training), training.elements()
     )
 
 
@@ -121,8 +122,17 @@ def _check_sets(config: RunConfig, training: GraphDataset, validation: GraphData
             f"expected the elements of training ({', '.join(training.elements())}) in validation, got also "
             f"{', '.join(sorted(unseen))}; add structures of them to training or remove these"
         )
-    if "stress" in config.training.loss.labels:
-        for dataset in (training, validation):
+    check_volumes(config.training, training, validation)
+
+
+def check_volumes(config: TrainingConfig, *datasets: GraphDataset) -> None:
+    """Refuse structures without a volume where the loss weighs their stress.
+
+    Raises:
+        DataError: Naming the first.
+    """
+    if "stress" in config.loss.labels:
+        for dataset in datasets:
             first = dataset.first_open()
             if first is not None:
                 raise DataError(
@@ -131,12 +141,25 @@ def _check_sets(config: RunConfig, training: GraphDataset, validation: GraphData
                 )
 
 
-def _references(config: RunConfig, training: GraphDataset) -> ReferenceEnergies:
+def references_of(
+    config: RunConfig,
+    training: GraphDataset,
+    *,
+    interaction: Mapping[int, float] | None = None,
+) -> ReferenceEnergies:
+    """Reference energies of the elements of the training structures.
+
+    Args:
+        config: Energies that the user chose.
+        training: Structures; isolated atoms are looked for in their store.
+        interaction: What a potential says of each row (eV), which references need not explain.  Isolated
+            atoms then count no more than the user's word.
+    """
     store = training.store
     labeled = [row for row in training.rows if store.energy[row] == store.energy[row]]
     isolated = {}
     for row in range(len(store)):
-        if store.isolated[row] and store.energy[row] == store.energy[row]:
+        if interaction is None and store.isolated[row] and store.energy[row] == store.energy[row]:
             isolated[chemical_symbols[next(iter(store.composition(row)))]] = float(store.energy[row])
     compositions = [
         {chemical_symbols[number]: count for number, count in store.composition(row).items()}
@@ -145,7 +168,8 @@ def _references(config: RunConfig, training: GraphDataset) -> ReferenceEnergies:
     if not labeled and "energy" not in config.training.loss.labels:
         zeros = dict.fromkeys(training.elements(), 0.0)
         return ReferenceEnergies({**zeros, **isolated, **config.reference_energies}, "zero: no energy labels")
-    energies = [float(store.energy[row]) for row in labeled]
+    explained = interaction or {}
+    energies = [float(store.energy[row]) - explained.get(row, 0.0) for row in labeled]
     return reference_energies(
         compositions,
         energies,

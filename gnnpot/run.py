@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from pydantic import ValidationError
 
 from gnnpot import __version__
 from gnnpot.checkpoint import load_potential, save_potential
@@ -17,7 +19,7 @@ from gnnpot.config import RunConfig, data_paths
 from gnnpot.data.inspection import DataReport, inspect
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import ConfigError, OutputError
-from gnnpot.evaluation import evaluate
+from gnnpot.evaluation import Evaluation, evaluate
 from gnnpot.files import make_folder, write_text
 from gnnpot.potential import Potential
 from gnnpot.preparation import PreparedData, initial_potential, is_first_process, prepare
@@ -57,32 +59,55 @@ def train(
     Raises:
         GnnpotError: Bad data, configuration, output folder or device, or a loss that is not finite.
     """
-    output = Path(output)
-    if is_first_process():
-        check_output(output, resume=resume)
-        _check_same_config(config, output)
-        reports = inspect_files(config)
-        data = prepare(config, output)
-        config.to_yaml(output / "config.yaml")
-    else:
-        _wait_for(output / "config.yaml")
-        data, reports = prepare(config, output), []
+    output, observer = Path(output), observer or Observer()
+    reports = open_run(config, output, resume=resume)
+    data = prepare(config, output)
+    record_config(config, output)
     potential = initial_potential(config, data)
-    keeper = _Keeper(config, data, output, observer or Observer())
-    for text in _notes(data, potential, reports):
-        keeper.observer.note(text)
-    module = fit(
-        potential,
-        data.train,
-        data.validation,
-        config=config.training,
-        settings=RunSettings(output, config.seed, keeper),
-    )
+    for text in notes(data, potential, reports):
+        observer.note(text)
+    module = fit_and_keep(potential, config, data, output=output, observer=observer)
     if not module.trainer.is_global_zero:
         return {}
-    if config.training.loss.kind == "force_matching":
+    potential = load_potential(output / MODEL_FILE)
+    evaluations = evaluate_splits(potential, config, data)
+    metrics = metrics_of(evaluations)
+    write_metrics(metrics, output)
+    report = run_report(config, data, evaluations, potential=potential, module=module, reports=reports)
+    write_report(output / "report.html", report)
+    return metrics
+
+
+def open_run(config: RunConfig, output: Path, *, resume: bool) -> list[DataReport]:
+    """Check folder, configuration and data; other processes wait until the first has prepared them.
+
+    Raises:
+        GnnpotError: A folder that holds another run, or data with a fault.
+    """
+    if not is_first_process():
+        _wait_for(output / "config.yaml")
+        return []
+    check_output(output, resume=resume)
+    _check_same_config(config, output)
+    return inspect_files(config)
+
+
+def record_config(config: RunConfig, output: Path) -> None:
+    """Write the configuration, which tells other processes that the data are ready."""
+    if is_first_process():
+        config.to_yaml(output / "config.yaml")
+
+
+def fit_and_keep(
+    potential: Potential, config: RunConfig, data: PreparedData, *, output: Path, observer: Observer
+) -> PotentialModule:
+    """Train ``potential`` and keep the best as the model file in ``output``."""
+    keeper = _Keeper(config, data, output, observer)
+    settings = RunSettings(output, config.seed, keeper)
+    module = fit(potential, data.train, data.validation, config=config.training, settings=settings)
+    if module.trainer.is_global_zero and config.training.loss.kind == "force_matching":
         _set_energy_offset(output / MODEL_FILE, data, keeper)
-    return _conclude(config, data, output, module=module, reports=reports)
+    return module
 
 
 def inspect_files(config: RunConfig) -> list[DataReport]:
@@ -149,43 +174,50 @@ def _set_energy_offset(path: Path, data: PreparedData, keeper: _Keeper) -> None:
         keeper.save(potential, {"energy_offset": total / atoms})
 
 
-def _conclude(
-    config: RunConfig,
-    data: PreparedData,
-    output: Path,
-    *,
-    module: PotentialModule,
-    reports: list[DataReport],
-) -> dict[str, Any]:
-    """Evaluate the best model and write ``metrics.json`` and ``report.html``."""
-    potential = load_potential(output / MODEL_FILE)
+def evaluate_splits(potential: Potential, config: RunConfig, data: PreparedData) -> dict[str, Evaluation]:
+    """Labels and predictions of all sets of a run; the last gives the headline."""
     evaluations = {
         "train": evaluate(potential, data.train.frames()),
         "validation": evaluate(potential, data.validation.frames()),
     }
     if config.test:
         evaluations["test"] = evaluate(potential, read_frames(data_paths(config.test), config.keys))
+    return evaluations
+
+
+def metrics_of(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
+    """What ``metrics.json`` holds: errors of the headline, and of all sets."""
     headline = list(evaluations)[-1]
     splits = {name: evaluation.metrics() for name, evaluation in evaluations.items()}
-    metrics = {**splits[headline], "split": headline, "splits": splits}
+    return {**splits[headline], "split": headline, "splits": splits}
+
+
+def write_metrics(metrics: dict[str, Any], output: Path) -> None:
+    """Write ``metrics.json``."""
     write_text(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
-    facts = _facts(config, data, potential, module.seconds)
-    warnings = [warning for report in reports for warning in report.warnings]
-    write_report(
-        output / "report.html",
-        Report(
-            title=f"{config.model.kind} potential of {', '.join(potential.elements)}",
-            evaluations=evaluations,
-            history=module.history,
-            best_epoch=module.best["epoch"],
-            facts=facts,
-            warnings=warnings,
-        ),
+
+
+def run_report(
+    config: RunConfig,
+    data: PreparedData,
+    evaluations: dict[str, Evaluation],
+    *,
+    potential: Potential,
+    module: PotentialModule,
+    reports: list[DataReport],
+) -> Report:
+    """What the report of a run tells."""
+    return Report(
+        title=f"{config.model.kind} potential of {', '.join(potential.elements)}",
+        evaluations=evaluations,
+        history=module.history,
+        best_epoch=module.best["epoch"],
+        facts=_facts(config, data, potential, module.seconds),
+        warnings=[warning for report in reports for warning in report.warnings],
     )
-    return metrics
 
 
-def _notes(data: PreparedData, potential: Potential, reports: list[DataReport]) -> list[str]:
+def notes(data: PreparedData, potential: Potential, reports: list[DataReport]) -> list[str]:
     """What a user should know before the training starts."""
     return [
         *(f"warning: {warning}" for report in reports for warning in report.warnings),
@@ -220,9 +252,12 @@ def _check_same_config(config: RunConfig, output: Path) -> None:
     if not path.exists():
         return
     old, new = yaml.safe_load(path.read_text()), config.model_dump(mode="json")
+    with suppress(ValidationError):  # what is not there has its default, as in the file of an older version
+        old = type(config).model_validate(old).model_dump(mode="json")
     for values in (old, new):
-        for name in _FREE_TO_CHANGE:
-            values["training"].pop(name, None)
+        for section in (values.get("training", {}), *values.get("stages", [])):
+            for name in _FREE_TO_CHANGE:
+                section.pop(name, None)
     different = sorted(_leaves(old).items() ^ _leaves(new).items())
     if different:
         names = sorted({name for name, _ in different})

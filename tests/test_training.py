@@ -201,3 +201,13 @@ def test_a_weighted_label_that_is_not_there_stops_the_run(silicon_file, tmp_path
     write(tmp_path / "some.xyz", frames)
     with pytest.raises(DataError, match=r"expected stress labels.*some.xyz:8"):
         run(tmp_path / "run", settings(tmp_path / "some.xyz"))
+
+
+def test_a_run_of_a_version_with_fewer_keys_is_resumed(silicon_file, tmp_path):
+    values = settings(silicon_file, max_epochs=1)
+    run(tmp_path / "run", values)
+    path = tmp_path / "run" / "config.yaml"
+    written = yaml.safe_load(path.read_text())
+    del written["training"]["freeze"], written["training"]["anchor"]
+    path.write_text(yaml.safe_dump(written))
+    run(tmp_path / "run", values, resume=True)

@@ -6,7 +6,7 @@ Smith, Isayev, Roitberg, Chem. Sci. 8, 3192 (2017); ANI-2x: Devereux et al., J. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal, Self
 
 import torch
@@ -15,6 +15,7 @@ from pydantic import PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
+from gnnpot.models.axes import Axes, Blocks
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import ActivationName
 from gnnpot.nn.aev import AngularFunctions, RadialFunctions, centered_angles, evenly_spaced
@@ -67,6 +68,18 @@ class ANIConfig(ModelConfig):
             )
         return self
 
+    def scaled(self, factor: float) -> Self:
+        """All lengths times ``factor``."""
+        lengths = {
+            "cutoff": factor * self.cutoff,
+            "angular_cutoff": factor * self.angular_cutoff,
+            "radial_eta": self.radial_eta / factor**2,
+            "angular_eta": self.angular_eta / factor**2,
+            "radial_shifts": tuple(factor * shift for shift in self.radial_shifts),
+            "angular_shifts": tuple(factor * shift for shift in self.angular_shifts),
+        }
+        return self.model_copy(update=lengths)
+
 
 @MODELS.register("ani")
 class ANI(AtomicEnergyModel):
@@ -115,6 +128,53 @@ class ANI(AtomicEnergyModel):
         if self.config.networks == "shared":
             features = torch.cat([features, self.embedding(rows)], dim=1)
         return self.networks(features, rows)
+
+    def element_axes(self) -> dict[str, Axes]:
+        """One network for each element, and blocks of functions for each element and pair."""
+        functions = self._blocks()
+        shared = tuple(blocks._replace(shared=True) for blocks in functions)
+        rows = (Blocks("element"),)
+        axes: dict[str, Axes] = {"mean": {0: rows, 1: shared}, "deviation": {0: rows, 1: functions}}
+        if self.config.networks == "shared":
+            inputs = (*functions, Blocks("all", self.config.embedding_channels))
+            return {**super().element_axes(), **axes, "networks.networks.0.0.weight": {1: inputs}}
+        for name, _ in self.networks.networks[0].named_parameters():
+            axes[f"networks.networks.*.{name}"] = {0: rows, 2: functions} if name == "0.weight" else {0: rows}
+        return axes
+
+    def _blocks(self) -> tuple[Blocks, Blocks]:
+        """Layout of the environment vectors."""
+        config = self.config
+        width = len(config.angular_shifts) * len(config.angle_shifts)
+        return Blocks("element", len(config.radial_shifts)), Blocks("pair", width)
+
+    @torch.no_grad()
+    def forget(self, elements: Collection[str]) -> None:
+        """Move to the first biases what functions of absent elements, zero from here on, add there.
+
+        Exact where each element has a network of its own or one element is left; a shared network takes
+        the mean over the elements that are left.
+        """
+        kept = torch.tensor([symbol not in elements for symbol in self.config.elements])
+        pairs = (kept[:, None] & kept)[tuple(torch.triu_indices(len(kept), len(kept)))]
+        widths = [blocks.width for blocks in self._blocks()]
+        absent = ~torch.cat([kept.repeat_interleave(widths[0]), pairs.repeat_interleave(widths[1])])
+        values = -self.mean[:, absent] / self.deviation[:, absent]
+        if self.config.networks == "shared":
+            values = values[kept].mean(0, keepdim=True)
+        for row, network in zip(values, self.networks.networks, strict=True):
+            weight, bias = network.get_parameter("0.weight"), network.get_parameter("0.bias")
+            bias += weight[:, : len(absent)][:, absent] @ row
+        self.mean[:, absent] = 0.0
+
+    def parameter_groups(self) -> dict[str, list[str]]:
+        """Layer by layer over the networks of all elements; the embedding of a shared network first."""
+        names = [name for name, _ in self.named_parameters()]
+        groups = {"embedding": [name for name in names if name.startswith("embedding.")]}
+        for number in range(len(self.config.hidden) + 1):
+            ends = (f".{2 * number}.weight", f".{2 * number}.bias")  # activations stand between
+            groups[f"layer {number + 1}"] = [name for name in names if name.endswith(ends)]
+        return {group: members for group, members in groups.items() if members}
 
     @torch.no_grad()
     def prepare(self, graphs: Iterable[AtomicGraph]) -> None:

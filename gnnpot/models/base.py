@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, ClassVar, Self
 
 import torch
 from ase.data import atomic_numbers as number_of
@@ -15,6 +15,7 @@ from torch_geometric.utils import scatter
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.errors import ConfigError
+from gnnpot.models.axes import ROWS, Axes
 from gnnpot.registry import Registry, nearest
 
 
@@ -44,6 +45,10 @@ class ModelConfig(BaseModel):
             raise ValueError(f"expected each element once, got {', '.join(elements)}")
         return elements
 
+    def scaled(self, factor: float) -> Self:
+        """The hyperparameters of a model that sees at r what this one sees at r / ``factor``."""
+        return self.model_copy(update={"cutoff": factor * self.cutoff})
+
 
 class AtomicEnergyModel(nn.Module, ABC):
     """A model of the potential energy as a sum of atomic energies.
@@ -54,6 +59,7 @@ class AtomicEnergyModel(nn.Module, ABC):
     """
 
     Config: ClassVar[type[ModelConfig]]
+    GROUPS: ClassVar[Mapping[str, str]] = {}  # of parameters, for children that do not name their own
     config: Any  # of the class that stands beside the subclass
     _row_of_number: Int[Tensor, "119"]
 
@@ -82,6 +88,29 @@ class AtomicEnergyModel(nn.Module, ABC):
 
     def prepare(self, graphs: Iterable[AtomicGraph]) -> None:
         """Take fixed scales from the training graphs, once before training; most models need none."""
+
+    def element_axes(self) -> dict[str, Axes]:
+        """Which axes of which parameters and buffers index the elements; by default rows of embeddings.
+
+        A ``*`` in a name stands for the number of an element, of which each has a tensor of its own;
+        axis 0 then counts these tensors.
+        """
+        embeddings = [name for name, module in self.named_modules() if isinstance(module, nn.Embedding)]
+        return {f"{name}.weight": ROWS for name in embeddings}
+
+    def forget(self, elements: Collection[str]) -> None:
+        """Prepare for never seeing atoms of these elements; most models have nothing to do."""
+
+    def parameter_groups(self) -> dict[str, list[str]]:
+        """Names of all parameters by group, from input to output, to be frozen or trained apart."""
+        groups: dict[str, list[str]] = {}
+        for name, _ in self.named_parameters():
+            child, _, rest = name.partition(".")
+            group = self.GROUPS.get(child, child)
+            if group == child and isinstance(getattr(self, child), nn.ModuleList):
+                group = f"{child.removesuffix('s')} {int(rest.partition('.')[0]) + 1}"
+            groups.setdefault(group, []).append(name)
+        return groups
 
     def element_rows(self, graph: AtomicGraph) -> Int[Tensor, "N"]:
         """Place of each atom's element in ``config.elements``."""

@@ -6,7 +6,7 @@ Gasteiger, Giri, Margraf, Günnemann, arXiv:2011.14115 (2020); Gasteiger, Groß,
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -120,7 +120,7 @@ class Interaction(nn.Module):
 
     def _angular_weights(self, spherical: Float[Tensor, "P L K"]) -> Float[Tensor, "P L C"]:
         """Both linear maps of the basis, with the sum over angular orders left open."""
-        narrow, wide = (layer.get_parameter("weight") for layer in self.spherical)
+        narrow, wide = (cast("Tensor", layer.weight) for layer in self.spherical)
         low_rank = narrow.unflatten(1, spherical.shape[1:])
         return torch.einsum("plk,blk->plb", spherical, low_rank) @ wide.T
 
@@ -152,6 +152,7 @@ class DimeNet(AtomicEnergyModel):
     """Message passing between edges in which angles choose the weights."""
 
     Config = DimeNetConfig
+    GROUPS: ClassVar = {"radial": "embedding", "outputs": "readout"}
 
     def __init__(self, config: DimeNetConfig) -> None:
         super().__init__(config)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.geometry import both_directions, pair_lengths, pair_vectors
+from gnnpot.models.axes import Axes, Blocks
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.angular import solid_harmonics
 from gnnpot.nn.mlp import dense
@@ -145,6 +146,7 @@ class NequIP(AtomicEnergyModel):
     """Message passing of tensors, equivariant under rotation and inversion."""
 
     Config = NequIPConfig
+    GROUPS: ClassVar = {"basis": "embedding"}
     num_neighbors: Float[Tensor, ""]
 
     def __init__(self, config: NequIPConfig) -> None:
@@ -177,6 +179,16 @@ class NequIP(AtomicEnergyModel):
         for interact in self.interactions:
             x = interact(x, elements, surroundings)
         return self.readout(x).squeeze(-1)
+
+    def element_axes(self) -> dict[str, Axes]:
+        """Rows of the embedding, and in self-connections the weights of each element."""
+        axes = super().element_axes()
+        for number, interact in enumerate(self.interactions):
+            paths: Any = interact.get_submodule("self_connection").instructions
+            shapes = [path.path_shape for path in paths]
+            blocks = tuple(Blocks("element", width, outer) for outer, _, width in shapes)
+            axes[f"interactions.{number}.self_connection.weight"] = {0: blocks}
+        return axes
 
     @torch.no_grad()
     def prepare(self, graphs: Iterable[AtomicGraph]) -> None:

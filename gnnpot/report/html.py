@@ -30,6 +30,7 @@ class Report:
         facts: What was trained on what, and how.
         warnings: What the reader should know of the data.
         model: Name of the model file, for the lines that show its use.
+        sections: Further parts as HTML, after the errors.
     """
 
     title: str
@@ -39,6 +40,7 @@ class Report:
     facts: Mapping[str, str] | None = None
     warnings: Sequence[str] = ()
     model: str = "model.safetensors"
+    sections: Sequence[str] = ()
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -55,6 +57,7 @@ def write_report(path: Path, report: Report) -> None:
         _cards(metrics[headline]),
         warnings_list(report.warnings),
         _tables(metrics, headline),
+        *report.sections,
         "<h2>Predicted against reference</h2>",
         *(_parity(name, evaluation) for name, evaluation in reversed(list(report.evaluations.items()))),
         '<p class="note">Where points are many, color tells how many, on a logarithmic scale. Below each: how '

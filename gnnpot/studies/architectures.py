@@ -23,7 +23,7 @@ from gnnpot.run import MODEL_FILE, train
 from gnnpot.studies.dynamics import Start, measured, starting_structure
 from gnnpot.studies.settings import Candidate, ComparisonConfig, candidates, fitting_loss
 from gnnpot.studies.subsets import Pool, check_parts, nested_order, parts, read_pool, write_frames
-from gnnpot.training import Observer
+from gnnpot.training import Observer, StepsOnly
 from gnnpot.training.fit import CHECKPOINT
 
 _FINISHED = "report.html"  # what a run writes last
@@ -205,23 +205,10 @@ def warnings_of(trials: Sequence[Trial], measurements: Sequence[Measurement]) ->
     return [*failed, *flown, told]
 
 
-class _Steps(Observer):
-    """Passes on how a training goes, not what it says of its data: that was said of all before."""
-
-    def __init__(self, observer: Observer) -> None:
-        self.observer = observer
-
-    def step(self, progress: float, seconds: float) -> None:
-        self.observer.step(progress, seconds)
-
-    def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
-        self.observer.epoch(row, best)
-
-
 def _train(plan: Plan, run: RunConfig, observer: ComparisonObserver) -> None:
     """Train; a run that cannot go on is noted, and the others go on."""
     try:
-        train(run, plan.folder, resume=True, observer=_Steps(observer))
+        train(run, plan.folder, resume=True, observer=StepsOnly(observer))
     except (DataError, TrainingError) as error:
         write_text(plan.folder / _FAILED, f"{error}\n")
         observer.note(f"{plan} failed: {error}")

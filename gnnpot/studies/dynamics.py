@@ -4,40 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from ase import Atoms
 
 from gnnpot.calculator import GNNPotCalculator
-from gnnpot.data.graph import label_arrays
 from gnnpot.errors import DataError
+from gnnpot.stability import Start as Start
+from gnnpot.stability import starting_structure as starting_structure
 from gnnpot.studies.conservation import constant_energy, cutoff_jump, thermalize
 from gnnpot.studies.settings import ComparisonConfig
 
-_ENOUGH = 64  # atoms: fewer measure the overhead of a step
 _WARM_UP = 10  # steps before the clock runs
-_FAST = 0.5  # fs, where hydrogen vibrates
-
-
-@dataclass(frozen=True)
-class Start:
-    """Where dynamics start.
-
-    Attributes:
-        atoms: The structure, repeated where it is periodic and small.
-        origin: Frame that it is.
-        timestep: Of the dynamics (fs).
-    """
-
-    atoms: Atoms
-    origin: str
-    timestep: float
-
-    def __str__(self) -> str:
-        return f"{self.origin}, {len(self.atoms)} atoms"
 
 
 class Found(NamedTuple):
@@ -48,17 +27,6 @@ class Found(NamedTuple):
     energy_jump: float
     forces_jump: float
     failure: str
-
-
-def starting_structure(frames: Sequence[Atoms]) -> Start:
-    """The frame with the smallest labeled forces, repeated to 64 atoms along its periodic directions."""
-    calm = min(frames, key=_root_mean_square_force)
-    repeats = np.ones(3, dtype=int)
-    while len(calm) * repeats.prod() < _ENOUGH and calm.pbc.any():
-        lengths = np.where(calm.pbc, calm.cell.lengths() * repeats, np.inf)
-        repeats[lengths.argmin()] += 1
-    atoms = Atoms(calm.numbers, calm.positions, cell=calm.cell, pbc=calm.pbc) * tuple(repeats.tolist())
-    return Start(atoms, str(calm.info["origin"]), _FAST if "H" in calm.symbols else 1.0)
 
 
 def measured(path: Path, start: Start, *, config: ComparisonConfig, elements: Sequence[str]) -> Found:
@@ -81,8 +49,3 @@ def measured(path: Path, start: Start, *, config: ComparisonConfig, elements: Se
     exact = GNNPotCalculator(path, device=config.device, default_dtype="float64")
     jump = cutoff_jump(exact, exact.potential.cutoff, elements)
     return Found(microseconds, drift, jump.energy, jump.forces, failure)
-
-
-def _root_mean_square_force(atoms: Atoms) -> float:
-    forces = label_arrays(atoms).get("forces")
-    return math.inf if forces is None else float(np.sqrt(np.mean(np.square(forces))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +23,10 @@ from gnnpot.errors import DataError, TrainingError
 from gnnpot.files import write_bytes
 from gnnpot.potential import Potential
 from gnnpot.training.batches import EpochBatches
+from gnnpot.training.low_rank import merged
 from gnnpot.training.module import PotentialModule
 from gnnpot.training.settings import TrainingConfig
+from gnnpot.training.tuning import GroupRow
 
 CHECKPOINT = "last.ckpt"
 
@@ -35,6 +37,9 @@ class Observer:
     def note(self, text: str) -> None:
         """Something the user should know before the training starts."""
 
+    def groups(self, rows: Sequence[GroupRow]) -> None:
+        """Before a stage of a transfer: what is trained, how, and where it started."""
+
     def step(self, progress: float, seconds: float) -> None:
         """After a step: the fraction of the budget that is spent, and the time so far."""
 
@@ -43,6 +48,25 @@ class Observer:
 
     def better(self, potential: Potential, row: dict[str, float]) -> None:
         """After an epoch that found the best potential so far, before its checkpoint."""
+
+
+class StepsOnly(Observer):
+    """Passes on how a training goes, not what it says of its data: that was said before.
+
+    Args:
+        observer: To whom.
+    """
+
+    def __init__(self, observer: Observer) -> None:
+        self.observer = observer
+
+    def step(self, progress: float, seconds: float) -> None:
+        """Pass it on."""
+        self.observer.step(progress, seconds)
+
+    def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
+        """Pass it on."""
+        self.observer.epoch(row, best)
 
 
 class RunSettings(NamedTuple):
@@ -95,7 +119,12 @@ def fit(
                 f"expected at least {world_size} structures for as many processes, got {len(train)}"
             )
         batches = EpochBatches(
-            len(train), config.batch_size, seed=settings.seed, rank=rank, world_size=world_size
+            len(train),
+            config.batch_size,
+            seed=settings.seed,
+            repeats=config.repeats,
+            rank=rank,
+            world_size=world_size,
         )
         trainer.fit(
             module,
@@ -151,7 +180,7 @@ class _Bookkeeping(Callback):
         if not module.best or score < module.score(module.best):
             module.best = row
             if trainer.is_global_zero:
-                self.observer.better(module.chosen, row)
+                self.observer.better(merged(module.chosen), row)
         trainer.save_checkpoint(self.checkpoint)
         if trainer.logger is not None:
             trainer.logger.log_metrics(

@@ -20,6 +20,7 @@ from gnnpot.training.errors import ErrorSums
 from gnnpot.training.loss import Loss, Term
 from gnnpot.training.optimizers import LearningRates
 from gnnpot.training.settings import TrainingConfig
+from gnnpot.training.tuning import Tuning
 
 Stage = Literal["train", "validation"]
 
@@ -50,6 +51,7 @@ class PotentialModule(LightningModule):
         self.loss = loss
         self.config = config
         self.name_frames = name_frames
+        self.tuning = Tuning(potential.model, config)
         self.average: AveragedModel | None = None
         if config.ema_decay is not None:
             self.average = AveragedModel(potential, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
@@ -75,7 +77,7 @@ class PotentialModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """The optimizers of the configuration."""
-        optimizers = self.config.optimizer.optimizers(self.potential)
+        optimizers = self.config.optimizer.optimizers(self.potential, self.tuning.factor)
         self._rates = LearningRates(self.config.schedule, optimizers)
         return optimizers
 
@@ -102,6 +104,8 @@ class PotentialModule(LightningModule):
         self._check_finite(total, prediction, graph)
         self._sums["train"].add(prediction, graph)
         self._sums["train"].add_loss(total, 1)
+        if self.tuning.strength:
+            total = total + self.tuning.penalty()
 
         optimizers = self._optimizers()
         for optimizer in optimizers:
@@ -109,6 +113,7 @@ class PotentialModule(LightningModule):
         # by these inputs alone: no time for second derivatives with respect to positions
         trainable = [parameter for parameter in self.potential.parameters() if parameter.requires_grad]
         self.manual_backward(total, inputs=trainable)
+        self.tuning.hold(self.current_epoch)
         if self.config.gradient_clip is not None:
             torch.nn.utils.clip_grad_norm_(trainable, self.config.gradient_clip)
         for optimizer in optimizers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -21,6 +21,9 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from gnnpot.registry import kind_of
+from gnnpot.training.low_rank import LowRank
+
+Factor = Callable[[nn.Parameter], float]  # of the learning rate
 
 
 class _Section(BaseModel):
@@ -43,14 +46,13 @@ class AdamWConfig(_Section):
     weight_decay: NonNegativeFloat = 1e-5
     amsgrad: bool = True
 
-    def optimizers(self, module: nn.Module) -> list[Optimizer]:
-        """One optimizer with two groups."""
+    def optimizers(self, module: nn.Module, factor: Factor = lambda parameter: 1.0) -> list[Optimizer]:
+        """One optimizer; matrices and other parameters in groups of equal rates."""
         matrices, others = _by_dimension(module)
         groups = [
-            {"params": matrices, "weight_decay": self.weight_decay},
-            {"params": others, "weight_decay": 0.0},
+            *_by_rate(matrices, self.learning_rate, factor, weight_decay=self.weight_decay),
+            *_by_rate(others, self.learning_rate, factor, weight_decay=0.0),
         ]
-        groups = [group for group in groups if group["params"]]
         return [AdamW(groups, lr=self.learning_rate, amsgrad=self.amsgrad)]
 
 
@@ -72,13 +74,17 @@ class AdamSGDConfig(_Section):
     weight_decay: NonNegativeFloat = 1e-4
     decoupled: bool = True
 
-    def optimizers(self, module: nn.Module) -> list[Optimizer]:
+    def optimizers(self, module: nn.Module, factor: Factor = lambda parameter: 1.0) -> list[Optimizer]:
         """One optimizer for weights, one for biases."""
         matrices, others = _by_dimension(module)
         adam = AdamW if self.decoupled else Adam
-        chosen: list[Optimizer] = [adam(matrices, lr=self.learning_rate, weight_decay=self.weight_decay)]
+        chosen: list[Optimizer] = []
+        if matrices:
+            groups = _by_rate(matrices, self.learning_rate, factor, weight_decay=self.weight_decay)
+            chosen.append(adam(groups, lr=self.learning_rate))
         if others:
-            chosen.append(SGD(others, lr=self.bias_learning_rate))
+            groups = _by_rate(others, self.bias_learning_rate, factor)
+            chosen.append(SGD(groups, lr=self.bias_learning_rate))
         return chosen
 
 
@@ -227,8 +233,19 @@ class LearningRates:
 
 
 def _by_dimension(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Trainable matrices of linear layers, and all other trainable parameters."""
-    linear = {id(layer.weight) for layer in module.modules() if isinstance(layer, nn.Linear)}
+    """Trainable matrices of linear layers and of updates to them, and all other trainable parameters."""
+    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear | LowRank)]
+    linear = {id(own) for layer in layers for own in layer.parameters(recurse=False) if own.ndim == 2}
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     matrices = [parameter for parameter in trainable if id(parameter) in linear]
     return matrices, [parameter for parameter in trainable if id(parameter) not in linear]
+
+
+def _by_rate(
+    parameters: Sequence[nn.Parameter], rate: float, factor: Factor, **options: float
+) -> list[dict[str, Any]]:
+    """Groups of parameters with the same learning rate, the fastest first."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        groups.setdefault(rate * factor(parameter), []).append(parameter)
+    return [{"params": groups[key], "lr": key, **options} for key in sorted(groups, reverse=True)]

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_serializer,
+    field_validator,
+)
 
 from gnnpot.training.loss import LossConfig, WeightedLoss
 from gnnpot.training.optimizers import AdamWConfig, CosineSchedule, OptimizerConfig, ScheduleConfig
@@ -16,6 +26,8 @@ class TrainingConfig(BaseModel):
 
     Args:
         batch_size: Structures of one step, over all processes together.
+        repeats: Times that each structure comes in an epoch; more where validation would be most of the
+            work.
         max_epochs: Budget in epochs.
         max_time: Budget in time, as in ``01:30:00``; schedules run over whichever ends first.
         loss: What is made small.
@@ -24,6 +36,14 @@ class TrainingConfig(BaseModel):
         ema_decay: Keep an exponential moving average of the weights, and validate and keep that.
         gradient_clip: Largest norm of the gradient.
         early_stopping: Epochs without a better model after which the run ends.
+        freeze: Groups of parameters that stay as they are; ``first`` is that of the input, ``last`` that of
+            the output, the others depend on the model.
+        unfreeze: Epochs for which a group stays as it is before it trains.
+        rates: Factor of the learning rate by group.
+        layer_decay: Factor of the learning rate for each group that lies between a group and the output.
+        anchor: Weight in the loss of the mean squared distance of the parameters from their start.
+        low_rank: Train updates of this rank instead of the weights of dense layers; biases, embeddings and
+            what is no dense layer train as ever.
         stop_below: Learning rate below which the run ends.
         select_by: Validation RMSE, or loss for ``weighted``, that picks the model to keep.
         dtype: Of weights and graphs.
@@ -36,6 +56,7 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     batch_size: PositiveInt = 8
+    repeats: PositiveInt = 1
     max_epochs: PositiveInt = 500
     max_time: timedelta | None = None
     loss: LossConfig = WeightedLoss()
@@ -43,6 +64,12 @@ class TrainingConfig(BaseModel):
     schedule: ScheduleConfig = CosineSchedule()
     ema_decay: float | None = Field(default=0.99, gt=0.0, lt=1.0)
     gradient_clip: PositiveFloat | None = 10.0
+    freeze: tuple[str, ...] = ()
+    unfreeze: dict[str, NonNegativeInt] = {}
+    rates: dict[str, PositiveFloat] = {}
+    layer_decay: float = Field(default=1.0, gt=0.0, le=1.0)
+    anchor: NonNegativeFloat = 0.0
+    low_rank: PositiveInt | None = None
     early_stopping: PositiveInt | None = None
     stop_below: PositiveFloat | None = None
     select_by: Literal["weighted", "energy", "forces", "stress"] = "weighted"
@@ -51,3 +78,12 @@ class TrainingConfig(BaseModel):
     devices: PositiveInt = 1
     num_nodes: PositiveInt = 1
     num_workers: int = Field(default=0, ge=0)
+
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_serializer("freeze")
+    def _as_list(self, value: tuple[str, ...]) -> list[str]:
+        return list(value)

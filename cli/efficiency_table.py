@@ -1,0 +1,33 @@
+"""A study of data efficiency on a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gnnpot.report.comparison import spread_cells
+from gnnpot.report.efficiency import SIDES, verdict
+from gnnpot.report.trials import QUANTITIES
+
+if TYPE_CHECKING:
+    from gnnpot.report.efficiency import Efficiency
+
+
+def print_efficiency(study: Efficiency) -> None:
+    """Print the errors of all sides by size, and what the transfer saves."""
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
+    for title in ("MAE", "structures", *SIDES.values(), "saved"):
+        table.add_column(title, justify="left" if title == "MAE" else "right", no_wrap=True)
+    for name in study.quantities:
+        spreads = [[study.spread(side, size, name) for size in study.sizes] for side in SIDES]
+        for size, *cells in zip(study.sizes, *map(spread_cells, spreads), strict=True):
+            saved = f"{study.saved(size, name):.0f} %"
+            table.add_row(f"{name} ({QUANTITIES[name]})", str(size), *cells, saved)
+    console = Console()
+    console.print(table)
+    for warning in study.warnings:
+        console.print(Text(f"warning: {warning}"), soft_wrap=True)
+    console.print(Text(verdict(study)), soft_wrap=True)

@@ -1,0 +1,59 @@
+"""Carry a trained potential to another element or level of theory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def transfer(
+    config: Annotated[Path, typer.Argument(help="YAML file; `gnnpot template transfer-ge` prints one.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="E.g. training.max_epochs=10.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--from", help="Model file to start from; else the configuration's.")
+    ] = None,
+    element_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="TARGET=SOURCE,...",
+            help="E.g. Ge=Si, Ge=0.5*Si+0.5*Sn, Ge=nearest, Ge=fresh.",
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="New folder for the results.")] = Path(
+        "transfer"
+    ),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the transfer in the folder.")] = False,
+    compare_scratch: Annotated[
+        bool, typer.Option("--compare-scratch", help="Also train the same model from scratch.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
+) -> None:
+    """Carry a trained potential to other elements or another level of theory, and fine-tune it."""
+    from gnnpot.cli.progress import TrainingDisplay
+    from gnnpot.cli.tables import print_notes, print_sets
+
+    from gnnpot.transfer_config import TransferConfig
+    from gnnpot.transfer_run import transfer as run
+
+    settings = TransferConfig.read(
+        config, overrides or [], source=source, element_map=",".join(element_map or [])
+    )
+    with TrainingDisplay() as display:
+        result = run(settings, output, resume=resume, compare_scratch=compare_scratch, observer=display)
+    if not result:
+        return  # not the first of several processes
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(result))
+        return
+    names = {"baseline": "before training", "transferred": "transferred", "scratch": "from scratch"}
+    sets = {words: result[name] for name, words in names.items() if result[name]}
+    print_sets(sets, title=f"Errors on the {result['transferred']['split']} structures")
+    said = {f"warning {number}": text for number, text in enumerate(result["verdict"], start=1)}
+    print_notes({**said, "model": output / "model.safetensors", "report": output / "report.html"})

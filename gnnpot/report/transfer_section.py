@@ -1,0 +1,59 @@
+"""The section of a report that tells what a transfer brought."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from gnnpot.report.tables import facts_table, metrics_table, scrolled, table_row
+
+_NAMES = {"baseline": "before training", "transferred": "transferred", "scratch": "from scratch"}
+
+
+def transfer_section(result: Mapping[str, Any]) -> str:
+    """Errors before and after, the choices that led to the start, and what was trained.
+
+    Args:
+        result: What ``transfer.json`` holds.
+    """
+    there = {words: result[name] for name, words in _NAMES.items() if result[name] is not None}
+    parts = ["<h2>Transfer</h2>", metrics_table(there, "on " + result["transferred"]["split"])]
+    if result["verdict"]:
+        items = "".join(f"<li>{escape(text)}</li>" for text in result["verdict"])
+        parts.append(f'<ul class="warnings">{items}</ul>')
+    if result.get("stability"):
+        parts += ["<h3>Dynamics</h3>", _stability(result["stability"])]
+    if result.get("steps"):
+        steps = {f"{step['name']}: {step['choice']}": step["metrics"] for step in result["steps"]}
+        parts += ["<h3>The start, choice by choice, on some training structures</h3>"]
+        parts += [metrics_table(steps, "after"), _references(result["reference_energies"])]
+    for number, rows in enumerate(result["groups"], start=1):
+        parts += [f"<h3>What stage {number} trained</h3>", _groups(rows)]
+    return "\n".join(parts)
+
+
+def _stability(runs: Mapping[str, Mapping[str, Any]]) -> str:
+    return facts_table(
+        {
+            _NAMES[name]: f"stable for {run['time']:g} fs" if run["stable"] else
+            f"failed after {run['time']:g} fs: {run['failure']}"
+            for name, run in runs.items()
+        }
+    )  # fmt: skip
+
+
+def _references(values: Mapping[str, float]) -> str:
+    return facts_table(
+        {f"reference energy of {symbol}": f"{value:.4f} eV" for symbol, value in values.items()}
+    )
+
+
+def _groups(rows: Sequence[Mapping[str, Any]]) -> str:
+    titles = ("group", "parameters", "training", "first values from")
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+    body = [
+        table_row(row["name"], [f"{row['num_parameters']:,}", escape(row["state"]), escape(row["origin"])])
+        for row in rows
+    ]
+    return scrolled(f'<tr class="only">{head}</tr>', body)

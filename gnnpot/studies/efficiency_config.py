@@ -1,0 +1,107 @@
+"""What a study of data efficiency is asked."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError, field_validator
+
+from gnnpot.config import faults_of
+from gnnpot.errors import ConfigError
+from gnnpot.files import write_text
+from gnnpot.training import TrainingConfig
+from gnnpot.transfer_config import TransferConfig
+
+_EPOCH = 32  # structures an epoch has at least, so that validation is not most of the work
+
+
+class EfficiencyConfig(BaseModel):
+    """A study of how many target structures a transfer saves.
+
+    Every training makes the same number of steps; the learning rate of each is the one with the least
+    validation error among those that are tried.
+
+    Args:
+        transfer: How the potential is carried and trained; its ``train`` files are the pool.
+        sizes: Numbers of structures to train on.
+        splits: How many random parts there are of each size.
+        validation: Number of structures that choose epochs and learning rates, beside the sizes.
+        held_out: Number of structures to test on where ``transfer.test`` names no files.
+        exclude: Groups of structures that are left out.
+        steps: Of each training.
+        rates: Learning rates that the transfer tries.
+        scratch_rates: Learning rates that training from scratch tries.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    transfer: TransferConfig
+    sizes: tuple[PositiveInt, ...] = (1, 10, 40, 100, 195)
+    splits: PositiveInt = 5
+    validation: PositiveInt = 22
+    held_out: PositiveInt = 24
+    exclude: tuple[str, ...] = ()
+    steps: PositiveInt = 2000
+    rates: tuple[PositiveFloat, ...] = (3e-4, 1e-3)
+    scratch_rates: tuple[PositiveFloat, ...] = (1e-3, 3e-3)
+
+    @field_validator("transfer")
+    @classmethod
+    def _from_something(cls, transfer: TransferConfig) -> TransferConfig:
+        if transfer.source is None:
+            raise ConfigError(
+                "expected a source to compare with training from scratch, got none; give --from"
+            )
+        if len(transfer.stages) > 1:
+            raise ConfigError(
+                f"expected a transfer in one stage, got {len(transfer.stages)}; study each by itself"
+            )
+        return transfer
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Check what was asked.
+
+        Raises:
+            ConfigError: A value does not fit.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(f"the study does not fit: {faults_of(error, cls)}") from error
+
+    def training(self, base: TrainingConfig, size: int, rate: float) -> TrainingConfig:
+        """``base`` with this learning rate and as many epochs as make the steps of the study."""
+        batch = min(base.batch_size, size)
+        repeats = math.ceil(_EPOCH / size)
+        epochs = max(1, round(self.steps / math.ceil(size * repeats / batch)))
+        optimizer = base.optimizer.model_copy(update={"learning_rate": rate})
+        changes = {"batch_size": batch, "repeats": repeats, "max_epochs": epochs, "optimizer": optimizer}
+        return base.model_copy(update={**changes, "max_time": None})
+
+    def to_yaml(self, path: Path) -> None:
+        """Write all values, defaults too."""
+        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+
+    def check_same(self, path: Path) -> None:
+        """Refuse to go on with another study; sizes, splits and rates may be others.
+
+        Raises:
+            ConfigError: Naming what differs.
+        """
+        free = {"sizes", "splits", "rates", "scratch_rates"}
+        old, new = yaml.safe_load(path.read_text()), self.model_dump(mode="json")
+        different = [name for name in new if name not in free and _plain(old, name) != _plain(new, name)]
+        if different:
+            raise ConfigError(
+                f"expected the study in {path.parent}, got other values of {', '.join(different)}; resume "
+                "with the same, or use another --output"
+            )
+
+
+def _plain(values: Any, name: str) -> str:
+    """A value as YAML, in which tuples are lists."""
+    return yaml.safe_dump(values.get(name) if isinstance(values, dict) else None, sort_keys=True)

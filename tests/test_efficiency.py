@@ -1,0 +1,148 @@
+"""What a transfer saves: fair parts, nothing done twice, the right percentages."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+import yaml
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read, write
+from gnnpot.cli import main
+from potentials import small_potential
+
+from gnnpot.checkpoint import read_header, save_potential
+from gnnpot.errors import ConfigError, DataError
+from gnnpot.report.efficiency import Efficiency, Outcome, verdict
+from gnnpot.studies.efficiency import order_of, planned, pool_of
+from gnnpot.studies.efficiency_config import EfficiencyConfig
+from gnnpot.training import TrainingConfig
+from gnnpot.training.batches import EpochBatches
+from gnnpot.transfer_config import TransferConfig
+
+DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A source, germanium of a sort to carry it to, and a configuration."""
+    folder = tmp_path_factory.mktemp("efficiency")
+    save_potential(small_potential("schnet"), folder / "silicon.safetensors")
+    frames = read(DEMO, "20:60:2")
+    for number, atoms in enumerate(frames):
+        labels = atoms.calc.results
+        atoms.symbols[:] = "Ge"
+        atoms.set_cell(1.05 * atoms.cell.array, scale_atoms=True)
+        atoms.info["group"] = "odd" if number % 5 == 4 else "even"
+        atoms.calc = SinglePointCalculator(atoms, energy=labels["energy"], forces=labels["forces"])
+    write(folder / "pool.xyz", frames)
+    values = {
+        "source": str(folder / "silicon.safetensors"),
+        "map": {"Ge": "Si"},
+        "train": str(folder / "pool.xyz"),
+        "training": {"batch_size": 2, "loss": {"energy": 1.0, "forces": 1.0}},
+    }
+    (folder / "transfer.yaml").write_text(yaml.safe_dump(values))
+    return folder
+
+
+@pytest.fixture
+def config(folder) -> EfficiencyConfig:
+    transfer = TransferConfig.read(folder / "transfer.yaml")
+    sizes = {"sizes": (1, 4), "splits": 2, "validation": 3, "held_out": 4, "exclude": ("odd",)}
+    return EfficiencyConfig(transfer=transfer, **sizes)
+
+
+def run(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["gnnpot", *map(str, words)])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    captured = capsys.readouterr()
+    return int(stopped.value.code or 0), captured.out, captured.err
+
+
+def test_the_command_studies_and_goes_on_without_repeating(folder, monkeypatch, capsys):
+    words = [
+        "benchmark", "transfer", folder / "transfer.yaml", "--sizes", 1, 4, "--splits", 1, "--steps", 6,
+        "--rates", "1e-4", "1e-3", "--scratch-rates", "1e-3", "--validation", 3, "--held-out", 4,
+        "--exclude", "odd", "--output", folder / "study", "--json",
+    ]  # fmt: skip
+    code, out, err = run(monkeypatch, capsys, *words)
+    assert code == 0, err
+    found = json.loads(out)
+    assert [row["size"] for row in found["table"]] == [1, 4]
+    for row in found["table"]:
+        expected = 100 * (1 - row["transfer"]["forces"] / row["scratch"]["forces"])
+        assert row["reduction_percent"]["forces"] == pytest.approx(expected)
+        assert row["untuned"]["forces"] > 0
+    page = (folder / "study" / "report.html").read_text()
+    assert page.count("<img") == 2
+    assert "from scratch" in page
+    models = sorted((folder / "study" / "trainings").glob("*/model.safetensors"))
+    assert len(models) == 6
+    assert all(read_header(path).provenance["num_validation"] == 3 for path in models)
+    times = {path: path.stat().st_mtime_ns for path in models}
+
+    code, _, err = run(monkeypatch, capsys, *words)
+    assert code == 2
+    assert "expected a new folder" in err
+    models[0].with_name("report.html").unlink()  # as if it had been killed before its end
+    code, out, err = run(monkeypatch, capsys, *words, "--resume")
+    assert code == 0, err
+    assert json.loads(out)["table"] == found["table"]
+    changed = [path for path in models if path.stat().st_mtime_ns != times[path]]
+    assert set(changed) <= {models[0]}
+
+
+def test_parts_are_nested_and_apart_from_validation_and_test(config):
+    pool = pool_of(config)
+    assert {atoms.info["group"] for atoms in (*pool.frames, *pool.test)} == {"even"}
+    order = order_of(pool, 0)
+    assert sorted(order) == list(range(len(pool.frames)))
+    assert order != order_of(pool, 1)
+    tested = {atoms.info["origin"] for atoms in pool.test}
+    assert not tested & {atoms.info["origin"] for atoms in pool.frames}
+
+
+def test_all_trainings_make_the_same_number_of_steps(config):
+    for size in (1, 3, 10, 40, 195):
+        training = config.training(TrainingConfig(batch_size=4), size, 1e-3)
+        batches = EpochBatches(size, training.batch_size, seed=0, repeats=training.repeats)
+        assert len(batches) * training.max_epochs == pytest.approx(config.steps, rel=0.03)
+        assert sorted(row for batch in batches for row in batch) == sorted(
+            list(range(size)) * training.repeats
+        )
+        assert training.optimizer.learning_rate == 1e-3
+
+
+def test_every_part_has_both_sides_with_all_rates(config, tmp_path):
+    plans = planned(config, tmp_path)
+    assert len(plans) == len({plan.folder for plan in plans}) == 2 * 2 * (2 + 2)
+
+
+def test_percentages_compare_means_over_the_splits():
+    def outcomes(side: str, *values: float) -> list[Outcome]:
+        maes = [{"energy": value, "forces": 2 * value, "stress": None} for value in values]
+        return [Outcome(side, 10, split, mae, None) for split, mae in enumerate(maes)]
+
+    study = Efficiency(
+        "", [*outcomes("scratch", 3, 5), *outcomes("transfer", 1, 1), *outcomes("untuned", 9, 9)], {}
+    )
+    assert study.quantities == ["energy", "forces"]
+    assert study.saved(10, "forces") == pytest.approx(75)
+    assert study.spread("scratch", 10, "energy") == pytest.approx((4, 2**0.5))
+    assert "energy 75 %, forces 75 %" in verdict(study)
+    worse = Efficiency("", [*outcomes("scratch", 1), *outcomes("transfer", 2), *outcomes("untuned", 9)], {})
+    assert "worse than scratch" in verdict(worse)
+
+
+def test_what_cannot_be_studied_is_refused(config, folder):
+    with pytest.raises(DataError, match="expected at least 103 structures"):
+        pool_of(config.model_copy(update={"sizes": (100,)}))
+    values = yaml.safe_load((folder / "transfer.yaml").read_text())
+    fresh = TransferConfig.from_dict({**values, "source": None, "model": {"kind": "schnet"}}, source="")
+    with pytest.raises(ConfigError, match="expected a source"):
+        EfficiencyConfig(transfer=fresh)
