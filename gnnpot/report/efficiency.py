@@ -97,7 +97,8 @@ def verdict(study: Efficiency) -> str:
     said = []
     for size in dict.fromkeys((study.sizes[0], study.sizes[-1])):
         parts = [f"{name} {study.saved(size, name):.0f} %" for name in study.quantities]
-        said.append(f"With {size} structures the transfer cuts the errors by {', '.join(parts)}.")
+        noun = "structure" if size == 1 else "structures"
+        said.append(f"With {size} {noun} the transfer cuts the errors by {', '.join(parts)}.")
     worse = sorted({size for size in study.sizes for name in study.quantities if study.saved(size, name) < 0})
     if worse:
         said.append(
@@ -163,7 +164,7 @@ def _draw(axis: Axes, study: Efficiency, quantity: str) -> str:
     axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     for one in (axis.xaxis, axis.yaxis):
         one.set_minor_formatter(NullFormatter())
-    axis.legend(frameon=False, fontsize=7.5)
+    axis.legend(frameon=True, framealpha=0.85, edgecolor="none", fontsize=7.5)
     return "; ".join(said)
 
 
