@@ -125,7 +125,7 @@ def test_the_header_says_what_the_file_holds(path):
     assert header.provenance == {"gnnpot": __version__, "seed": 1}
 
 
-@pytest.mark.parametrize("kind", ["ani", "dimenet", "schnet"])
+@pytest.mark.parametrize("kind", ["ani", "dimenet", "nequip", "schnet"])
 def test_a_file_of_format_1_predicts_what_it_did(kind):
     """Written when format 1 was new; they are never written again."""
     potential = load_potential(DATA / f"format-1-{kind}.safetensors", dtype=torch.float64)
