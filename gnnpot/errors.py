@@ -9,7 +9,9 @@
     ├── ModelFileError       a file that is not a model of ours, or not a whole one
     ├── OutputError          a folder or disk that cannot take the results
     ├── DeviceError          a device that is not there
-    └── TrainingError        a run that cannot go on
+    ├── TrainingError        a run that cannot go on
+    ├── EngineError          a reference method that is not installed, or a file that it needs
+    └── LabelingError        a structure that a reference method cannot label
 
 Every message is one line: what was expected, what came, what to do.
 """
@@ -47,3 +49,11 @@ class DeviceError(GnnpotError):
 
 class TrainingError(GnnpotError):
     """The training cannot go on."""
+
+
+class EngineError(GnnpotError):
+    """The reference method is not installed, or lacks a file."""
+
+
+class LabelingError(GnnpotError):
+    """The reference method cannot label this structure."""

@@ -1,0 +1,91 @@
+"""What a user sees of a labeling run."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from gnnpot.cli.tables import print_notes
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from gnnpot.labeling.running import Progress as Stand
+
+_QUIET = 10.0  # seconds between lines where there is no terminal
+
+
+class LabelingDisplay:
+    """A bar with rate, failures and time left; on stderr."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("labeling"), BarColumn(bar_width=24), TextColumn("{task.description}"),
+            console=self._console, transient=True, disable=not self._console.is_terminal,
+        )  # fmt: skip
+        self._task = self._bar.add_task("", total=None)
+        self._printed = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+
+    def show(self, stand: Stand) -> None:
+        """Move the bar, or print a line now and then."""
+        done = stand.total - stand.left
+        text = f"{done} of {stand.total}, {stand.failed} failed, {stand.rate:.3g} a second"
+        if stand.seconds_left is not None:
+            text += f", {_clock(stand.seconds_left)} left"
+        self._bar.update(self._task, total=stand.total, completed=done, description=text)
+        if not self._console.is_terminal and time.monotonic() - self._printed > _QUIET:
+            self._printed = time.monotonic()
+            self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def print_labeling(figures: Mapping[str, Any]) -> None:
+    """Print what a run did."""
+    print_notes({
+        "structures": f"{figures['structures']} ({figures['different']} different)",
+        "in the store": figures["found"],
+        "labeled now": f"{figures['labeled']} in {_clock(figures['seconds'])}",
+        "failed": figures["failed"],
+        "store": figures["store"],
+        "labels": figures["labels"],
+    })  # fmt: skip
+    for kind, count in Counter(failure["kind"] for failure in figures["failures"]).items():
+        first = next(failure for failure in figures["failures"] if failure["kind"] == kind)
+        Console(stderr=True).print(
+            f"{kind}: {count}, e.g. {first['origin']}: {first['reason']}", highlight=False, soft_wrap=True
+        )
+
+
+def print_preview(figures: Mapping[str, Any]) -> None:
+    """Print what a run would do."""
+    each, whole = figures["seconds_per_structure"], figures["seconds"]
+    estimate = "none"
+    if whole is not None:
+        estimate = f"{_clock(whole)} ({each:.3g} s each, {figures['workers']} workers)"
+    print_notes({
+        "method": f"{figures['method']} ({figures['method_hash'][:12]})",
+        "store": figures["store"],
+        "structures": f"{figures['structures']} ({figures['different']} different)",
+        "in the store": f"{figures['labeled']} labels, {figures['failed']} failures",
+        "to run": figures["to_run"],
+        "estimate": estimate,
+    })  # fmt: skip
+    for reason in figures["failures_of_the_first"]:
+        Console(stderr=True).print(f"failed: {reason}", highlight=False, soft_wrap=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -1,0 +1,151 @@
+"""What a reference method says of itself, whatever program computes it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny
+
+from gnnpot.errors import EngineError, LabelingError
+from gnnpot.registry import Registry
+
+
+class EngineConfig(BaseModel):
+    """A reference method and all its settings; frozen, so that its identity holds.
+
+    Args:
+        kind: Name in :data:`ENGINES`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    runtime: ClassVar[frozenset[str]] = frozenset()  # settings that do not change the results
+    needs_cell: ClassVar[bool] = False
+
+    kind: str
+
+    def calculator(self, folder: Path) -> Calculator:
+        """The calculator; what it writes goes to ``folder``.
+
+        Raises:
+            EngineError: The program is not installed, or a file is missing.
+        """
+        raise NotImplementedError
+
+    @property
+    def writes_files(self) -> bool:
+        """Whether each structure needs a folder of its own."""
+        return False
+
+    def elements(self) -> frozenset[str] | None:
+        """Symbols that the method knows; None if it does not say.
+
+        Raises:
+            EngineError: The program is not installed, or a file is missing.
+        """
+        return None
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the results: the settings, with the contents of files in place of their paths.
+
+        Raises:
+            EngineError: A file is missing.
+        """
+        return {
+            name: _content(value)
+            for name, value in self.model_dump().items()
+            if name not in self.runtime and value is not None
+        }
+
+    def check(self, atoms: Atoms, known: frozenset[str] | None, origin: str) -> None:
+        """Refuse a structure that the method cannot treat.
+
+        Args:
+            atoms: The structure.
+            known: What :meth:`elements` gave; some engines take long to say.
+            origin: Where the structure is from, for the message.
+
+        Raises:
+            LabelingError: It lacks a cell that the method needs, or has an unknown element.
+        """
+        if self.needs_cell and (not atoms.pbc.all() or not abs(atoms.cell.volume) > 0):
+            raise LabelingError(
+                f"expected three periodic directions and a cell for {self.kind} in {origin}, got "
+                f"pbc={atoms.pbc.tolist()} and {abs(atoms.cell.volume):g} Å³; give the structure a cell"
+            )
+        if known is not None and (unknown := set(atoms.symbols) - known):
+            raise LabelingError(
+                f"expected elements of {', '.join(sorted(known))} for {self.kind} in {origin}, got "
+                f"{', '.join(sorted(unknown))}; choose another method or other structures"
+            )
+
+
+ENGINES: Registry[type[EngineConfig]] = Registry("reference method")
+
+
+def engine_of(value: Any) -> Any:
+    """The engine configuration of a section with a ``kind``; any other value as it is."""
+    if isinstance(value, dict):
+        if "kind" not in value:
+            raise ValueError(f"expected a kind, got none; choose from {', '.join(ENGINES)}")
+        return ENGINES[str(value["kind"])].model_validate(value)
+    return value
+
+
+Engine = Annotated[SerializeAsAny[EngineConfig], BeforeValidator(engine_of)]
+
+
+def library(name: str, install: str) -> Any:
+    """A module that only one engine needs.
+
+    Raises:
+        EngineError: It is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise EngineError(f"expected {name}, got none ({error}); install it: {install}") from error
+
+
+def program(command: str, install: str) -> None:
+    """Refuse a command whose program is not there.
+
+    Raises:
+        EngineError: It is not.
+    """
+    name = command.split()[0]
+    if shutil.which(name) is None:
+        raise EngineError(f"expected the program {name}, got none on the path; install it: {install}")
+
+
+def existing(path: Path, what: str) -> Path:
+    """The absolute path of a file that must be there.
+
+    Raises:
+        EngineError: It is not.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise EngineError(f"expected {what} at {path}, got no file; check the path")
+    return path.resolve()
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of what a file holds."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _content(value: Any) -> Any:
+    if isinstance(value, Path):
+        return file_hash(existing(value, "a file"))
+    if isinstance(value, dict):
+        return {str(name): _content(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_content(inner) for inner in value]
+    return value

@@ -1,0 +1,86 @@
+"""Any ASE calculator by its import path, and potentials of this library as teachers."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from ase.calculators.calculator import Calculator
+from pydantic import Field, field_validator
+
+from gnnpot.engines.base import ENGINES, EngineConfig, existing, library
+from gnnpot.errors import EngineError
+
+PACKAGES = {"sevenn": "pip install sevenn", "chgnet": "pip install chgnet"}
+
+
+@ENGINES.register("ase")
+class ImportedConfig(EngineConfig):
+    """Any ASE calculator, e.g. SevenNet's: ``calculator: sevenn.calculator.SevenNetCalculator``.
+
+    Args:
+        calculator_class: Import path of a class, or of a function that returns a calculator.
+        arguments: Keyword arguments, e.g. ``{model: 7net-0}``.
+        folder_argument: Name of the keyword argument that takes the folder to write to, if there is one.
+    """
+
+    kind: Literal["ase"] = "ase"
+    calculator_class: str
+    arguments: dict[str, Any] = Field(default={})
+    folder_argument: str | None = None
+
+    @property
+    def writes_files(self) -> bool:
+        """Whether each structure needs a folder of its own."""
+        return self.folder_argument is not None
+
+    def calculator(self, folder: Path) -> Calculator:
+        """The calculator that these settings describe."""
+        make = self._callable()
+        place = {} if self.folder_argument is None else {self.folder_argument: str(folder)}
+        try:
+            return make(**self.arguments, **place)
+        except (TypeError, ValueError, OSError, RuntimeError) as error:
+            raise EngineError(
+                f"expected arguments of {self.calculator_class}, got {self.arguments} "
+                f"({' '.join(str(error).split())[:200]}); mend method.arguments"
+            ) from error
+
+    def _callable(self) -> Any:
+        module, _, name = self.calculator_class.rpartition(".")
+        package = module.partition(".")[0]
+        found = library(module, PACKAGES.get(package, f"pip install {package}")) if module else None
+        if not callable(getattr(found, name, None)):
+            raise EngineError(
+                f"expected the import path of a calculator, got {self.calculator_class!r}; "
+                "e.g. ase.calculators.emt.EMT"
+            )
+        return getattr(found, name)
+
+
+@ENGINES.register("gnnpot")
+class TeacherConfig(EngineConfig):
+    """A potential of this library, or several as a committee.
+
+    Args:
+        model: Model files.
+        device: ``auto`` is a GPU if there is one.
+    """
+
+    runtime = frozenset({"device"})
+
+    kind: Literal["gnnpot"] = "gnnpot"
+    model: tuple[Path, ...]
+    device: str = "cpu"
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | Path) else value
+
+    def calculator(self, folder: Path) -> Calculator:
+        """The calculator that these settings describe."""
+        paths = [existing(path, "a model file") for path in self.model]
+        calculators = import_module("gnnpot.calculator")
+        return calculators.GNNPotCalculator(paths[0] if len(paths) == 1 else paths, device=self.device)

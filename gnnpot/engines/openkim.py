@@ -1,0 +1,60 @@
+"""Any model of OpenKIM that is installed.
+
+Tadmor et al., JOM 63 (7), 17 (2011).
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes.util import find_library
+from pathlib import Path
+from typing import Literal
+
+from ase.calculators.calculator import Calculator
+
+from gnnpot.engines.base import ENGINES, EngineConfig, library
+from gnnpot.errors import EngineError
+
+INSTALL = "apt-get install libkim-api-dev openkim-models pkg-config, then pip install kimpy"
+_SILENT = 0  # KIM_LOG_VERBOSITY_silent
+
+
+@ENGINES.register("kim")
+class KimConfig(EngineConfig):
+    """A model of OpenKIM.
+
+    Args:
+        model: Full name, with its version.
+    """
+
+    kind: Literal["kim"] = "kim"
+    model: str
+
+    def calculator(self, folder: Path) -> Calculator:
+        """The calculator that these settings describe."""
+        library("kimpy", INSTALL)
+        _silence()
+        from ase.calculators.kim import KIM
+        from ase.calculators.kim.exceptions import KIMModelNotFound
+
+        try:
+            return KIM(self.model)
+        except KIMModelNotFound as error:
+            raise EngineError(
+                f"expected an installed model, got {self.model}; "
+                f"`kim-api-collections-management list` shows those there; install more: {INSTALL}"
+            ) from error
+
+    def elements(self) -> frozenset[str]:
+        """Symbols that the method knows."""
+        self.calculator(Path())
+        from ase.calculators.kim import get_model_supported_species
+
+        return frozenset(get_model_supported_species(self.model))
+
+
+def _silence() -> None:
+    """Keep the library from writing kim.log wherever the process is."""
+    name = find_library("kim-api")
+    if name is not None:
+        ctypes.CDLL(name).KIM_Log_PushDefaultVerbosity(ctypes.c_int(_SILENT))

@@ -1,0 +1,42 @@
+"""GFN1-xTB and GFN2-xTB by tblite.
+
+Grimme et al., J. Chem. Theory Comput. 13, 1989 (2017); Bannwarth et al., J. Chem. Theory Comput. 15, 1652
+(2019).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from ase.calculators.calculator import Calculator
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
+
+from gnnpot.engines.base import ENGINES, EngineConfig, library
+
+
+@ENGINES.register("xtb")
+class XtbConfig(EngineConfig):
+    """Extended tight binding.
+
+    Args:
+        method: Which parametrization.
+        charge: Of every structure (e).
+        multiplicity: 2S + 1 of every structure; the lowest that the number of electrons allows if None.
+        electronic_temperature: Of the Fermi smearing (K).
+        accuracy: Of the self-consistency; smaller is tighter.
+        max_iterations: Before the calculation counts as not converged.
+    """
+
+    kind: Literal["xtb"] = "xtb"
+    method: Literal["GFN1-xTB", "GFN2-xTB"] = "GFN2-xTB"
+    charge: float = 0.0
+    multiplicity: PositiveInt | None = None
+    electronic_temperature: NonNegativeFloat = 300.0
+    accuracy: PositiveFloat = 1.0
+    max_iterations: PositiveInt = 250
+
+    def calculator(self, folder: Path) -> Calculator:
+        """The calculator that these settings describe."""
+        tblite = library("tblite.ase", "pip install tblite")
+        return tblite.TBLite(**self.model_dump(exclude={"kind"}), verbosity=0)

@@ -1,0 +1,152 @@
+"""Labeling on Dask's workers, each with a process of its own for the engine."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from uuid import uuid4
+
+from ase import Atoms
+
+from gnnpot.engines.base import library
+from gnnpot.errors import EngineError
+from gnnpot.labeling.labeler import Failure, Outcome
+from gnnpot.labeling.local import Finished, LocalPool
+
+if TYPE_CHECKING:
+    from gnnpot.labeling.config import DaskConfig  # costs seconds of imports, on each worker too
+
+INSTALL = "pip install distributed, and dask-jobqueue for a batch system"
+_CLUSTERS = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "sge": "SGECluster",
+    "lsf": "LSFCluster",
+    "htcondor": "HTCondorCluster",
+}
+_AHEAD = 2  # structures a thread of a worker, so that it does not wait for us
+_ANSWER = 30  # seconds that a scheduler has to answer
+_pools: dict[tuple[str, int], LocalPool] = {}  # on a worker, by run and thread
+
+
+class _There(NamedTuple):
+    """What a worker needs to know of a run."""
+
+    run: str
+    payload: bytes
+    time_limit: float
+    scratch: str
+
+
+class DaskPool:
+    """Workers of Dask; it runs a structure again whose worker was lost.
+
+    Args:
+        labeler: Can be pickled, and imported where the workers are.
+        config: Which scheduler.
+        time_limit: For one structure (s).
+        scratch: Folder for the engines' files, on the workers' machines.
+
+    Raises:
+        EngineError: Dask is not installed, or no scheduler answers.
+    """
+
+    def __init__(
+        self,
+        labeler: Callable[[Atoms], Atoms],
+        config: DaskConfig,
+        *,
+        time_limit: float = 3600.0,
+        scratch: Path = Path("scratch"),
+    ) -> None:
+        self._distributed = library("distributed", INSTALL)
+        self._there = _There(uuid4().hex, pickle.dumps(labeler), time_limit, str(Path(scratch).resolve()))
+        self._cluster = _cluster(config)
+        address = config.scheduler if self._cluster is None else self._cluster
+        try:
+            self._client = self._distributed.Client(address, timeout=_ANSWER, set_as_default=False)
+        except OSError as error:
+            raise EngineError(
+                f"expected a scheduler of Dask at {address}, got no answer ({error}); start one with "
+                "`dask scheduler`, or mend running.scheduler"
+            ) from error
+        self._futures: dict[str, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def workers(self) -> int:
+        """How many structures it computes at a time; one before any worker is there."""
+        return max(1, sum(self._client.nthreads().values()))
+
+    @property
+    def free(self) -> int:
+        """How many more structures it can take now."""
+        return max(0, _AHEAD * self.workers - len(self._futures))
+
+    def submit(self, key: str, atoms: Atoms) -> None:
+        """Begin with a structure, soon."""
+        self._futures[key] = self._client.submit(_label_there, self._there, key, atoms, pure=False)
+
+    def wait(self, timeout: float) -> Finished:
+        """What has finished since the last call."""
+        futures = list(self._futures.values())
+        try:
+            with self._client.as_current():
+                self._distributed.wait(futures, timeout=timeout, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            return []
+        done = [key for key, future in self._futures.items() if future.done()]
+        return [(key, self._outcome(self._futures.pop(key))) for key in done]
+
+    def close(self) -> None:
+        """Stop all work."""
+        self._client.cancel(list(self._futures.values()))
+        self._client.run(_close_there, self._there.run)
+        self._client.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def _outcome(self, future: Any) -> Outcome:
+        error = future.exception()
+        if error is None:
+            return future.result()
+        if isinstance(error, self._distributed.KilledWorker):
+            return Failure("crash", f"its worker was lost several times: {' '.join(str(error).split())}")
+        raise error
+
+
+def _cluster(config: DaskConfig) -> Any:
+    if config.queue is None:
+        return None
+    cluster = getattr(library("dask_jobqueue", INSTALL), _CLUSTERS[config.queue])(**config.options)
+    cluster.scale(jobs=config.jobs)
+    return cluster
+
+
+def _label_there(there: _There, key: str, atoms: Atoms) -> Outcome:
+    """Runs on a worker of Dask: one process of ours, kept for the next structure, does the work."""
+    place = (there.run, threading.get_ident())
+    if place not in _pools:
+        labeler = pickle.loads(there.payload)
+        _pools[place] = LocalPool(labeler, time_limit=there.time_limit, scratch=Path(there.scratch))
+    pool = _pools[place]
+    pool.submit(key, atoms)
+    while not (finished := pool.wait(1.0)):
+        pass
+    return finished[0][1]
+
+
+def _close_there(run: str) -> None:
+    for place in [place for place in _pools if place[0] == run]:
+        _pools.pop(place).close()

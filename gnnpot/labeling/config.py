@@ -1,0 +1,120 @@
+"""A labeling run as a YAML file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    Tag,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from gnnpot.config import faults_of, read_values
+from gnnpot.engines import ENGINES, Engine, engine_of
+from gnnpot.errors import ConfigError
+from gnnpot.registry import kind_of
+
+
+class LocalConfig(BaseModel):
+    """Processes of this machine.
+
+    Args:
+        workers: How many; one for each core that this process may use if not given.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["local"] = "local"
+    workers: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
+
+
+class DaskConfig(BaseModel):
+    """Workers of Dask, on other machines maybe.
+
+    Args:
+        scheduler: Address of a scheduler that runs, e.g. ``tcp://host:8786``; or ``queue``.
+        queue: Batch system in which to start workers.
+        jobs: How many jobs to submit to it.
+        options: Keyword arguments of dask-jobqueue's cluster, e.g. ``{cores: 1, memory: 4GB}``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["dask"] = "dask"
+    scheduler: str | None = None
+    queue: Literal["slurm", "pbs", "sge", "lsf", "htcondor"] | None = None
+    jobs: PositiveInt = 1
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.queue is None) == (self.scheduler is None):
+            raise ValueError("expected scheduler or queue, got both or none; give one")
+        return self
+
+
+Running = Annotated[
+    Annotated[LocalConfig, Tag("local")] | Annotated[DaskConfig, Tag("dask")],
+    Discriminator(kind_of("local")),
+]
+
+
+class LabelConfig(BaseModel):
+    """One labeling run.
+
+    Args:
+        method: The reference method.
+        structures: Files; labels in them are left aside.
+        store: File of the label store, or ``postgresql://…``; ``labels.db`` in the output if None.
+        running: Where the calculations run.
+        time_limit: For one structure (s).
+        max_force: Largest believable force (eV/Å).
+        max_jump: Largest believable difference between the energies of two structures that follow each other
+            in a file, beyond what the forces explain (eV); for paths in small steps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: Engine
+    structures: tuple[str, ...]
+    store: str | None = None
+    running: Running = LocalConfig()
+    time_limit: PositiveFloat = 3600.0
+    max_force: PositiveFloat = 100.0
+    max_jump: PositiveFloat | None = None
+
+    @field_validator("structures", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (str(value),) if isinstance(value, str | Path) else value
+
+    @classmethod
+    def from_yaml(cls, path: Path, overrides: Iterable[str] = ()) -> Self:
+        """Read and check a configuration file.
+
+        Raises:
+            ConfigError: The file is not there, is not YAML, or does not fit; every fault in one line.
+        """
+        values = read_values(path, overrides)
+        try:
+            values["method"] = engine_of(values.get("method"))
+        except ValidationError as error:
+            section = ENGINES[values["method"]["kind"]]
+            raise ConfigError(f"{path} does not fit: in method, {faults_of(error, section)}") from error
+        except ValueError as error:
+            raise ConfigError(f"{path} does not fit: method: {error}") from error
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(f"{path} does not fit: {faults_of(error, cls)}") from error

@@ -1,0 +1,79 @@
+"""Labels from the store to an extended-XYZ file, which any training reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io.extxyz import write_extxyz
+
+from gnnpot.files import write_aside, write_text
+from gnnpot.labeling.methods import Method
+from gnnpot.labeling.paths import after_jumps
+from gnnpot.labeling.running import Plan
+from gnnpot.labeling.store import LabelStore
+
+_NOT_KEPT = {"label_keys", "energy_weight", "forces_weight", "stress_weight", "origin", "group", "source"}
+
+
+def export(
+    store: LabelStore, planned: Plan, folder: Path, *, max_jump: float | None = None
+) -> list[dict[str, str]]:
+    """Write ``labels.xyz``, the labeled structures in their order, and ``failures.json``.
+
+    Args:
+        store: Where the labels are.
+        planned: The structures.
+        folder: Where the files go.
+        max_jump: Leave out what lies behind a larger jump of the energy along a path (eV).
+
+    Returns:
+        Origin, kind and reason of each failure.
+
+    Raises:
+        OutputError: The folder cannot be written to.
+    """
+    failures = [
+        {"origin": _origin(planned.structures[key]), "kind": failure.kind, "reason": failure.reason}
+        for key, failure in store.failures(planned.structures).items()
+    ]
+    dropped: set[int] = set()
+    if max_jump is not None:
+        labeled = list(_labeled(store, planned))
+        dropped = set(after_jumps(labeled, max_jump))
+        reason = f"expected jumps of the energy below {max_jump:g} eV along the path, got one before it"
+        origins = [_origin(atoms) for atoms in _with_label(store, planned)]
+        failures += [{"origin": origins[n], "kind": "energy jump", "reason": reason} for n in sorted(dropped)]
+    with write_aside(folder / "labels.xyz") as aside, aside.open("w") as file:
+        for number, atoms in enumerate(_labeled(store, planned)):
+            if number not in dropped:
+                write_extxyz(file, [atoms])
+    write_text(folder / "failures.json", json.dumps(failures, indent=1))
+    return failures
+
+
+def _origin(atoms: Atoms) -> str:
+    return str(atoms.info.get("origin", atoms.symbols))
+
+
+def _with_label(store: LabelStore, planned: Plan) -> list[Atoms]:
+    states = store.states(planned.structures)
+    return [atoms for key, atoms in zip(planned.keys, planned.frames, strict=True) if states.get(key)]
+
+
+def _labeled(store: LabelStore, planned: Plan) -> Iterator[Atoms]:
+    states = store.states(planned.structures)
+    labels = store.labels(key for key in planned.keys if states.get(key))
+    for atoms, label in zip(_with_label(store, planned), labels, strict=True):
+        yield _joined(atoms, label, planned.method)
+
+
+def _joined(atoms: Atoms, label: Atoms, method: Method) -> Atoms:
+    structure = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    structure.info = {name: value for name, value in atoms.info.items() if name not in _NOT_KEPT}
+    structure.info["labeled_by"] = f"{method.name} {method.hash[:12]}"
+    structure.calc = SinglePointCalculator(structure, **label.calc.results)
+    return structure

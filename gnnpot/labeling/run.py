@@ -1,0 +1,150 @@
+"""A labeling run from a configuration to files."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from ase import Atoms
+
+from gnnpot.config import data_paths
+from gnnpot.data.reading import check_finite, read_frames
+from gnnpot.files import make_folder, write_text
+from gnnpot.labeling.config import DaskConfig, LabelConfig, LocalConfig
+from gnnpot.labeling.database import without_password
+from gnnpot.labeling.export import export
+from gnnpot.labeling.labeler import CalculatorLabeler
+from gnnpot.labeling.local import LocalPool, Pool
+from gnnpot.labeling.methods import Method, method_of
+from gnnpot.labeling.running import Progress, estimate, fill, plan
+from gnnpot.labeling.store import LabelStore
+
+
+def label_files(
+    config: LabelConfig,
+    output: Path,
+    *,
+    retry_failed: bool = False,
+    observe: Callable[[Progress], None] = lambda progress: None,
+) -> dict[str, Any]:
+    """Label structures and write them to ``output``.
+
+    The folder gets ``labels.xyz`` (structures with labels, in the order of the files), ``failures.json``,
+    ``config.yaml``, and without another store ``labels.db``.
+
+    Args:
+        config: What to label, by which method.
+        output: Folder; one of an earlier run goes on.
+        retry_failed: Compute those again that failed before.
+        observe: Called with the progress.
+
+    Returns:
+        Figures of the run.
+
+    Raises:
+        DataError: The structures cannot be read.
+        EngineError: The method is not installed.
+        LabelingError: A structure does not fit the method.
+        OutputError: The store or the folder cannot be written to.
+    """
+    frames, method = _checked(config), method_of(config.method)
+    make_folder(output)
+    place = _place(config, output)
+    written = config.model_dump(mode="json") | {"store": without_password(place)}
+    write_text(output / "config.yaml", yaml.safe_dump(written, sort_keys=False))
+    store = LabelStore(place)
+    planned = plan(frames, method, store)
+    progress = Progress(len(planned.structures), len(planned.found), len(planned.failed), 0, 0, 0.0)
+    if planned.pending(retry_failed=retry_failed):
+        with pool_of(config, output / "scratch") as pool:
+            progress = fill(store, planned, pool, retry_failed=retry_failed, observe=observe)
+    failures = export(store, planned, output, max_jump=config.max_jump)
+    return _figures(method, store, progress, len(frames)) | {
+        "rate": progress.rate,
+        "failures": failures,
+        "labels": str(output / "labels.xyz"),
+    }
+
+
+def preview(config: LabelConfig, output: Path, *, retry_failed: bool = False) -> dict[str, Any]:
+    """What :func:`label_files` would do, and how long it would take as the first few structures tell."""
+    frames, method = _checked(config), method_of(config.method)
+    place = _place(config, output)
+    exists = place.startswith("postgres") or Path(place).exists()
+    planned = plan(frames, method, LabelStore(place) if exists else None)
+    pending = planned.pending(retry_failed=retry_failed)
+    seconds, reasons, workers = None, list[str](), 1
+    if pending:
+        first = ((key, planned.structures[key]) for key in pending)
+        with TemporaryDirectory() as aside, pool_of(_with_one_worker(config), Path(aside)) as pool:
+            seconds, reasons = estimate(pool, first)
+            workers = config.running.workers if isinstance(config.running, LocalConfig) else pool.workers
+    return {
+        "method": method.name,
+        "method_hash": method.hash,
+        "store": without_password(place),
+        "structures": len(frames),
+        "different": len(planned.structures),
+        "labeled": len(planned.found),
+        "failed": len(planned.failed),
+        "to_run": len(pending),
+        "workers": workers,
+        "seconds_per_structure": seconds,
+        "failures_of_the_first": reasons,
+        "seconds": None if seconds is None else seconds * len(pending) / workers,
+    }
+
+
+def pool_of(config: LabelConfig, scratch: Path) -> AbstractContextManager[Pool]:
+    """The pool that ``config.running`` asks for.
+
+    Raises:
+        EngineError: The method or Dask is not installed, or no scheduler answers.
+    """
+    labeler = CalculatorLabeler(config.method, max_force=config.max_force, scratch=scratch.resolve())
+    if isinstance(config.running, DaskConfig):
+        from gnnpot.labeling.cluster import DaskPool
+
+        return DaskPool(labeler, config.running, time_limit=config.time_limit, scratch=scratch)
+    return LocalPool(labeler, workers=config.running.workers, time_limit=config.time_limit, scratch=scratch)
+
+
+def _with_one_worker(config: LabelConfig) -> LabelConfig:
+    if isinstance(config.running, DaskConfig):
+        return config
+    return config.model_copy(update={"running": LocalConfig(workers=1)})
+
+
+def _checked(config: LabelConfig) -> list[Atoms]:
+    with redirect_stdout(sys.stderr):  # some engines greet, and figures go to stdout
+        config.method.calculator(Path())  # says what is missing before anything runs
+        known = config.method.elements()
+    frames = list(read_frames(data_paths(config.structures)))
+    for atoms in frames:
+        atoms.calc = None
+        check_finite(atoms)
+        config.method.check(atoms, known, atoms.info["origin"])
+    return frames
+
+
+def _place(config: LabelConfig, output: Path) -> str:
+    return str(output / "labels.db") if config.store is None else config.store
+
+
+def _figures(method: Method, store: LabelStore, progress: Progress, total: int) -> dict[str, Any]:
+    return {
+        "method": method.name,
+        "method_hash": method.hash,
+        "store": without_password(store.place),
+        "structures": total,
+        "different": progress.total,
+        "found": progress.found,
+        "labeled": progress.labeled,
+        "failed": progress.failed + progress.known_failures,
+        "seconds": progress.seconds,
+    }

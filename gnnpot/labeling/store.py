@@ -1,0 +1,203 @@
+"""Labels that were computed once and are kept: an ASE database with keys of structure and method.
+
+``ase db labels.db`` shows it, :func:`gnnpot.data.reading.read_frames` reads it.  Several runs may write to
+one store; each transaction is whole or not there, whenever a process is killed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db.core import now
+from ase.db.row import AtomsRow
+
+from gnnpot.errors import DataError
+from gnnpot.labeling import claims
+from gnnpot.labeling.database import LOCK, VERSION, VERSION_NAME, connected, explained, make_file, make_tables
+from gnnpot.labeling.labeler import Failure, Label
+from gnnpot.labeling.methods import Method, Record
+
+_SEVERAL = 400  # keys in one query; SQLite takes 999
+_IN_TABLE = ("energy", "forces", "stress", "magmoms")  # columns of ASE's table
+
+
+class LabelStore:
+    """Labels and failures by key.
+
+    Args:
+        place: File of an SQLite database, made if it is not there; or ``postgresql://USER:PASSWORD@HOST/NAME``.
+
+    Raises:
+        DataError: The file is no label store, or one of a newer version.
+        EngineError: The driver of PostgreSQL is not installed.
+        OutputError: It cannot be opened.
+    """
+
+    def __init__(self, place: str | Path) -> None:
+        self._is_file = not str(place).startswith(("postgresql://", "postgres://"))
+        self.place = str(Path(place).expanduser()) if self._is_file else str(place)
+        self._owner = claims.owner()
+        with explained(self.place):
+            if self._is_file:
+                make_file(Path(self.place))
+            else:
+                make_tables(self.place)
+            self._database = connected(self.place)
+            self._check()
+
+    def states(self, keys: Iterable[str]) -> dict[str, bool]:
+        """Whether there is a label (True) or a failure (False), for the keys that are in the store."""
+        found: dict[str, bool] = {}
+        remaining = iter(keys)
+        with self._transaction() as cursor:
+            while several := tuple(islice(remaining, _SEVERAL)):
+                cursor.execute(
+                    "SELECT unique_id, energy IS NOT NULL FROM systems "
+                    f"WHERE unique_id IN ({', '.join('?' * len(several))})",
+                    several,
+                )
+                found |= {key: bool(has_label) for key, has_label in cursor.fetchall()}
+        return found
+
+    def failures(self, keys: Iterable[str]) -> dict[str, Failure]:
+        """The reasons of failures."""
+        keys = list(keys)
+        states = self.states(keys)
+        rows = {key: self._row(key) for key in keys if states.get(key) is False}
+        return {key: Failure(row.get("failure"), row.data["reason"]) for key, row in rows.items()}
+
+    def labels(self, keys: Iterable[str]) -> Iterator[Atoms]:
+        """The structures of ``keys`` with their labels, in this order."""
+        remaining = iter(keys)
+        while several := list(islice(remaining, _SEVERAL)):
+            with self._transaction():
+                rows = [self._database.get(unique_id=key) for key in several]
+            yield from map(_labeled, rows)
+
+    def seconds(self, method: Method) -> float | None:
+        """Mean time of one label by this method (s), if there are any."""
+        with self._transaction():
+            rows = [row.get("seconds") for row in self._database.select(method_hash=_tag(method), limit=200)]
+        times = [time for time in rows if time is not None]
+        return sum(times) / len(times) if times else None
+
+    def keep(self, method: Method, records: Sequence[Record]) -> None:
+        """Store labels and failures in one transaction; the latter give way to what is new.
+
+        A key that another run has stored in the meantime stays as it is.
+
+        Raises:
+            OutputError: The store cannot be written to.
+        """
+        with self._transaction() as cursor:
+            database = self._database
+            cursor.execute("DELETE FROM information WHERE name = ?", (f"gnnpot method {method.hash}",))
+            cursor.execute(
+                "INSERT INTO information VALUES (?, ?)", (f"gnnpot method {method.hash}", method.identity)
+            )
+            there = self.states(record.key for record in records)
+            failed = [self._row(key).id for key, has_label in there.items() if not has_label]
+            if failed:
+                database.delete(failed)
+            for record in records:
+                if not there.get(record.key):
+                    _write(database, method, record)
+            claims.release(cursor, [record.key for record in records])
+
+    def claim(self, keys: Sequence[str], again: Collection[str] = ()) -> list[str]:
+        """Those of ``keys`` that this process may compute now: neither claimed by another nor stored.
+
+        Args:
+            keys: Wanted.
+            again: Those that may be computed although their failure is in the store.
+        """
+        with self._transaction() as cursor:
+            claims.take(cursor, keys, self._owner)
+            stored = self.states(keys)
+            done = {key for key, has_label in stored.items() if has_label or key not in again}
+            claims.release(cursor, [key for key in keys if key in done])
+            mine = claims.held(cursor, self._owner)
+        return [key for key in keys if key in mine]
+
+    def renew(self) -> None:
+        """Tell other runs that this one lives; without it they take its claims over after a while."""
+        with self._transaction() as cursor:
+            claims.renew(cursor, self._owner)
+
+    def release(self) -> None:
+        """Give up all claims of this process."""
+        with self._transaction() as cursor:
+            claims.release_all(cursor, self._owner)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        """A cursor; what happens in the block is stored as a whole, or not at all."""
+        with explained(self.place):
+            if self._database.connection is not None:
+                yield self._database.connection.cursor()
+                return
+            with self._database as database:
+                cursor = database.connection.cursor()
+                if not self._is_file:
+                    cursor.execute("SELECT pg_advisory_xact_lock(?)", (LOCK,))
+                yield cursor
+
+    def _check(self) -> None:
+        with self._transaction() as cursor:
+            cursor.execute("SELECT value FROM information WHERE name = ?", (VERSION_NAME,))
+            found = cursor.fetchone()
+        if found is None:
+            raise DataError(
+                f"expected a label store at {self.place}, got another ASE database; choose another --store"
+            )
+        if int(found[0]) > VERSION:
+            raise DataError(
+                f"expected a label store of version {VERSION} at {self.place}, got {found[0]}; update gnnpot"
+            )
+
+    def _row(self, key: str) -> AtomsRow:
+        with self._transaction():
+            return self._database.get(unique_id=key)
+
+
+def _labeled(row: AtomsRow) -> Atoms:
+    atoms = row.toatoms()
+    results = dict(atoms.calc.results)
+    if "energies" in row.data:
+        results["energies"] = row.data["energies"]
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
+
+
+def _write(database: Any, method: Method, record: Record) -> None:
+    atoms, outcome = record.atoms, record.outcome
+    values: dict[str, Any] = {
+        "numbers": atoms.numbers,
+        "positions": atoms.positions,
+        "cell": atoms.cell.array,
+        "pbc": atoms.pbc,
+        "unique_id": record.key,
+        "ctime": now(),
+        "user": os.getenv("USER"),
+    }
+    if isinstance(outcome, Label):
+        values |= {"calculator": method.name, "calculator_parameters": {}}
+        values |= {name: value for name, value in outcome.results.items() if name in _IN_TABLE}
+        data = {name: value for name, value in outcome.results.items() if name == "energies"}
+        words: dict[str, Any] = {"seconds": outcome.seconds}
+    else:
+        data, words = {"reason": outcome.reason}, {"failure": outcome.kind}
+    row = AtomsRow(values)
+    database.write(row, method=method.name, method_hash=_tag(method), data=data, **words)
+
+
+def _tag(method: Method) -> str:
+    """Letters that ASE does not take for a number."""
+    return f"m{method.hash[:15]}"
