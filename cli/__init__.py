@@ -12,6 +12,7 @@ from gnnpot.cli.evaluate import evaluate
 from gnnpot.cli.info import info
 from gnnpot.cli.label import label
 from gnnpot.cli.models import models
+from gnnpot.cli.sample import sample
 from gnnpot.cli.schema import schema
 from gnnpot.cli.template import template
 from gnnpot.cli.train import train
@@ -40,6 +41,7 @@ benchmarks = typer.Typer(
 )
 benchmarks.command("models", cls=SeveralWords)(benchmark)
 benchmarks.command("transfer", cls=SeveralWords)(benchmark_transfer)
+app.command()(sample)
 app.add_typer(benchmarks, name="benchmark")
 
 

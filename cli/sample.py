@@ -1,0 +1,44 @@
+"""Make structures as a configuration file says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def sample(
+    config: Annotated[Path, typer.Argument(help="YAML file with the section sampler.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="E.g. sampler.steps=1000.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="New folder for the frames.")] = Path(
+        "samples"
+    ),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Sample structures: molecular dynamics, deformation, MOMT, steered dynamics, strain, noise."""
+    from gnnpot.cli.progress import counting
+    from gnnpot.cli.tables import print_notes
+
+    from gnnpot.sampling import SampleConfig
+    from gnnpot.sampling import sample as run
+
+    sample_config = SampleConfig.from_yaml(config, overrides or [])
+    with counting("sampled") as advance:
+        summary = run(sample_config, output, resume=resume, advance=advance)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(summary))
+        return
+    print_notes(
+        {
+            "structures": summary["frames"],
+            "file": output / "frames.xyz",
+            **({"log": output / "log.csv"} if summary["runs"] else {}),
+            **{f"run {run['run']} stopped": run["failure"] for run in summary["runs"] if run["failure"]},
+        }
+    )

@@ -1,0 +1,116 @@
+"""A sampling run as a YAML file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from gnnpot.config import faults_of, read_values
+from gnnpot.engines import Engine
+from gnnpot.errors import ConfigError, UnknownNameError
+from gnnpot.files import write_text
+from gnnpot.registry import nearest
+from gnnpot.sampling.deformation import DeformationConfig, StrainConfig
+from gnnpot.sampling.displacement import NoiseConfig, RattleConfig, ScalingConfig
+from gnnpot.sampling.md import MDConfig
+from gnnpot.sampling.momt import MOMTConfig
+from gnnpot.sampling.steered import SteeredConfig
+from gnnpot.sampling.structures import CrystalConfig, FilesConfig, MoleculeConfig, as_section
+
+SamplerConfig = (
+    MDConfig
+    | MOMTConfig
+    | SteeredConfig
+    | DeformationConfig
+    | StrainConfig
+    | RattleConfig
+    | NoiseConfig
+    | ScalingConfig
+)
+SAMPLERS = {str(section.model_fields["kind"].default): section for section in get_args(SamplerConfig)}
+WITHOUT_FORCES = (StrainConfig, RattleConfig, NoiseConfig, ScalingConfig)
+
+
+def _kind_of_structures(value: Any) -> str:
+    keys = value if isinstance(value, dict) else type(value).model_fields
+    return "crystal" if "element" in keys else "molecule" if "molecule" in keys else "files"
+
+
+StructuresSection = Annotated[
+    Annotated[CrystalConfig, Tag("crystal")]
+    | Annotated[MoleculeConfig, Tag("molecule")]
+    | Annotated[FilesConfig, Tag("files")],
+    Discriminator(_kind_of_structures),
+    BeforeValidator(as_section),
+]
+
+
+class SampleConfig(BaseModel):
+    """One sampling run.
+
+    Args:
+        structures: Where it starts: files, a crystal, or a molecule.
+        sampler: How structures are made.
+        calculator: Energy and forces; samplers that only move atoms about need none.
+        labels: Whether frames keep what the calculator says of them, to be trained on.
+        seed: Of all random numbers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    structures: StructuresSection
+    sampler: Annotated[SamplerConfig, Field(discriminator="kind")]
+    calculator: Engine | None = Field(default=None, validate_default=True)
+    labels: Literal["keep", "drop"] = "drop"
+    seed: int = Field(default=0, ge=0)
+
+    @field_validator("sampler", mode="before")
+    @classmethod
+    def _known_sampler(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            kind = value.get("kind")
+            if kind not in SAMPLERS:
+                raise UnknownNameError(f"no sampler is called {kind!r}; {nearest(str(kind), SAMPLERS)}")
+        return value
+
+    @field_validator("calculator")
+    @classmethod
+    def _forces_where_needed(cls, value: Any, info: ValidationInfo) -> Any:
+        sampler = info.data.get("sampler")
+        if value is None and sampler is not None and not isinstance(sampler, WITHOUT_FORCES):
+            raise ValueError(f"expected a calculator for {sampler.kind}; add the section calculator")
+        return value
+
+    @classmethod
+    def from_yaml(cls, path: Path, overrides: Iterable[str] = ()) -> Self:
+        """Read and check a configuration file.
+
+        Args:
+            path: The file.
+            overrides: ``key=value`` with dots between sections, e.g. ``sampler.steps=1000``.
+
+        Raises:
+            ConfigError: The file is not there, is not YAML, or does not fit; every fault in one line.
+        """
+        try:
+            return cls.model_validate(read_values(path, overrides))
+        except ValidationError as error:
+            raise ConfigError(f"{path} does not fit: {faults_of(error, cls)}") from error
+
+    def to_yaml(self, path: Path) -> None:
+        """Write all values, defaults too."""
+        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))

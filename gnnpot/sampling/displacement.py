@@ -1,0 +1,132 @@
+"""Structures with atoms moved at random, or carried to another material."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from jaxtyping import Float
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PositiveFloat, PositiveInt
+
+from gnnpot.errors import ConfigError
+from gnnpot.structure_transfer import parse_scale, transferred
+
+Array = np.ndarray
+Displacements = Callable[[tuple[int, int]], Float[Array, "N 3"]]
+
+
+class RattleConfig(BaseModel):
+    """Normally distributed displacements of every coordinate of every atom.
+
+    Args:
+        deviation: Their standard deviation (Å).
+        copies: Of each structure.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["rattle"] = "rattle"
+    deviation: PositiveFloat = 0.05
+    copies: PositiveInt = 1
+
+    def sampler(self, calculator: Calculator | None) -> DisplacementSampler:
+        """The sampler; it needs no calculator."""
+        return DisplacementSampler(self)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Float[Array, "N 3"]:
+        """Displacements (Å)."""
+        return rng.normal(scale=self.deviation, size=shape)
+
+
+class NoiseConfig(BaseModel):
+    """Evenly distributed displacements of every coordinate of every atom, to augment a set.
+
+    Args:
+        amplitude: Largest displacement along each axis (Å).
+        copies: Of each structure.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["noise"] = "noise"
+    amplitude: PositiveFloat = 0.05
+    copies: PositiveInt = 2
+
+    def sampler(self, calculator: Calculator | None) -> DisplacementSampler:
+        """The sampler; it needs no calculator."""
+        return DisplacementSampler(self)
+
+    def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Float[Array, "N 3"]:
+        """Displacements (Å)."""
+        return rng.uniform(-self.amplitude, self.amplitude, size=shape)
+
+
+class DisplacementSampler:
+    """Copies of every seed with its atoms moved at random.
+
+    Args:
+        config: How far.
+    """
+
+    def __init__(self, config: RattleConfig | NoiseConfig) -> None:
+        self.config = config
+
+    def __call__(self, seeds: Iterable[Atoms], rng: np.random.Generator) -> Iterator[Atoms]:
+        """The copies."""
+        kind = self.config.kind
+        for seed, atoms in enumerate(seeds):
+            for copy in range(self.config.copies):
+                moved = atoms.positions + self.config.draw(rng, atoms.positions.shape)
+                frame = Atoms(atoms.numbers, moved, cell=atoms.cell, pbc=atoms.pbc)
+                frame.info = {"sampler": kind, "group": kind, "seed": seed, "copy": copy}
+                yield frame
+
+
+def _factor(value: Any) -> Any:
+    try:
+        return parse_scale(str(value))
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+class ScalingConfig(BaseModel):
+    """The same structures of another material.
+
+    Args:
+        elements: New symbol by old one.
+        scale: Factor of all lengths, as 1.15 or 4.05/3.52.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["scaling"] = "scaling"
+    elements: dict[str, str] = {}
+    scale: Annotated[float, BeforeValidator(_factor)] = 1.0
+
+    def sampler(self, calculator: Calculator | None) -> ScalingSampler:
+        """The sampler; it needs no calculator."""
+        return ScalingSampler(self)
+
+
+class ScalingSampler:
+    """Every seed with elements renamed and lengths scaled.
+
+    Args:
+        config: Names and factor.
+    """
+
+    def __init__(self, config: ScalingConfig) -> None:
+        self.config = config
+
+    def __call__(self, seeds: Iterable[Atoms], rng: np.random.Generator) -> Iterator[Atoms]:
+        """The structures of the other material."""
+        for seed, atoms in enumerate(seeds):
+            frame = transferred(atoms, names=self.config.elements, scale=self.config.scale)
+            yield self._told(frame, seed)
+
+    def _told(self, frame: Atoms, seed: int) -> Atoms:
+        frame.info = {"group": "scaling", **frame.info, "sampler": "scaling", "seed": seed}
+        return frame

@@ -1,0 +1,61 @@
+"""When dynamics have exploded."""
+
+from __future__ import annotations
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii
+from pydantic import BaseModel, ConfigDict, PositiveFloat
+
+from gnnpot.data.neighbors import neighbor_pairs
+
+
+class Limits(BaseModel):
+    """What a believable frame stays within.
+
+    Args:
+        heating: Largest temperature over that of the thermostat.
+        force: Largest force on an atom (eV/Å).
+        distance: Smallest distance of two atoms, over the sum of their covalent radii.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    heating: PositiveFloat = 10.0
+    force: PositiveFloat = 200.0
+    distance: PositiveFloat = 0.4
+
+    def broken_by(self, atoms: Atoms, temperature: float) -> str:
+        """What is wrong with the motion of ``atoms`` at ``temperature`` (K) or their forces, or nothing."""
+        if motion := self.motion_of(atoms, temperature):
+            return motion
+        force = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
+        if not force < self.force:  # also true of NaN
+            return f"a force of {force:.3g} eV/Å, over {self.force:g} eV/Å"
+        return ""
+
+    def motion_of(self, atoms: Atoms, temperature: float) -> str:
+        """What is wrong with the motion of ``atoms`` at ``temperature`` (K), or nothing."""
+        if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.get_momenta()).all()):
+            return "positions or momenta that are not finite"
+        measured = atoms.get_temperature()
+        if not measured < self.heating * max(temperature, 1.0):
+            return f"a temperature of {measured:.0f} K, over {self.heating:g} times {temperature:g} K"
+        return ""
+
+    def overlap_in(self, atoms: Atoms) -> str:
+        """Which atoms are too close, or nothing."""
+        radii = self.distance * covalent_radii[atoms.numbers]
+        (second, first), shifts = neighbor_pairs(
+            atoms.positions, atoms.cell.array, atoms.pbc, 2 * float(radii.max())
+        )
+        edges = atoms.positions[second] + shifts @ atoms.cell.array - atoms.positions[first]
+        lengths = np.linalg.norm(edges, axis=1)
+        excess = lengths - radii[first] - radii[second]
+        if not (excess < 0).any():
+            return ""
+        pair = int(excess.argmin())
+        return (
+            f"{atoms.symbols[first[pair]]} and {atoms.symbols[second[pair]]} {lengths[pair]:.2f} Å apart, "
+            f"under {self.distance:g} of the sum of their radii"
+        )

@@ -1,0 +1,62 @@
+"""A calculator as dynamics ask it: often, about structures that differ in positions and cell alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.abc import GetPropertiesMixin
+from ase.calculators.calculator import Calculator
+
+_KEPT = ("energy", "free_energy", "forces", "stress")
+
+
+class OncePerStep(GetPropertiesMixin):
+    """Keeps the results of one run's structure while nothing moves.
+
+    Integrators ask for forces three times a step, and ASE's calculators compare all of a structure each
+    time; here positions and cell are compared bit by bit.  Each run has its own, so that several may
+    share a calculator.  The calculator sees all atoms inside the cell: ASE's KIM misses neighbors of those
+    outside, and does not say so.
+
+    Args:
+        calculator: What is asked when something has moved.
+    """
+
+    def __init__(self, calculator: Calculator) -> None:
+        self.calculator = calculator
+        self.results: dict[str, Any] = {}
+        self._positions = np.empty((0, 3))
+        self._inside = Atoms()
+        self._inverse = np.zeros((3, 3))
+
+    @property
+    def implemented_properties(self) -> list[str]:
+        """What the calculator can be asked for."""
+        return list(self.calculator.implemented_properties)
+
+    def get_property(self, name: str, atoms: Atoms, allow_calculation: bool = True) -> Any:
+        """A copy of one result."""
+        self._follow(atoms)
+        if name not in self.results:
+            value = self.calculator.get_property(name, self._inside, allow_calculation)
+            found = self.calculator.results
+            self.results = {kept: np.copy(found[kept]) for kept in _KEPT if kept in found}
+            self.results[name] = value
+        return np.copy(self.results[name])[()]
+
+    def _follow(self, atoms: Atoms) -> None:
+        """Forget the results if ``atoms`` have moved, and bring them into the cell."""
+        cell, inside = atoms.cell.array, self._inside
+        if len(inside) != len(atoms):
+            self._inside = inside = Atoms(atoms.numbers, atoms.positions, pbc=atoms.pbc)
+        same_cell = np.array_equal(cell, inside.cell.array)
+        if same_cell and np.array_equal(atoms.positions, self._positions):
+            return
+        self.results, self._positions = {}, atoms.positions.copy()
+        if not same_cell:
+            inside.cell.array[:] = cell
+            self._inverse = np.linalg.pinv(cell)
+        images = np.floor(self._positions @ self._inverse) * inside.pbc
+        inside.positions = self._positions - images @ cell

@@ -1,0 +1,156 @@
+"""A sampling run in a folder: frames as they come, and a summary."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from ase import Atoms
+
+from gnnpot.engines import calculator_from
+from gnnpot.errors import ConfigError, DataError, OutputError
+from gnnpot.files import make_folder, write_text
+from gnnpot.sampling.config import SampleConfig
+from gnnpot.sampling.figures import draw_momt, draw_steered
+from gnnpot.sampling.momt import MOMTSampler
+from gnnpot.sampling.steered import SteeredSampler, read_work_curves
+from gnnpot.sampling.trajectory import LOG, Trajectory
+from gnnpot.sampling.walk import Walks
+
+CONFIG, SUMMARY, BIAS = "config.yaml", "summary.json", "bias.json"
+
+
+def sample(
+    config: SampleConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    advance: Callable[[int], None] = lambda count: None,
+) -> dict[str, Any]:
+    """Sample as ``config`` says into the folder ``output``; gives the summary.
+
+    Args:
+        config: The run.
+        output: New folder; with ``resume`` that of the run to go on with.
+        resume: Go on with a run that was stopped.
+        advance: Told how many frames have come.
+
+    Raises:
+        ConfigError: The folder holds a run of another configuration.
+        DataError: The structures cannot be used, or no frame came.
+        OutputError: The folder is not empty, or cannot be written to.
+    """
+    output, begun = Path(output), time.monotonic()
+    _check_folder(config, output, resume)
+    calculator = (
+        None if config.calculator is None else calculator_from(config.calculator, output / "calculator")
+    )
+    sampler = config.sampler.sampler(calculator)
+    frames = sampler(config.structures.structures(), np.random.default_rng(config.seed))
+    make_folder(output)
+    config.to_yaml(output / CONFIG)
+    trajectory, state = Trajectory.go_on(output) if resume else (Trajectory.begin(output), None)
+    with trajectory:
+        coming = _taken_up(frames, state, trajectory.count)
+        _write(coming, trajectory, keep=config.labels == "keep", advance=advance)
+    summary = {
+        "sampler": config.sampler.kind,
+        "frames": trajectory.count,
+        "seconds": round(time.monotonic() - begun, 3),
+        "runs": _runs(frames),
+        **_findings(sampler, output),
+    }
+    write_text(output / SUMMARY, json.dumps(summary, indent=2))
+    _check(summary)
+    return summary
+
+
+def _check_folder(config: SampleConfig, output: Path, resume: bool) -> None:
+    path = output / CONFIG
+    if resume:
+        if not path.exists():
+            raise ConfigError(f"expected a sampling run in {output}, got no {CONFIG}; leave out --resume")
+        if yaml.safe_load(path.read_text()) != config.model_dump(mode="json"):
+            raise ConfigError(f"expected the configuration in {path}, got another; resume with that file")
+        return
+    if output.exists() and any(output.iterdir()):
+        raise OutputError(
+            f"expected a new or empty folder, got {output}; choose another --output, or go on with --resume"
+        )
+
+
+def _taken_up(frames: Iterator[Atoms], state: Mapping[str, Any] | None, count: int) -> Iterator[Atoms]:
+    """The frames after the first ``count``."""
+    if not isinstance(frames, Walks):
+        return islice(frames, count, None)
+    if state is not None:
+        frames.restore(state)
+    return frames
+
+
+def _write(
+    frames: Iterator[Atoms], trajectory: Trajectory, *, keep: bool, advance: Callable[[int], None]
+) -> None:
+    for frame in frames:
+        if not keep:
+            frame.calc = None
+        trajectory.append(frame)
+        _log(frames, trajectory)
+        advance(1)
+        if trajectory.is_due:
+            _note(frames, trajectory)
+    _log(frames, trajectory)
+    _note(frames, trajectory)
+
+
+def _log(frames: Iterator[Atoms], trajectory: Trajectory) -> None:
+    if isinstance(frames, Walks):
+        trajectory.log(frames.columns, frames.take_rows())
+
+
+def _note(frames: Iterator[Atoms], trajectory: Trajectory) -> None:
+    trajectory.note(frames.state() if isinstance(frames, Walks) else None)
+
+
+def _runs(frames: Iterator[Atoms]) -> list[dict[str, Any]]:
+    """What became of each run."""
+    return [
+        {
+            **{name: walk.provenance[name] for name in ("run", "seed")},
+            "temperature": walk.plan.schedule.ramp.first,
+            "steps": walk.step,
+            "frames": walk.frames,
+            "failure": walk.failure,
+        }
+        for walk in (frames.walks if isinstance(frames, Walks) else [])
+    ]
+
+
+def _findings(sampler: object, output: Path) -> dict[str, Any]:
+    """What a sampler is run for beside frames, with its figure."""
+    if isinstance(sampler, MOMTSampler):
+        sampler.bias.save(output / BIAS)
+        draw_momt(sampler.bias, output / "momt.svg")
+        return {"updates": sampler.bias.progress.updates, "frozen": sampler.bias.is_frozen}
+    if isinstance(sampler, SteeredSampler):
+        curves = read_work_curves(output / LOG)
+        draw_steered(curves, output / "steered.svg")
+        return {"activation_energies": [round(curve.activation_energy, 6) for curve in curves.values()]}
+    return {}
+
+
+def _check(summary: dict[str, Any]) -> None:
+    if not summary["frames"]:
+        reasons = "; ".join(
+            f"run {run['run']}: {run['failure']}" for run in summary["runs"] if run["failure"]
+        )
+        raise DataError(
+            f"expected frames, got none ({reasons or 'no step was left to take one from'}); shorten the "
+            "timestep or the interval, or start from a relaxed structure"
+        )

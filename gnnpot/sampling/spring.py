@@ -1,0 +1,156 @@
+"""A calculator with a spring between two atoms or groups around any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
+from jaxtyping import Float
+
+from gnnpot.errors import ConfigError
+from gnnpot.sampling.once import OncePerStep
+
+Array = np.ndarray
+
+
+class SpringCalculator(Calculator):
+    r"""Energy, forces and stress of U + K (d − target)² / 2.
+
+    d is the distance of the centers of mass of two groups.  Which images of the atoms are meant is
+    settled in the first structure, where each group is gathered around its first atom and the other
+    group is taken at its nearest; the distance may then grow beyond half the cell.
+
+    Args:
+        calculator: Of U.
+        groups: Indices of the atoms of each.
+        stiffness: K (eV/Å²).
+        atoms: The structure in which images are settled.
+
+    Raises:
+        ConfigError: A group is empty, names an atom that is not there, or shares one with the other.
+    """
+
+    def __init__(
+        self,
+        calculator: Calculator | OncePerStep,
+        groups: tuple[Sequence[int], Sequence[int]],
+        *,
+        stiffness: float,
+        atoms: Atoms,
+    ) -> None:
+        super().__init__()
+        check_groups(groups, len(atoms))
+        self.implemented_properties = [
+            name for name in ("energy", "free_energy", "forces", "stress") if _gives(calculator, name)
+        ]
+        self.calculator = calculator
+        self.stiffness = stiffness
+        self.target: float | None = None  # Å; no spring while there is none
+        self.unbiased: dict[str, Any] = {}
+        self._weights = _center_weights(atoms, groups)
+        self._shifts = _image_shifts(atoms, groups)
+
+    @property
+    def description(self) -> dict[str, float]:
+        """What a frame's ``info`` tells of the spring."""
+        return {} if self.target is None else {"spring_target": self.target}
+
+    def separation(self, atoms: Atoms) -> Float[Array, "3"]:
+        """From the center of the first group to that of the second (Å)."""
+        return self._weights @ (atoms.positions + self._shifts @ atoms.cell.array)
+
+    def distance(self, atoms: Atoms) -> float:
+        """Of the two centers (Å)."""
+        return float(np.linalg.norm(self.separation(atoms)))
+
+    def pull(self, atoms: Atoms) -> float:
+        """Force of the spring, positive where it pulls the groups apart (eV/Å)."""
+        return 0.0 if self.target is None else self.stiffness * (self.target - self.distance(atoms))
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Fill ``results`` with those of calculator and spring together."""
+        super().calculate(atoms, properties, system_changes)
+        moving = self.atoms
+        periodic = "stress" in self.implemented_properties and moving.cell.rank == 3
+        wanted = ("energy", "forces", "stress") if periodic else ("energy", "forces")
+        self.unbiased = {name: self.calculator.get_property(name, moving) for name in reversed(wanted)}
+        separation, pull = self.separation(moving), self.pull(moving)
+        direction = separation / np.linalg.norm(separation)
+        energy = self.unbiased["energy"] + (pull**2 / (2 * self.stiffness))
+        forces = self.unbiased["forces"] + pull * np.outer(self._weights, direction)
+        self.results = {"energy": energy, "free_energy": energy, "forces": forces}
+        if periodic:
+            virial = -pull * np.outer(separation, direction) / moving.get_volume()
+            self.results["stress"] = self.unbiased["stress"] + full_3x3_to_voigt_6_stress(virial)
+
+    def move_to(self, target: float) -> None:
+        """Give the spring the length ``target`` (Å)."""
+        self.target = target
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Forget the results, for the spring has moved; U is not calculated anew."""
+        self.results = {}
+
+
+def check_groups(groups: tuple[Sequence[int], Sequence[int]], num_atoms: int) -> None:
+    """Refuse groups between which there can be no spring.
+
+    Raises:
+        ConfigError: One is empty, names an atom that is not there, or shares one with the other.
+    """
+    for group in groups:
+        outside = [index for index in group if not 0 <= index < num_atoms]
+        if not group or outside:
+            raise ConfigError(
+                f"expected atoms from 0 to {num_atoms - 1} at the ends of the spring, got "
+                f"{outside or 'none'}; change between"
+            )
+    if shared := sorted(set(groups[0]) & set(groups[1])):
+        raise ConfigError(
+            f"expected two different atoms or groups at the ends of the spring, got {shared} at both; "
+            "change between"
+        )
+
+
+def _gives(calculator: Calculator | OncePerStep, name: str) -> bool:
+    return name == "free_energy" or name in calculator.implemented_properties
+
+
+def _center_weights(atoms: Atoms, groups: tuple[Sequence[int], Sequence[int]]) -> Float[Array, "N"]:
+    """Share of each atom in the separation: masses over that of the group, negative in the first."""
+    weights, masses = np.zeros(len(atoms)), atoms.get_masses()
+    for sign, group in zip((-1, 1), groups, strict=True):
+        members = list(group)
+        weights[members] = sign * masses[members] / masses[members].sum()
+    return weights
+
+
+def _image_shifts(atoms: Atoms, groups: tuple[Sequence[int], Sequence[int]]) -> Float[Array, "N 3"]:
+    """Lattice vectors by which atoms are moved to where they are meant."""
+    shifts = np.zeros((len(atoms), 3))
+    if not atoms.pbc.any():
+        return shifts
+    anchor = groups[0][0]
+    for group in groups:
+        first = group[0]
+        shifts[first] = _nearest_shift(atoms, anchor, first)
+        for index in group:
+            shifts[index] = shifts[first] + _nearest_shift(atoms, first, index)
+    return shifts
+
+
+def _nearest_shift(atoms: Atoms, center: int, index: int) -> Float[Array, "3"]:
+    """Lattice vectors that bring ``index`` to the image nearest to ``center``."""
+    plain = atoms.positions[index] - atoms.positions[center]
+    nearest = atoms.get_distance(center, index, mic=True, vector=True)
+    return np.round((nearest - plain) @ np.linalg.pinv(atoms.cell.array))

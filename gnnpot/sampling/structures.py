@@ -1,0 +1,99 @@
+"""Where samplers start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Any, Literal
+
+from ase import Atoms
+from ase.build import bulk, molecule
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+
+from gnnpot.config import data_paths
+from gnnpot.data.reading import read_frames
+from gnnpot.errors import ConfigError
+
+Repeats = PositiveInt | tuple[PositiveInt, PositiveInt, PositiveInt]
+
+
+class CrystalConfig(BaseModel):
+    """A perfect crystal of one element in repeated conventional cells.
+
+    Args:
+        element: Symbol.
+        crystal: Kind.
+        lattice_constant: Å.
+        repeats: Conventional cells along each vector.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    element: str
+    crystal: Literal["fcc", "bcc", "sc", "diamond"]
+    lattice_constant: PositiveFloat
+    repeats: Repeats = 1
+
+    def structures(self) -> Iterator[Atoms]:
+        """The crystal."""
+        try:
+            cell = bulk(self.element, self.crystal, a=self.lattice_constant, cubic=True)
+        except (KeyError, ValueError) as error:
+            raise ConfigError(f"expected an element, got {self.element!r}; write its symbol") from error
+        repeated = cell * self.repeats
+        yield Atoms(repeated.numbers, repeated.positions, cell=repeated.cell, pbc=True)
+
+
+class MoleculeConfig(BaseModel):
+    """A molecule that ASE knows by name.
+
+    Args:
+        molecule: Name, as in ``ase.build.molecule``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    molecule: str
+
+    def structures(self) -> Iterator[Atoms]:
+        """The molecule."""
+        try:
+            yield molecule(self.molecule)
+        except (KeyError, NotImplementedError, ValueError) as error:
+            raise ConfigError(
+                f"expected a molecule that ASE knows, got {self.molecule!r}; name a file of structures"
+            ) from error
+
+
+class FilesConfig(BaseModel):
+    """Structures in files.
+
+    Args:
+        files: Their paths; ``gnnpot:NAME`` comes with the package.
+        every: Take each ``every``-th structure.
+        repeats: Cells along each vector.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: tuple[str, ...] = Field(min_length=1)
+    every: PositiveInt = 1
+    repeats: Repeats = 1
+
+    def structures(self) -> Iterator[Atoms]:
+        """The structures, one after another; a missing file is told of at once."""
+        frames = read_frames(data_paths(self.files))
+        first = list(islice(frames, 1))
+        return (self._repeated(atoms) for atoms in islice(chain(first, frames), 0, None, self.every))
+
+    def _repeated(self, atoms: Atoms) -> Atoms:
+        repeated = atoms * self.repeats
+        repeated.info = dict(atoms.info)
+        return repeated
+
+
+def as_section(value: Any) -> Any:
+    """A path or several as the section that they stand for."""
+    if isinstance(value, str):
+        return {"files": [value]}
+    return {"files": value} if isinstance(value, list | tuple) else value

@@ -1,0 +1,233 @@
+"""`gnnpot sample`: files as frames come, going on after a kill, mistakes in one line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import ase.calculators.emt
+import numpy as np
+import pytest
+import yaml
+from ase.io import read
+from gnnpot.cli import main
+
+from gnnpot.errors import ConfigError, DataError, OutputError
+from gnnpot.sampling import BiasedSamples, SampleConfig, sample, trajectory
+
+READY = sorted((Path(str(files("gnnpot.configs"))) / "sampling").glob("*.yaml"))
+EMT = {"kind": "ase", "calculator_class": "ase.calculators.emt.EMT"}
+COPPER = {"element": "Cu", "crystal": "fcc", "lattice_constant": 3.6, "repeats": 2}
+MESH = {
+    "enthalpy": {"first": -5, "last": 20, "nodes": 30},
+    "order": {"first": -5, "last": 35, "nodes": 20},
+    "coldest": 100,
+}
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "md": {"temperatures": [300, 600], "steps": 60, "interval": 10},
+    "momt": {
+        **{"temperature": 600, "order": {"crystal": "fcc", "repeats": 2}, "mesh": MESH},
+        **{"steps": 60, "interval": 10, "update_interval": 5},
+    },
+    "steered": {"between": [0, 3], "steps": 60, "interval": 10},
+    "deformation": {"components": ["lx", "xy"], "steps": 60, "interval": 10},
+    "strain": {"strains": {"xx": [-0.01, 0, 0.01], "xy": [0.02, 0.03]}},
+    "noise": {"copies": 6},
+}
+
+
+def settings(kind: str, **changes: Any) -> dict[str, Any]:
+    given = {"structures": COPPER, "calculator": EMT, "sampler": {"kind": kind, **SAMPLERS[kind]}}
+    return {**given, **changes}
+
+
+def config_of(kind: str, **changes: Any) -> SampleConfig:
+    return SampleConfig.model_validate(settings(kind, **changes))
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run a command; gives exit code, stdout, and the lines of stderr that say something."""
+
+    def run(*words: object) -> tuple[int, str, list[str]]:
+        monkeypatch.setattr(sys, "argv", ["gnnpot", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        return int(stopped.value.code or 0), captured.out, [*filter(None, captured.err.splitlines())]
+
+    return run
+
+
+@pytest.fixture
+def refused(command, tmp_path):
+    """Sample with a changed configuration, which must be refused in one line; gives the line."""
+
+    def run(kind: str, *words: str, **changes: Any) -> str:
+        path = tmp_path / "config.yaml"
+        path.write_text(yaml.safe_dump(settings(kind, **changes)))
+        code, out, lines = command("sample", path, *words, "--output", tmp_path / "samples")
+        assert (code, out, len(lines)) == (2, "", 1), lines
+        assert not (tmp_path / "samples").exists()
+        return lines[0]
+
+    return run
+
+
+@pytest.mark.parametrize("path", READY, ids=lambda path: path.stem)
+def test_a_ready_configuration_parses(path):
+    config = SampleConfig.from_yaml(path)
+    assert SampleConfig.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_every_sampler_that_moves_has_a_ready_configuration():
+    assert {"md", "momt", "steered", "deformation"} <= {path.stem for path in READY}
+
+
+@pytest.mark.parametrize("kind", SAMPLERS)
+@pytest.mark.parametrize("noted_every", [0.0, 1e9])
+def test_a_stopped_run_goes_on_without_losing_or_repeating(kind, noted_every, tmp_path, monkeypatch):
+    monkeypatch.setattr(trajectory, "_PAUSE", noted_every)
+    monkeypatch.setattr(trajectory, "_SHARE", 0)
+    config = config_of(kind)
+    sample(config, tmp_path / "whole")
+
+    class Killed(BaseException):
+        pass
+
+    came = []
+
+    def stop(count: int) -> None:
+        came.append(count)
+        if len(came) == 4:
+            raise Killed
+
+    with pytest.raises(Killed):
+        sample(config, tmp_path / "torn", advance=stop)
+    with (tmp_path / "torn" / "frames.xyz").open("a") as file:
+        file.write('32\nLattice="7.2 0.0 0.0 0.0 7.2 0.0 0.0 0.0 7.2" Properties=spec')
+    summary = sample(config, tmp_path / "torn", resume=True)
+    for name in ("frames.xyz", "log.csv"):
+        assert (tmp_path / "torn" / name).read_text() == (tmp_path / "whole" / name).read_text()
+    assert summary["frames"] == len(read(tmp_path / "torn" / "frames.xyz", ":"))
+
+
+def test_a_killed_process_goes_on(tmp_path):
+    words = ["sampler.steps=400", "sampler.temperatures=300"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings("md")))
+    output = tmp_path / "samples"
+    arguments = ["sample", str(tmp_path / "config.yaml"), *words, "--output", str(output)]
+    program = "import sys; from gnnpot.cli import main; sys.argv[0] = 'gnnpot'; main()"
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.DEVNULL)
+    while process.poll() is None and not (output / "state.json").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    config = SampleConfig.from_yaml(tmp_path / "config.yaml", words)
+    sample(config, output, resume=True)
+    steps = [atoms.info["step"] for atoms in read(output / "frames.xyz", ":")]
+    assert steps == [*range(10, 401, 10)]
+
+
+def test_frames_tell_their_origin_and_carry_labels_only_if_asked(tmp_path):
+    for labels, expected in (("drop", False), ("keep", True)):
+        sample(config_of("md", labels=labels), tmp_path / labels)
+        frames = read(tmp_path / labels / "frames.xyz", ":")
+        assert all((atoms.calc is not None) == expected for atoms in frames)
+        assert frames[-1].info["sampler"] == "md"
+        assert frames[-1].info["temperature"] == 600
+        assert (frames[-1].info["seed"], frames[-1].info["run"], frames[-1].info["step"]) == (0, 1, 60)
+
+
+def test_labels_of_momt_are_those_without_bias(tmp_path):
+    sample(config_of("momt", labels="keep"), tmp_path / "run")
+    frame = read(tmp_path / "run" / "frames.xyz", -1)
+    energy, forces = frame.get_potential_energy(), frame.get_forces()
+    frame.calc = ase.calculators.emt.EMT()
+    assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-5)
+    np.testing.assert_allclose(forces, frame.get_forces(), atol=1e-5)
+    assert {"enthalpy", "order", "bias", "effective_temperature"} <= set(frame.info)
+    frames = read(tmp_path / "run" / "frames.xyz", ":")
+    samples = BiasedSamples.of(frames)
+    np.testing.assert_allclose(samples.orders, [atoms.info["order"] for atoms in frames])
+    np.testing.assert_allclose(
+        samples.energies + 6.24e-7 * samples.volumes, [atoms.info["enthalpy"] for atoms in frames], atol=1e-5
+    )
+    frames[1].calc = None
+    with pytest.raises(DataError, match="labels: keep"):
+        BiasedSamples.of(frames)
+    assert (tmp_path / "run" / "momt.svg").exists()
+    assert (tmp_path / "run" / "bias.json").exists()
+
+
+def test_the_summary_tells_activation_energies_of_steered_runs(tmp_path):
+    summary = sample(config_of("steered"), tmp_path / "run")
+    assert len(summary["activation_energies"]) == 1
+    assert summary["activation_energies"][0] > 0
+    assert (tmp_path / "run" / "steered.svg").exists()
+    header, *rows = (tmp_path / "run" / "log.csv").read_text().splitlines()
+    assert header == "run,step,spring_target,distance,force,work,potential_energy"
+    assert len(rows) == 60
+
+
+def test_structures_come_from_files_too(tmp_path):
+    config = config_of("noise", structures="gnnpot:silicon-demo.xyz", calculator=None)
+    summary = sample(config, tmp_path / "run")
+    frames = read(tmp_path / "run" / "frames.xyz", ":")
+    assert summary["frames"] == len(frames) == 6 * (1 + frames[-1].info["seed"])
+
+
+def test_the_command_prints_one_json_object(command, tmp_path):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings("noise")))
+    code, out, _ = command("sample", tmp_path / "config.yaml", "-o", tmp_path / "run", "--json")
+    assert code == 0
+    assert json.loads(out)["frames"] == 6
+    code, out, _ = command("sample", tmp_path / "config.yaml", "-o", tmp_path / "again")
+    assert (code, "frames.xyz" in out) == (0, True)
+
+
+def test_a_folder_is_not_written_over_and_resumes_its_own_run_only(tmp_path):
+    sample(config_of("noise"), tmp_path / "run")
+    with pytest.raises(OutputError, match="new or empty folder"):
+        sample(config_of("noise"), tmp_path / "run")
+    with pytest.raises(ConfigError, match="got another"):
+        sample(config_of("noise", seed=1), tmp_path / "run", resume=True)
+    with pytest.raises(ConfigError, match="leave out --resume"):
+        sample(config_of("noise"), tmp_path / "nothing", resume=True)
+
+
+def test_a_trajectory_that_was_cut_by_someone_else_is_refused(tmp_path):
+    sample(config_of("noise"), tmp_path / "run")
+    (tmp_path / "run" / "frames.xyz").write_text("")
+    with pytest.raises(DataError, match="it was changed"):
+        sample(config_of("noise"), tmp_path / "run", resume=True)
+
+
+def test_a_run_without_any_frame_is_a_mistake(tmp_path):
+    values = settings("md")
+    values["sampler"] |= {"temperatures": 300, "timestep": 500.0}
+    with pytest.raises(DataError, match=r"got none \(run 0: "):
+        sample(SampleConfig.model_validate(values), tmp_path / "run")
+
+
+def test_mistakes_are_one_line(refused):
+    assert "greater than 0, got -3" in refused("md", "sampler.temperatures=-3")
+    assert "greater than 0, got 0" in refused("md", "sampler.steps=0")
+    assert "two different atoms" in refused("steered", "sampler.between=[2, 2]")
+    assert "did you mean 'steered'" in refused("md", "sampler.kind=steerd")
+    assert "did you mean 'lx'" in refused("deformation", "sampler.components=[lxx]")
+    assert "knows its elements" in refused("md", "structures.element=Si")
+    assert "did you mean 'interval'" in refused("md", "sampler.intervall=3")
+    assert "expected a calculator for md" in refused("md", calculator=None)
+    water = {"molecule": "H2O"}
+    assert "give it a cell" in refused("md", "sampler.ensemble={kind: npt-isotropic}", structures=water)
+    assert "give it a cell" in refused("deformation", structures=water)
+    assert "ASE knows" in refused("md", structures={"molecule": "watr"})
+    assert "write its symbol" in refused("md", "structures.element=Cuu")
+    assert "nowhere.xyz" in refused("noise", structures="nowhere.xyz")
