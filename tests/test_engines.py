@@ -125,6 +125,19 @@ def test_one_calculator_serves_structures_of_any_size_and_cell():
 
 
 @needs_kim
+def test_kim_counts_the_neighbors_of_atoms_outside_the_cell(tmp_path):
+    atoms = bulk("Ni", cubic=True) * (2, 2, 2)
+    atoms.rattle(0.1, seed=1)
+    moved = atoms.copy()
+    moved.positions[::3] += 2 * atoms.cell[0] - atoms.cell[1]
+    moved.positions += 0.3
+    for one in (atoms, moved):
+        one.calc = engine_of({"kind": "kim", "model": ZHANG}).calculator(tmp_path)
+    assert moved.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), abs=1e-9)
+    np.testing.assert_allclose(moved.get_forces(), atoms.get_forces(), atol=1e-9)
+
+
+@needs_kim
 @needs_lammps
 def test_nickel_has_the_published_lattice_constant_and_energy(zhang):
     config = engine_of({"kind": "eam", "file": zhang})

@@ -6,11 +6,13 @@ Tadmor et al., JOM 63 (7), 17 (2011).
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Literal
 
-from ase.calculators.calculator import Calculator
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
 
 from gnnpot.engines.base import ENGINES, EngineConfig, library
 from gnnpot.errors import EngineError
@@ -38,7 +40,7 @@ class KimConfig(EngineConfig):
         from ase.calculators.kim.exceptions import KIMModelNotFound
 
         try:
-            return KIM(self.model)
+            return _InsideCell(KIM(self.model))
         except KIMModelNotFound as error:
             raise EngineError(
                 f"expected an installed model, got {self.model}; "
@@ -51,6 +53,32 @@ class KimConfig(EngineConfig):
         from ase.calculators.kim import get_model_supported_species
 
         return frozenset(get_model_supported_species(self.model))
+
+
+class _InsideCell(Calculator):
+    """Shows a calculator the images of all atoms inside the cell.
+
+    ASE's KIM misses neighbors of atoms outside it, and does not say so.
+    """
+
+    def __init__(self, calculator: Calculator) -> None:
+        super().__init__()
+        self.calculator = calculator
+        self.implemented_properties = list(calculator.implemented_properties)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Take over what the calculator finds."""
+        super().calculate(atoms, properties, system_changes)
+        inside = Atoms(self.atoms.numbers, self.atoms.positions, cell=self.atoms.cell, pbc=self.atoms.pbc)
+        inside.wrap()
+        changes = self.calculator.check_state(inside)
+        self.calculator.calculate(inside, list(properties), changes)
+        self.results = dict(self.calculator.results)
 
 
 def _silence() -> None:
