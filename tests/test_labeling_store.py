@@ -66,8 +66,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
         yield str(tmp_path / "labels.db")
         return
-    import psycopg2
-
+    install = "pip install 'gnnpot[label]' psycopg2-binary"
+    psycopg2 = pytest.importorskip("psycopg2", reason=install)
+    pytest.importorskip("ase_db_backends", reason=install)
     url = request.getfixturevalue("server")
     yield url
     connection = psycopg2.connect(url)
