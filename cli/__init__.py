@@ -32,7 +32,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (template, schema, models, validate, train, transfer, transfer_structures, evaluate, info, label):
+for command in (
+    template,
+    schema,
+    models,
+    validate,
+    train,
+    transfer,
+    transfer_structures,
+    evaluate,
+    info,
+    label,
+):
     app.command()(command)
 benchmarks = typer.Typer(
     cls=FirstByDefault,
