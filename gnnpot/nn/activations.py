@@ -17,7 +17,7 @@ ActivationName = Literal["celu", "gelu", "silu", "ssp", "tanh"]
 
 
 def silu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """X / (1 + e⁻ˣ)."""
+    """The function x / (1 + e⁻ˣ)."""
     return _silu(None, x) if fusible(x) else F.silu(x)
 
 

@@ -89,7 +89,7 @@ def moments(begin, end, order, start, x, w, harmonics, out):
         for place in range(start[atom], start[atom + 1]):
             edge = order[place]
             pair = edge >> 1
-            turn, sign, m = x.dtype.type(1 - 2 * (edge & 1)), x.dtype.type(1), 0
+            turn, sign = x.dtype.type(1 - 2 * (edge & 1)), x.dtype.type(1)
             for order_l in range(w.shape[1]):
                 for c in range(channels):
                     weighted[c] = sign * x[edge, c] * w[pair, order_l, c]

@@ -193,7 +193,7 @@ class _SphericalBessel:
 
     @cached_property
     def slopes(self) -> Float[Tensor, "P L K"]:
-        """DR / dr."""
+        """The slopes dR / dr."""
         g, dg, _ = self.factors
         slopes = dg * self.functions[0] + g * self.roots * self._by_argument
         return slopes * (self.norms / self.cutoff)

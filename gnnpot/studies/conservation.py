@@ -16,6 +16,7 @@ from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
 from jaxtyping import Float
 
+from gnnpot.sampling.ensembles import thermalize
 from gnnpot.units import meV
 
 Array = np.ndarray
@@ -69,13 +70,6 @@ class Jump(NamedTuple):
 
     energy: float  # meV
     forces: float  # meV/Å, of one Cartesian component
-
-
-def thermalize(atoms: Atoms, temperature: float, *, rng: np.random.Generator) -> None:
-    """Give ``atoms`` random momenta of ``temperature`` (K) without drift of the center of mass."""
-    masses = atoms.get_masses()[:, None]
-    momenta = rng.normal(size=(len(atoms), 3)) * np.sqrt(masses * units.kB * temperature)
-    atoms.set_momenta(momenta - masses * momenta.sum(axis=0) / masses.sum())
 
 
 def heat(atoms: Atoms, temperature: float, *, steps: int, timestep: float, rng: np.random.Generator) -> None:

@@ -11,9 +11,10 @@ import numpy as np
 
 from gnnpot.calculator import GNNPotCalculator
 from gnnpot.errors import DataError
+from gnnpot.sampling.ensembles import thermalize
 from gnnpot.stability import Start as Start
 from gnnpot.stability import starting_structure as starting_structure
-from gnnpot.studies.conservation import constant_energy, cutoff_jump, thermalize
+from gnnpot.studies.conservation import constant_energy, cutoff_jump
 from gnnpot.studies.settings import ComparisonConfig
 
 _WARM_UP = 10  # steps before the clock runs
