@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,28 +29,28 @@ NEEDS = "apt-get install postgresql and pip install ase-db-backends"
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server() -> Iterator[str]:
     """URL of a PostgreSQL server: $GNNPOT_POSTGRES, or one of our own."""
     if find_spec("ase_db_backends") is None or (POSTGRES is None and "GNNPOT_POSTGRES" not in os.environ):
         pytest.skip(f"needs a PostgreSQL server: {NEEDS}")
     if url := os.environ.get("GNNPOT_POSTGRES"):
         yield url
         return
-    folder = tmp_path_factory.mktemp("postgres")
     user = "postgres" if os.geteuid() == 0 else None  # the server refuses to run as root
+    folder = Path(tempfile.mkdtemp(prefix="gnnpot-postgres-"))  # pytest's own folders are root's alone
     if user is not None:
-        for place in (folder, *list(folder.parents)[:2]):
-            place.chmod(0o755)
         shutil.chown(folder, user)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
     def run(*words: str) -> None:
-        subprocess.run(
-            [str(POSTGRES / words[0]), *words[1:]], check=True, user=user, cwd=folder,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={"LC_ALL": "C.UTF-8"},
-        )  # fmt: skip
+        with (folder / "output").open("ab") as output:  # a pipe would stay open with the server
+            done = subprocess.run(
+                [str(POSTGRES / words[0]), *words[1:]], user=user, cwd=folder, env={"LC_ALL": "C.UTF-8"},
+                stdout=output, stderr=output,
+            )  # fmt: skip
+        assert done.returncode == 0, (folder / "output").read_text()
 
     run("initdb", "-D", "data", "-U", "tester", "-A", "trust", "--no-sync")
     options = f"-p {port} -h 127.0.0.1 -c unix_socket_directories='' -c fsync=off"
@@ -58,6 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"postgresql://tester@127.0.0.1:{port}/postgres"
     finally:
         run("pg_ctl", "-D", "data", "-m", "immediate", "stop")
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
