@@ -10,6 +10,7 @@ HERE = Path(__file__).parent
 TEST = [
     "beartype",
     "hypothesis",
+    "jsonschema",
     "phonopy",
     "pytest",
     "pytest-xdist",

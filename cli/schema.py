@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated, Literal
 
 import typer
 
 
-def schema() -> None:
-    """Print the JSON schema of configuration files, for editors."""
-    from gnnpot.config import json_schema
+def schema(
+    command: Annotated[
+        Literal["train", "transfer", "sample", "label"], typer.Argument(help="Whose configuration files.")
+    ] = "train",
+) -> None:
+    """Print the JSON schema of the configuration files of a command, for editors."""
+    from gnnpot.config import RunConfig, json_schema
 
-    typer.echo(json.dumps(json_schema(), indent=1))
+    if command == "transfer":
+        from gnnpot.transfer_config import TransferConfig
+
+        found = json_schema(TransferConfig, optional=("model",))
+    elif command == "sample":
+        from gnnpot.sampling import SampleConfig
+
+        found = json_schema(SampleConfig)
+    elif command == "label":
+        from gnnpot.labeling.config import LabelConfig
+
+        found = json_schema(LabelConfig)
+    else:
+        found = json_schema(RunConfig)
+    typer.echo(json.dumps(found, indent=1))

@@ -11,15 +11,10 @@ def template(
     name: Annotated[str | None, typer.Argument(help="Which; without it, their list.")] = None,
 ) -> None:
     """Print a ready configuration file: `gnnpot template silicon-ani > run.yaml`."""
-    from gnnpot.config import shipped_configs
-    from gnnpot.errors import UnknownNameError
-    from gnnpot.registry import nearest
+    from gnnpot.config import shipped_config, shipped_configs
 
-    configs = shipped_configs()
-    if name is None:
-        for known, path in configs.items():
-            typer.echo(f"{known:20s} {path.read_text().splitlines()[0].lstrip('# ')}")
-    elif name not in configs:
-        raise UnknownNameError(f"no template is called {name!r}; {nearest(name, configs)}")
-    else:
-        typer.echo(configs[name].read_text(), nl=False)
+    if name is not None:
+        typer.echo(shipped_config(name).read_text(), nl=False)
+        return
+    for known, path in shipped_configs().items():
+        typer.echo(f"{known:28s} {path.read_text().splitlines()[0].lstrip('# ')}")

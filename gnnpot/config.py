@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     PositiveFloat,
     SerializeAsAny,
@@ -18,15 +19,27 @@ from pydantic import (
     field_serializer,
     field_validator,
 )
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
 
 from gnnpot.data.reading import LabelKeys
 from gnnpot.data.split import SplitConfig
-from gnnpot.errors import ConfigError
+from gnnpot.errors import ConfigError, UnknownNameError
 from gnnpot.files import write_text
 from gnnpot.models import MODELS, ModelConfig
+from gnnpot.registry import OneOf, nearest
 from gnnpot.training import TrainingConfig
 
 SHIPPED = "gnnpot:"  # prefix of files that come with the package
+
+
+def _one_or_several(value: Any) -> Any:
+    return (str(value),) if isinstance(value, str | Path) else value
+
+
+Paths = Annotated[
+    tuple[str, ...], BeforeValidator(_one_or_several, json_schema_input_type=str | tuple[str, ...])
+]
 
 
 class RepulsionConfig(BaseModel):
@@ -59,11 +72,11 @@ class RunConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: SerializeAsAny[ModelConfig]
+    model: Annotated[SerializeAsAny[ModelConfig], OneOf(lambda: [MODELS[kind].Config for kind in MODELS])]
     training: TrainingConfig = TrainingConfig()
-    train: tuple[str, ...]
-    validation: SplitConfig | tuple[str, ...] = SplitConfig()
-    test: tuple[str, ...] = ()
+    train: Paths
+    validation: SplitConfig | Paths = SplitConfig()
+    test: Paths = ()
     keys: LabelKeys = LabelKeys()
     reference_energies: dict[str, float] = {}
     scale: PositiveFloat | None = None
@@ -78,11 +91,6 @@ class RunConfig(BaseModel):
                 raise ValueError(f"expected model.kind, got none; choose from {', '.join(MODELS)}")
             return MODELS[value["kind"]].Config.model_validate(value)
         return value
-
-    @field_validator("train", "validation", "test", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        return (str(value),) if isinstance(value, str | Path) else value
 
     @field_serializer("train", "validation", "test")
     def _as_list(self, value: Any) -> Any:
@@ -115,21 +123,47 @@ class RunConfig(BaseModel):
 
 
 def shipped_configs() -> dict[str, Path]:
-    """The ready configuration files by name."""
+    """The ready configuration files by name: ``demo``, …, ``labeling/eam``, …, ``sampling/md``, …."""
     folder = Path(str(files("gnnpot.configs")))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path
+        for pattern in ("*.yaml", "*/*.yaml")
+        for path in sorted(folder.glob(pattern))
+    }
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON schema of a run, with the hyperparameters of every model."""
-    schema = RunConfig.model_json_schema()
-    choices = []
-    for kind in MODELS:
-        model = MODELS[kind].Config.model_json_schema()
-        schema["$defs"] |= model.pop("$defs", {})
-        model["required"] = ["kind"]
-        choices.append(model)
-    schema["properties"]["model"] = {"oneOf": choices}
+def shipped_config(name: str) -> Path:
+    """The ready configuration file called ``name``; its folder may be left out.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    known = shipped_configs()
+    found = [path for full, path in known.items() if name in (full, full.rpartition("/")[2])]
+    if len(found) != 1:
+        raise UnknownNameError(f"no template is called {name!r}; {nearest(name, known)}")
+    return found[0]
+
+
+class _Schema(GenerateJsonSchema):
+    """Where the ``kind`` may be left out, several sections can fit; oneOf would refuse that."""
+
+    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
+        found = super().tagged_union_schema(schema)
+        if "oneOf" in found:
+            found["anyOf"] = found.pop("oneOf")
+        return found
+
+
+def json_schema(section: type[BaseModel], *, optional: Collection[str] = ()) -> dict[str, Any]:
+    """The JSON schema of a configuration file.
+
+    Args:
+        section: What the file holds.
+        optional: Keys that a file may leave out although the section has them always.
+    """
+    schema = section.model_json_schema(schema_generator=_Schema)
+    schema["required"] = [name for name in schema["required"] if name not in optional]
     return schema
 
 
@@ -160,10 +194,9 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
-        known = ", ".join(shipped_configs())
         raise ConfigError(
             f"expected a configuration file, got {path} ({getattr(error, 'strerror', None) or 'not text'}); "
-            f"`gnnpot template NAME` prints one of {known}"
+            "`gnnpot template` lists ready ones"
         ) from error
     except yaml.YAMLError as error:
         raise ConfigError(

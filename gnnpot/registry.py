@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any, Generic, TypeVar
 
+from pydantic import BaseModel, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
+
 from gnnpot.errors import UnknownNameError
 
 T = TypeVar("T")
@@ -58,3 +61,25 @@ def kind_of(default: str) -> Callable[[Any], Any]:
     return lambda value: (
         value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", None)
     )
+
+
+class OneOf:
+    """In an annotation: the JSON schema shows these sections, told apart by their ``kind``.
+
+    Args:
+        sections: Gives them, when the schema is asked for.
+    """
+
+    def __init__(self, sections: Callable[[], Iterable[type[BaseModel]]]) -> None:
+        self._sections = sections
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """What pydantic puts in place of the common base of the sections."""
+        return {
+            "oneOf": [
+                {**handler(section.__pydantic_core_schema__), "required": ["kind"]}
+                for section in self._sections()
+            ]
+        }

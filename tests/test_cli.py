@@ -17,7 +17,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from gnnpot.cli import main
+from jsonschema import Draft202012Validator
 from potentials import small_potential
+
+from gnnpot.config import shipped_configs
 
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 
@@ -231,12 +234,37 @@ def test_json_is_all_that_stdout_holds(command, config, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [["template"], ["template", "demo"], ["schema"], ["models"], ["models", "--json"]]
+    "words",
+    [["template"], ["template", "demo"], ["template", "md"], ["schema"], ["models"], ["models", "--json"]],
 )
 def test_what_prints_prints(command, words):
     code, out, _ = command(*words)
     assert code == 0
     assert len(out) > 100
+
+
+def test_a_template_is_named_with_its_folder_or_without(command):
+    _, listed, _ = command("template")
+    assert {"demo", "labeling/eam", "sampling/steered"} <= {line.split()[0] for line in listed.splitlines()}
+    assert command("template", "eam") == command("template", "labeling/eam")
+    code, out, err = command("template", "labeling/eem")
+    assert (code, out) == (2, "")
+    assert "did you mean 'labeling/eam'" in err
+
+
+@pytest.mark.parametrize("name", shipped_configs())
+def test_the_schema_knows_every_ready_configuration_and_refuses_unknown_keys(command, name):
+    folders = {"labeling": "label", "sampling": "sample", "low2high": "transfer", "transfer-ge": "transfer"}
+    _, out, _ = command("schema", folders.get(name.partition("/")[0], "train"))
+    schema = Draft202012Validator(json.loads(out))
+    values = yaml.safe_load(shipped_configs()[name].read_text())
+    assert [fault.message for fault in schema.iter_errors(values)] == []
+    for section in ("model", "method", "calculator"):
+        if section in values:
+            wrong = {**values, section: {**values[section], "unheard": 1}}
+            assert not schema.is_valid(wrong)
+            assert not schema.is_valid({**values, section: {"kind": "unheard"}})
+    assert not schema.is_valid({**values, "unheard": 1})
 
 
 def test_help_does_not_wait_for_torch():

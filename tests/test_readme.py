@@ -31,6 +31,8 @@ def test_the_commands_exist():
     assert set(re.findall(r"\$ gnnpot (\w+)", README.read_text())) <= commands
 
 
-@pytest.mark.parametrize("name", sorted({*shipped_configs()} - TRANSFERS))
+@pytest.mark.parametrize(
+    "name", [name for name in shipped_configs() if "/" not in name and name not in TRANSFERS]
+)
 def test_every_shipped_configuration_is_valid(name):
     assert RunConfig.from_yaml(shipped_configs()[name]).train

@@ -13,7 +13,7 @@ from ase.calculators.calculator import Calculator
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny
 
 from gnnpot.errors import EngineError, LabelingError
-from gnnpot.registry import Registry
+from gnnpot.registry import OneOf, Registry
 
 
 class EngineConfig(BaseModel):
@@ -98,7 +98,11 @@ def engine_of(value: Any) -> Any:
     return value
 
 
-Engine = Annotated[SerializeAsAny[EngineConfig], BeforeValidator(engine_of)]
+Engine = Annotated[
+    SerializeAsAny[EngineConfig],
+    BeforeValidator(engine_of),
+    OneOf(lambda: [ENGINES[kind] for kind in ENGINES]),
+]
 
 
 def library(name: str, install: str) -> Any:

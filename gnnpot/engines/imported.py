@@ -74,7 +74,7 @@ class TeacherConfig(EngineConfig):
     model: tuple[Path, ...]
     device: str = "cpu"
 
-    @field_validator("model", mode="before")
+    @field_validator("model", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | Path) else value

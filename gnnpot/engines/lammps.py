@@ -41,7 +41,7 @@ class LammpsConfig(EngineConfig):
     atom_style: Literal["atomic", "charge"] = "atomic"
     commands: tuple[str, ...] = ()
 
-    @field_validator("pair_coeff", mode="before")
+    @field_validator("pair_coeff", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value

@@ -16,11 +16,10 @@ from pydantic import (
     PositiveInt,
     Tag,
     ValidationError,
-    field_validator,
     model_validator,
 )
 
-from gnnpot.config import faults_of, read_values
+from gnnpot.config import Paths, faults_of, read_values
 from gnnpot.engines import ENGINES, Engine, engine_of
 from gnnpot.errors import ConfigError
 from gnnpot.registry import kind_of
@@ -87,17 +86,12 @@ class LabelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Engine
-    structures: tuple[str, ...]
+    structures: Paths
     store: str | None = None
     running: Running = LocalConfig()
     time_limit: PositiveFloat = 3600.0
     max_force: PositiveFloat = 100.0
     max_jump: PositiveFloat | None = None
-
-    @field_validator("structures", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        return (str(value),) if isinstance(value, str | Path) else value
 
     @classmethod
     def from_yaml(cls, path: Path, overrides: Iterable[str] = ()) -> Self:

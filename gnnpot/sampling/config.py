@@ -55,7 +55,10 @@ StructuresSection = Annotated[
     | Annotated[MoleculeConfig, Tag("molecule")]
     | Annotated[FilesConfig, Tag("files")],
     Discriminator(_kind_of_structures),
-    BeforeValidator(as_section),
+    BeforeValidator(
+        as_section,
+        json_schema_input_type=str | tuple[str, ...] | CrystalConfig | MoleculeConfig | FilesConfig,
+    ),
 ]
 
 

@@ -104,7 +104,7 @@ class ScalingConfig(BaseModel):
 
     kind: Literal["scaling"] = "scaling"
     elements: dict[str, str] = {}
-    scale: Annotated[float, BeforeValidator(_factor)] = 1.0
+    scale: Annotated[float, BeforeValidator(_factor, json_schema_input_type=float | str)] = 1.0
 
     def sampler(self, calculator: Calculator | None) -> ScalingSampler:
         """The sampler; it needs no calculator."""
