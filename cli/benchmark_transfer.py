@@ -19,7 +19,8 @@ def benchmark_transfer(
     element_map: Annotated[str, typer.Option("--map", metavar="TARGET=SOURCE,...", help="E.g. Ge=Si.")] = "",
     sizes: Annotated[list[int] | None, typer.Option(help="Structures; without, 1 10 40 100 195.")] = None,
     splits: Annotated[int, typer.Option(help="How many random parts of each size.")] = 5,
-    steps: Annotated[int, typer.Option(help="Steps of each training.")] = 2000,
+    steps: Annotated[int, typer.Option(help="Steps of each training at least.")] = 1000,
+    epochs: Annotated[int, typer.Option(help="Passes over its structures at least.")] = 60,
     rates: Annotated[list[float] | None, typer.Option(help="Learning rates that the transfer tries.")] = None,
     scratch_rates: Annotated[list[float] | None, typer.Option(help="The same from scratch.")] = None,
     validation: Annotated[int, typer.Option(help="Structures that choose epochs and rates.")] = 22,
@@ -46,7 +47,7 @@ def benchmark_transfer(
     transfer = TransferConfig.read(config, overrides or [], source=source, element_map=element_map)
     lists = {"sizes": sizes, "rates": rates, "scratch_rates": scratch_rates, "exclude": exclude}
     given = {name: tuple(values) for name, values in lists.items() if values}
-    numbers = {"splits": splits, "steps": steps, "validation": validation, "held_out": held_out}
+    numbers = {"splits": splits, "steps": steps, "epochs": epochs, "validation": validation, "held_out": held_out}
     asked = EfficiencyConfig.from_dict({"transfer": transfer, **numbers, **given})
     with ComparisonDisplay() as display:
         found = study(asked, output, resume=resume, observer=display)

@@ -120,9 +120,9 @@ def write_efficiency(path: Path, study: Efficiency) -> None:
         "<h2>Errors on the test against structures to train on</h2>",
         panels(efficiency_images(study)),
         _tables(study),
-        '<p class="note">Mean absolute errors, ± standard deviation over the splits. Every training makes '
-        "the same number of steps; validation structures beside those counted choose epoch and learning "
-        "rate, alike for both sides.</p>",
+        '<p class="note">Mean absolute errors, ± standard deviation over the splits. Both sides make '
+        "the same number of steps on a size; validation structures beside those counted choose epoch and "
+        "learning rate, alike for both sides.</p>",
         f"<h2>How it was done</h2>{facts_table(study.facts)}",
     ]
     write_text(path, page(study.title, parts))

@@ -217,7 +217,7 @@ def _facts(config: EfficiencyConfig, pool: Pool) -> dict[str, str]:
         "validation": f"{config.validation} structures beside the sizes",
         "test": f"{len(pool.test)} structures",
         "splits": str(config.splits),
-        "steps of each training": f"{config.steps:,}",
+        "each training": f"at least {config.steps:,} steps and {config.epochs} passes over its structures",
         "learning rates": f"transfer {', '.join(map(str, config.rates))}; from scratch "
         f"{', '.join(map(str, config.scratch_rates))}",
         "gnnpot": __version__,

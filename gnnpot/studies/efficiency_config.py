@@ -21,8 +21,8 @@ _EPOCH = 32  # structures an epoch has at least, so that validation is not most 
 class EfficiencyConfig(BaseModel):
     """A study of how many target structures a transfer saves.
 
-    Every training makes the same number of steps; the learning rate of each is the one with the least
-    validation error among those that are tried.
+    From the source and from scratch, a size is trained for the same number of steps; the learning rate of
+    each is the one with the least validation error among those that are tried.
 
     Args:
         transfer: How the potential is carried and trained; its ``train`` files are the pool.
@@ -31,7 +31,8 @@ class EfficiencyConfig(BaseModel):
         validation: Number of structures that choose epochs and learning rates, beside the sizes.
         held_out: Number of structures to test on where ``transfer.test`` names no files.
         exclude: Groups of structures that are left out.
-        steps: Of each training.
+        steps: Of each training at least.
+        epochs: Passes over the structures of each training at least.
         rates: Learning rates that the transfer tries.
         scratch_rates: Learning rates that training from scratch tries.
     """
@@ -44,7 +45,8 @@ class EfficiencyConfig(BaseModel):
     validation: PositiveInt = 22
     held_out: PositiveInt = 24
     exclude: tuple[str, ...] = ()
-    steps: PositiveInt = 2000
+    steps: PositiveInt = 1000
+    epochs: PositiveInt = 60
     rates: tuple[PositiveFloat, ...] = (3e-4, 1e-3)
     scratch_rates: tuple[PositiveFloat, ...] = (1e-3, 3e-3)
 
@@ -74,10 +76,11 @@ class EfficiencyConfig(BaseModel):
             raise ConfigError(f"the study does not fit: {faults_of(error, cls)}") from error
 
     def training(self, base: TrainingConfig, size: int, rate: float) -> TrainingConfig:
-        """``base`` with this learning rate and as many epochs as make the steps of the study."""
+        """``base`` with this learning rate and as many epochs as the study asks of this size."""
         batch = min(base.batch_size, size)
         repeats = math.ceil(_EPOCH / size)
-        epochs = max(1, round(self.steps / math.ceil(size * repeats / batch)))
+        steps = max(self.steps, self.epochs * math.ceil(size / batch))
+        epochs = max(1, round(steps / math.ceil(size * repeats / batch)))
         optimizer = base.optimizer.model_copy(update={"learning_rate": rate})
         changes = {"batch_size": batch, "repeats": repeats, "max_epochs": epochs, "optimizer": optimizer}
         return base.model_copy(update={**changes, "max_time": None})
