@@ -47,8 +47,9 @@ def benchmark_transfer(
     transfer = TransferConfig.read(config, overrides or [], source=source, element_map=element_map)
     lists = {"sizes": sizes, "rates": rates, "scratch_rates": scratch_rates, "exclude": exclude}
     given = {name: tuple(values) for name, values in lists.items() if values}
-    numbers = {"splits": splits, "steps": steps, "epochs": epochs, "validation": validation, "held_out": held_out}
-    asked = EfficiencyConfig.from_dict({"transfer": transfer, **numbers, **given})
+    budget = {"steps": steps, "epochs": epochs}
+    counts = {"splits": splits, "validation": validation, "held_out": held_out}
+    asked = EfficiencyConfig.from_dict({"transfer": transfer, **budget, **counts, **given})
     with ComparisonDisplay() as display:
         found = study(asked, output, resume=resume, observer=display)
     if as_json:
