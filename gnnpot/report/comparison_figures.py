@@ -11,18 +11,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from gnnpot.report.figures import BLUE, FIGURE_STYLE, GREEN, GREY, ORANGE, Image, data_uri
+from gnnpot.report.figures import COLORS, FIGURE_STYLE, GREY, Image, data_uri
 from gnnpot.report.tables import number
 from gnnpot.report.trials import QUANTITIES, Comparison, Point
 
-# The rest of Okabe and Ito's palette; a marker tells models apart where the colors come round again
-_COLORS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", GREY)
-_MARKERS = "osD^vPX*"
+_MARKERS = "osD^vPX*"  # tell models apart where the colors come round again
 
 
 def model_color(comparison: Comparison, model: str) -> str:
     """The color of a model in all figures."""
-    return _COLORS[comparison.models.index(model) % len(_COLORS)]
+    return COLORS[comparison.models.index(model) % len(COLORS)]
 
 
 def comparison_images(comparison: Comparison) -> list[Image]:

@@ -23,6 +23,7 @@ Array = np.ndarray
 
 # Okabe and Ito's palette, told apart with any color vision
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6b7280"
+COLORS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", GREY)  # the rest of it
 FIGURE_STYLE = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],

@@ -10,57 +10,71 @@ import matplotlib as mpl
 import numpy as np
 from ase import units
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
 from gnnpot.files import write_bytes
-from gnnpot.report.figures import BLUE, FIGURE_STYLE, GREY
+from gnnpot.report.figures import COLORS, FIGURE_STYLE, GREY
 from gnnpot.sampling.bias import Bias
 from gnnpot.sampling.steered import WorkCurve
 
 Array = np.ndarray
 
+_NAMED = 8  # runs in the legend
+
 
 def draw_momt(bias: Bias, path: Path) -> None:
-    """Draw how often each enthalpy and order came, and the free energy at T_0 that the bias implies."""
+    """Draw how often each enthalpy and order came, and the free energy at T_0 that the bias implies.
+
+    While the bias grows by constant steps, the surface is uncertain by several kT.
+    """
     visited = bias.histogram > 0
     surface = np.where(visited, -bias.nodes, np.nan) / (units.kB * bias.temperature)
     if visited.any():
         surface -= np.nanmin(surface)
-    panels = {
-        "Visits": np.where(visited, bias.histogram, np.nan),
-        f"Free energy at {bias.temperature:g} K (kT)": surface,
-    }
+    state = "" if bias.is_frozen else ", bias still growing"
     with mpl.rc_context(FIGURE_STYLE):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
-        for place, (title, values) in enumerate(panels.items(), start=1):
-            _panel(figure, place, bias, title, values)
+        counts, energies = figure.subplots(1, 2, sharey=True)
+        visits = np.where(visited, bias.histogram, np.nan)
+        _surface(counts, bias, visits, label="Visits", norm=LogNorm(1, max(bias.histogram.max(), 2)))
+        counts.set(title="Visits", ylabel="Enthalpy (eV)")
+        _surface(energies, bias, surface, label="Free energy (kT)")
+        energies.set_title(f"Free energy at {bias.temperature:g} K{state}")
         _save(figure, path)
 
 
 def draw_steered(curves: Mapping[int, WorkCurve], path: Path) -> None:
-    """Draw work and force along the spring, a line for each run."""
+    """Draw work and force along the spring, a line for each run, and where the work is highest."""
+    energies = [curve.activation_energy for curve in curves.values()]
+    spread = f" ± {np.std(energies, ddof=1):.2f}" if len(energies) > 1 else ""
     with mpl.rc_context(FIGURE_STYLE):
-        figure = Figure(figsize=(9, 3.4), layout="constrained")
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
         work, force = figure.subplots(1, 2)
-        for number, curve in curves.items():
-            color = BLUE if number == 0 else GREY
-            work.plot(curve.targets, curve.work, color=color, lw=1.2)
+        for place, (number, curve) in enumerate(curves.items()):
+            color, top = COLORS[place % len(COLORS)], int(curve.work.argmax())
+            name = f"run {number}: {curve.activation_energy:.2f} eV" if place < _NAMED else None
+            work.plot(curve.targets, curve.work, color=color, lw=1.2, label=name)
+            work.plot(curve.targets[top], curve.work[top], "o", color=color, ms=4)
             force.plot(curve.targets, curve.forces, color=color, lw=0.6)
-        energies = [curve.activation_energy for curve in curves.values()]
-        work.set(title=f"Work, at most {np.mean(energies):.2f} eV", ylabel="Work (eV)")
+        work.set(title=f"Work, at most {np.mean(energies):.2f}{spread} eV", ylabel="Work (eV)")
+        work.legend(frameon=False, loc="upper left")
         force.set(title="Force of the spring", ylabel="Force (eV/Å)")
+        force.axhline(0, color=GREY, lw=0.6, zorder=0)
         for axes in (work, force):
             axes.set_xlabel("Length of the spring (Å)")
         _save(figure, path)
 
 
-def _panel(figure: Figure, place: int, bias: Bias, title: str, values: Float[Array, "H O"]) -> None:
-    axes = figure.add_subplot(1, 2, place)
+def _surface(
+    axes: Axes, bias: Bias, values: Float[Array, "H O"], *, label: str, norm: Normalize | None = None
+) -> None:
     mesh = bias.config
-    drawn = axes.pcolormesh(mesh.order.values, mesh.enthalpy.values, values, rasterized=True)
-    figure.colorbar(drawn, ax=axes)
-    axes.set(title=title, xlabel="Order parameter", ylabel="Enthalpy (eV)")
+    drawn = axes.pcolormesh(mesh.order.values, mesh.enthalpy.values, values, norm=norm, rasterized=True)
+    axes.figure.colorbar(drawn, ax=axes, label=label)
+    axes.set_xlabel("Order parameter")
 
 
 def _save(figure: Figure, path: Path) -> None:
