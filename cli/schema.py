@@ -14,7 +14,7 @@ def schema(
     ] = "train",
 ) -> None:
     """Print the JSON schema of the configuration files of a command, for editors."""
-    from gnnpot.config import RunConfig, json_schema
+    from gnnpot.sections import json_schema
 
     if command == "transfer":
         from gnnpot.transfer_config import TransferConfig
@@ -29,5 +29,7 @@ def schema(
 
         found = json_schema(LabelConfig)
     else:
+        from gnnpot.config import RunConfig
+
         found = json_schema(RunConfig)
     typer.echo(json.dumps(found, indent=1))

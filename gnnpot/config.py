@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from difflib import get_close_matches
-from importlib.resources import files
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     PositiveFloat,
     SerializeAsAny,
@@ -19,27 +16,19 @@ from pydantic import (
     field_serializer,
     field_validator,
 )
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
 
 from gnnpot.data.reading import LabelKeys
 from gnnpot.data.split import SplitConfig
-from gnnpot.errors import ConfigError, UnknownNameError
+from gnnpot.errors import ConfigError
 from gnnpot.files import write_text
 from gnnpot.models import MODELS, ModelConfig
-from gnnpot.registry import OneOf, nearest
+from gnnpot.registry import OneOf
+from gnnpot.sections import Paths
+from gnnpot.sections import data_paths as data_paths
+from gnnpot.sections import faults_of as faults_of
+from gnnpot.sections import read_values as read_values
+from gnnpot.sections import shipped_configs as shipped_configs
 from gnnpot.training import TrainingConfig
-
-SHIPPED = "gnnpot:"  # prefix of files that come with the package
-
-
-def _one_or_several(value: Any) -> Any:
-    return (str(value),) if isinstance(value, str | Path) else value
-
-
-Paths = Annotated[
-    tuple[str, ...], BeforeValidator(_one_or_several, json_schema_input_type=str | tuple[str, ...])
-]
 
 
 class RepulsionConfig(BaseModel):
@@ -120,132 +109,3 @@ class RunConfig(BaseModel):
     def to_yaml(self, path: Path) -> None:
         """Write all values, defaults too."""
         write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
-
-
-def shipped_configs() -> dict[str, Path]:
-    """The ready configuration files by name: ``demo``, …, ``labeling/eam``, …, ``sampling/md``, …."""
-    folder = Path(str(files("gnnpot.configs")))
-    return {
-        path.relative_to(folder).with_suffix("").as_posix(): path
-        for pattern in ("*.yaml", "*/*.yaml")
-        for path in sorted(folder.glob(pattern))
-    }
-
-
-def shipped_config(name: str) -> Path:
-    """The ready configuration file called ``name``; its folder may be left out.
-
-    Raises:
-        UnknownNameError: There is none.
-    """
-    known = shipped_configs()
-    found = [path for full, path in known.items() if name in (full, full.rpartition("/")[2])]
-    if len(found) != 1:
-        raise UnknownNameError(f"no template is called {name!r}; {nearest(name, known)}")
-    return found[0]
-
-
-class _Schema(GenerateJsonSchema):
-    """Where the ``kind`` may be left out, several sections can fit; oneOf would refuse that."""
-
-    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
-        found = super().tagged_union_schema(schema)
-        if "oneOf" in found:
-            found["anyOf"] = found.pop("oneOf")
-        return found
-
-
-def json_schema(section: type[BaseModel], *, optional: Collection[str] = ()) -> dict[str, Any]:
-    """The JSON schema of a configuration file.
-
-    Args:
-        section: What the file holds.
-        optional: Keys that a file may leave out although the section has them always.
-    """
-    schema = section.model_json_schema(schema_generator=_Schema)
-    schema["required"] = [name for name in schema["required"] if name not in optional]
-    return schema
-
-
-def data_paths(names: Sequence[str]) -> list[Path]:
-    """Paths of data files, those that come with the package included."""
-    folder = Path(str(files("gnnpot.configs")))
-    return [
-        folder / name.removeprefix(SHIPPED) if name.startswith(SHIPPED) else Path(name).expanduser()
-        for name in names
-    ]
-
-
-def read_values(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """The values in a configuration file, with ``key=value`` in place of some.
-
-    Raises:
-        ConfigError: The file is not there or is not YAML, or an override is no ``key=value``.
-    """
-    return _overridden(_read_yaml(path), overrides)
-
-
-def faults_of(error: ValidationError, section: type[BaseModel]) -> str:
-    """What does not fit, in one line."""
-    return "; ".join(_fault(entry, section) for entry in error.errors())
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"expected a configuration file, got {path} ({getattr(error, 'strerror', None) or 'not text'}); "
-            "`gnnpot template` lists ready ones"
-        ) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"expected YAML in {path}, got {' '.join(str(error).split())}; mend the file"
-        ) from error
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"expected sections in {path}, got {values!r}; `gnnpot template` shows how they look"
-        )
-    return values
-
-
-def _overridden(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    for override in overrides:
-        name, equals, text = override.partition("=")
-        if not equals or not name:
-            raise ConfigError(f"expected key=value, got {override!r}; e.g. training.max_epochs=10")
-        values = _with(values, name.split("."), yaml.safe_load(text))
-    return values
-
-
-def _with(value: Any, names: Sequence[str], new: Any) -> Any:
-    """A copy of nested sections and lists with another value at one place."""
-    if not names:
-        return new
-    name, *rest = names
-    if isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-        place = int(name)
-        return [*value[:place], _with(value[place], rest, new), *value[place + 1 :]]
-    section = dict(value) if isinstance(value, dict) else {}
-    return {**section, name: _with(section.get(name), rest, new)}
-
-
-def _fault(entry: Any, section: type[BaseModel]) -> str:
-    """One fault of a configuration in words, with the nearest name for an unknown key."""
-    where = ".".join(str(part) for part in entry["loc"])
-    if entry["type"] == "extra_forbidden":
-        close = get_close_matches(str(entry["loc"][-1]), _key_names(section), n=1)
-        return f"no key is called {where}" + (f"; did you mean {close[0]!r}?" if close else "; remove it")
-    return f"{where}: {entry['msg'].removeprefix('Value error, ')}, got {entry['input']!r}"
-
-
-def _key_names(section: type[BaseModel]) -> set[str]:
-    """Names of all keys in a section and those below, models included."""
-    names: set[str] = set()
-    for schema in [
-        section.model_json_schema(),
-        *(MODELS[kind].Config.model_json_schema() for kind in MODELS),
-    ]:
-        for definition in [schema, *schema.get("$defs", {}).values()]:
-            names |= set(definition.get("properties", {}))
-    return names

@@ -20,7 +20,7 @@ from gnnpot.cli import main
 from jsonschema import Draft202012Validator
 from potentials import small_potential
 
-from gnnpot.config import shipped_configs
+from gnnpot.sections import shipped_configs
 
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 

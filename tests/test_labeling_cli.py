@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -42,6 +43,12 @@ def silicon(tmp_path) -> dict:
         "structures": "frames.xyz",
         "running": {"workers": 1},
     }
+
+
+def test_labeling_does_not_wait_for_torch():
+    code = "import sys, gnnpot.labeling.run, gnnpot.labeling.config; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_label_writes_structures_with_labels_once(label, silicon, tmp_path):

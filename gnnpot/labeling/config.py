@@ -19,10 +19,10 @@ from pydantic import (
     model_validator,
 )
 
-from gnnpot.config import Paths, faults_of, read_values
 from gnnpot.engines import ENGINES, Engine, engine_of
 from gnnpot.errors import ConfigError
 from gnnpot.registry import kind_of
+from gnnpot.sections import Paths, faults_of, read_values
 
 
 class LocalConfig(BaseModel):

@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 from ase import Atoms
 
-from gnnpot.config import data_paths
 from gnnpot.data.reading import check_finite, read_frames
 from gnnpot.files import make_folder, write_text
 from gnnpot.labeling.config import DaskConfig, LabelConfig, LocalConfig
@@ -23,6 +22,7 @@ from gnnpot.labeling.local import LocalPool, Pool
 from gnnpot.labeling.methods import Method, method_of
 from gnnpot.labeling.running import Progress, estimate, fill, plan
 from gnnpot.labeling.store import LabelStore
+from gnnpot.sections import data_paths
 
 
 def label_files(

@@ -19,7 +19,6 @@ from pydantic import (
     field_validator,
 )
 
-from gnnpot.config import faults_of, read_values
 from gnnpot.engines import Engine
 from gnnpot.errors import ConfigError, UnknownNameError
 from gnnpot.files import write_text
@@ -30,6 +29,7 @@ from gnnpot.sampling.md import MDConfig
 from gnnpot.sampling.momt import MOMTConfig
 from gnnpot.sampling.steered import SteeredConfig
 from gnnpot.sampling.structures import CrystalConfig, FilesConfig, MoleculeConfig, as_section
+from gnnpot.sections import faults_of, read_values
 
 SamplerConfig = (
     MDConfig

@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
 
-from gnnpot.config import data_paths
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import ConfigError
+from gnnpot.sections import data_paths
 
 Repeats = PositiveInt | tuple[PositiveInt, PositiveInt, PositiveInt]
 
