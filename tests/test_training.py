@@ -17,12 +17,14 @@ import pytest
 import torch
 import yaml
 from ase.io import read, write
+from torch.optim.swa_utils import AveragedModel
 
 from gnnpot.checkpoint import load_potential, read_header
 from gnnpot.config import RunConfig
 from gnnpot.data.split import read_splits
 from gnnpot.errors import ConfigError, DataError, TrainingError
 from gnnpot.run import train
+from gnnpot.training.module import moving_average
 
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 
@@ -180,6 +182,25 @@ def test_force_matching_sets_the_energy_offset_after_training(silicon_file, tmp_
     values["reference_energies"] = {"Si": -100.0}
     metrics = run(tmp_path / "run", values)
     assert metrics["splits"]["train"]["energy"]["mae"] < 1000  # it was 7 eV an atom off
+
+
+def test_the_moving_average_forgets_its_start_and_then_decays_as_asked():
+    averaged = AveragedModel(torch.nn.Linear(1, 1, dtype=torch.float64), multi_avg_fn=moving_average(0.99))
+    model = torch.nn.Linear(1, 1, dtype=torch.float64)
+    weight = averaged.module.weight
+
+    def step(value: float) -> float:
+        torch.nn.init.constant_(model.weight, value)
+        averaged.update_parameters(model)
+        return weight.item()
+
+    assert step(1.0) == 1.0
+    assert [step(0.0), step(0.0)] == pytest.approx([2 / 11, 2 / 11 * 3 / 12])
+    for _ in range(1000):
+        late = step(0.0)
+    assert late < 1e-10
+    before = step(1.0)
+    assert step(1.0) == pytest.approx(0.99 * before + 0.01)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_frames(silicon_file, tmp_path):

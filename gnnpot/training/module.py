@@ -11,7 +11,7 @@ from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.errors import TrainingError
@@ -23,6 +23,26 @@ from gnnpot.training.settings import TrainingConfig
 from gnnpot.training.tuning import Tuning
 
 Stage = Literal["train", "validation"]
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    r"""Average over the steps that soon forgets its start.
+
+    .. math:: \bar w_t = d_t \bar w_{t-1} + (1 - d_t) w_t, \quad d_t = \min(d, (1 + t) / (10 + t))
+
+    Without the second term the weights before the first step would count for 1 / (1 - d) steps, which is
+    most of a short fine-tuning.
+
+    Args:
+        decay: d.
+    """
+
+    def update(averages: Tensors, values: Tensors, count: Tensor | int) -> None:
+        steps = float(count)
+        torch._foreach_lerp_(averages, values, max(1.0 - decay, 9.0 / (10.0 + steps)))
+
+    return update
 
 
 class PotentialModule(LightningModule):
@@ -54,7 +74,7 @@ class PotentialModule(LightningModule):
         self.tuning = Tuning(potential.model, config)
         self.average: AveragedModel | None = None
         if config.ema_decay is not None:
-            self.average = AveragedModel(potential, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay))
+            self.average = AveragedModel(potential, multi_avg_fn=moving_average(config.ema_decay))
             self.average.requires_grad_(False)
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] = {}  # row of the history whose model is kept

@@ -33,7 +33,8 @@ class TrainingConfig(BaseModel):
         loss: What is made small.
         optimizer: How.
         schedule: The learning rate over the run.
-        ema_decay: Keep an exponential moving average of the weights, and validate and keep that.
+        ema_decay: Keep an exponential moving average of the weights, and validate and keep that; it soon
+            forgets the weights before the first step.
         gradient_clip: Largest norm of the gradient.
         early_stopping: Epochs without a better model after which the run ends.
         freeze: Groups of parameters that stay as they are; ``first`` is that of the input, ``last`` that of
