@@ -10,9 +10,10 @@ from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.geometry import Neighborhoods
-from gnnpot.nn import activations, contractions, splines
+from gnnpot.nn import activations, angular, contractions, splines
 from gnnpot.nn.activations import shifted_softplus, silu
-from gnnpot.nn.contractions import convolve, moments, read_moments, times_pairs
+from gnnpot.nn.angular import solid_harmonics
+from gnnpot.nn.contractions import convolve, moments, read_moments, reverse_messages, times_pairs
 from gnnpot.nn.splines import RadialGrid, SplineWeights, convolve_table
 
 pytest.importorskip("numba")
@@ -30,7 +31,7 @@ def plain(monkeypatch):
 
     def call(function, *inputs):
         with monkeypatch.context() as patch:
-            for module in (contractions, activations, splines):
+            for module in (contractions, activations, angular, splines):
                 patch.setattr(module, "fusible", lambda tensor: False)
             return function(*inputs)
 
@@ -50,13 +51,15 @@ def functions_of(edges: Neighborhoods):
         "times_pairs": (times_pairs, random(2 * pairs, 3), random(pairs, 3)),
         "moments": (
             lambda x, w, c: moments(x, w, c, edges),
-            random(2 * pairs, 3), random(pairs, 3, 3), random(pairs, 9),
+            random(2 * pairs, 3), random(3, pairs, 3), random(pairs, 9),
         ),
+        "reverse_messages": (reverse_messages, random(2 * pairs, 4), random(3, pairs, 4)),
         "read_moments": (lambda a, c: read_moments(a, c, edges), random(atoms, 9, 3), random(pairs, 9)),
         "convolve_table": (
             lambda x, b, table: convolve_table(x, table, SplineWeights(rows, b), edges),
             random(atoms, 5), random(pairs, 4), random(12, 5),
         ),
+        "solid_harmonics": (lambda u: solid_harmonics(u, 5), random(pairs, 3)),
         "silu": (silu, 3 * random(7, 4)),
         "shifted_softplus": (shifted_softplus, 3 * random(7, 4)),
     }  # fmt: skip
@@ -72,7 +75,10 @@ def derivatives(function, inputs: list[Tensor]) -> list[Tensor]:
     return [value, *first, *torch.autograd.grad(mixed, [weights, *inputs], materialize_grads=True)]
 
 
-NAMES = ("convolve", "times_pairs", "moments", "read_moments", "convolve_table", "silu", "shifted_softplus")
+NAMES = (
+    "convolve", "times_pairs", "moments", "read_moments", "reverse_messages", "convolve_table",
+    "solid_harmonics", "silu", "shifted_softplus",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -6,9 +6,11 @@ Gasteiger, Giri, Margraf, Günnemann, arXiv:2011.14115 (2020); Gasteiger, Groß,
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar, Literal, cast
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
@@ -79,12 +81,13 @@ class EdgeEmbedding(nn.Module):
     def forward(
         self, rows: Int[Tensor, "N"], radial: Float[Tensor, "P K"], edge_index: Int[Tensor, "2 E"]
     ) -> Float[Tensor, "E F"]:
-        """Features of all directed edges."""
-        x = self.element(rows)
-        source, center = edge_index
-        length = both_directions(silu(self.radial(radial)))
-        joined = [x.index_select(0, center), x.index_select(0, source), length]
-        return silu(self.dense(torch.cat(joined, dim=1)))
+        """Features of all directed edges: ``dense`` of center, source and length, each part by itself."""
+        of_center, of_source, of_length = self.dense.weight.chunk(3, dim=1)
+        source, center = rows.index_select(0, edge_index.flatten()).unflatten(0, (2, -1))
+        length = F.linear(silu(self.radial(radial)), of_length, self.dense.bias)
+        ends = F.embedding(center, F.linear(self.element.weight, of_center))
+        ends = ends + F.embedding(source, F.linear(self.element.weight, of_source))
+        return silu(ends + both_directions(length))
 
 
 class Interaction(nn.Module):
@@ -106,23 +109,23 @@ class Interaction(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "E F"],
-        radial: Float[Tensor, "P K"],
-        spherical: Float[Tensor, "P L K"],
+        radial: Float[Tensor, "P F"],
+        angular: Float[Tensor, "L P C"],
         geometry: TripletGeometry,
     ) -> Float[Tensor, "E F"]:
-        """Features of the edges after the block."""
-        sent = times_pairs(silu(self.send(x)), self.radial(radial))
-        sent = silu(self.down(sent))
-        heard = sum_over_triplets(sent, self._angular_weights(spherical), geometry)
+        """Features of the edges after the block.
+
+        Args:
+            x: Features before it.
+            radial: What ``self.radial`` makes of the radial basis.
+            angular: What ``self.spherical`` makes of the spherical basis, its sum over orders left open.
+            geometry: Of the same batch.
+        """
+        sent = silu(self.down(times_pairs(silu(self.send(x)), radial)))
+        heard = sum_over_triplets(sent, angular, geometry)
         updated = silu(self.keep(x)) + silu(self.up(heard))
         updated = silu(self.dense(self.before_skip(updated))) + x
         return self.after_skip(updated)
-
-    def _angular_weights(self, spherical: Float[Tensor, "P L K"]) -> Float[Tensor, "P L C"]:
-        """Both linear maps of the basis, with the sum over angular orders left open."""
-        narrow, wide = (cast("Tensor", layer.weight) for layer in self.spherical)
-        low_rank = narrow.unflatten(1, spherical.shape[1:])
-        return torch.einsum("plk,blk->plb", spherical, low_rank) @ wide.T
 
 
 class Output(nn.Module):
@@ -137,10 +140,10 @@ class Output(nn.Module):
         self.energy = nn.Linear(out, 1, bias=False)
 
     def forward(
-        self, x: Float[Tensor, "E F"], radial: Float[Tensor, "P K"], center: Int[Tensor, "E"], size: int
+        self, x: Float[Tensor, "E F"], radial: Float[Tensor, "P F"], center: Int[Tensor, "E"], size: int
     ) -> Float[Tensor, "N"]:
-        """Energy of each of the ``size`` atoms."""
-        weighted = times_pairs(x, self.radial(radial))
+        """Energy of each of the ``size`` atoms; ``radial`` is what ``self.radial`` makes of the basis."""
+        weighted = times_pairs(x, radial)
         atoms = self.up(weighted.new_zeros(size, weighted.shape[1]).index_add(0, center, weighted))
         for layer in self.dense:
             atoms = silu(layer(atoms))
@@ -170,27 +173,53 @@ class DimeNet(AtomicEnergyModel):
         """Energy of each atom in its environment."""
         lengths = pair_lengths(graph)
         radial = self.radial(lengths)
-        spherical = self.spherical(lengths) * _legendre_norms(self.config.num_spherical, lengths)
+        of_blocks, of_outputs = self._radial_factors(radial)
+        angular = self._angular_factors(self.spherical(lengths))
         geometry = TripletGeometry.of(graph, self.config.num_spherical)
         rows = self.element_rows(graph)
         center, size = graph.edge_index[1], len(rows)
 
         x = self.embedding(rows, radial, graph.edge_index)
-        energies = self.outputs[0](x, radial, center, size)
-        for interact, output in zip(self.interactions, self.outputs[1:], strict=True):
-            x = interact(x, radial, spherical, geometry)
-            energies = energies + output(x, radial, center, size)
+        energies = self.outputs[0](x, of_outputs[0], center, size)
+        for block, interact in enumerate(self.interactions):
+            x = interact(x, of_blocks[block], angular[block], geometry)
+            energies = energies + self.outputs[block + 1](x, of_outputs[block + 1], center, size)
         return energies
+
+    def _radial_factors(self, radial: Float[Tensor, "P K"]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        """Factors (P, F) of the messages of all interactions, and of all outputs, in one product."""
+        maps = [_product(block.get_submodule("radial")) for block in self.interactions]
+        maps += [_weight(output.get_submodule("radial")) for output in self.outputs]
+        factors = (radial @ torch.stack(maps).mT).unbind()
+        return factors[: len(self.interactions)], factors[len(self.interactions) :]
+
+    def _angular_factors(self, spherical: Float[Tensor, "P L K"]) -> Sequence[Float[Tensor, "L P C"]]:
+        """Factors of the moments in all interactions, in one product."""
+        maps = torch.stack([_product(block.get_submodule("spherical")) for block in self.interactions])
+        by_order = maps.unflatten(2, spherical.shape[1:]).permute(0, 2, 3, 1)  # block, L, K, C
+        by_order = by_order * _legendre_norms(self.config.num_spherical, maps)
+        return (spherical.transpose(0, 1) @ by_order).unbind()
 
 
 def _low_rank(inputs: int, rank: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, rank, bias=False), nn.Linear(rank, outputs, bias=False))
 
 
-def _legendre_norms(num_orders: int, like: Tensor) -> Float[Tensor, "L 1"]:
+def _product(low_rank: nn.Module) -> Float[Tensor, "F K"]:
+    """The two linear maps as one."""
+    narrow, wide = (_weight(layer) for layer in low_rank.children())
+    return wide @ narrow
+
+
+def _weight(layer: nn.Module) -> Float[Tensor, "O I"]:
+    """Of a linear layer, with the update that a transfer may have put on it."""
+    return cast("Tensor", layer.weight)
+
+
+def _legendre_norms(num_orders: int, like: Tensor) -> Float[Tensor, "L 1 1"]:
     """Factors √((2l + 1) / 4π) that make Legendre polynomials of cos θ the harmonics Y_l0."""
     norms = [math.sqrt((2 * order + 1) / (4 * math.pi)) for order in range(num_orders)]
-    return torch.tensor(norms, dtype=like.dtype, device=like.device)[:, None]
+    return torch.tensor(norms, dtype=like.dtype, device=like.device)[:, None, None]
 
 
 def _initialize(model: DimeNet) -> None:

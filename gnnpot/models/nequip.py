@@ -209,9 +209,10 @@ def edge_harmonics(graph: AtomicGraph, l_max: int) -> Float[Tensor, "E M"]:
     """
     directions = pair_vectors(graph) / pair_lengths(graph)[:, None]
     cyclic = torch.stack([directions[:, 2], directions[:, 0], directions[:, 1]], dim=1)
+    degrees = solid_harmonics(cyclic, l_max + 1).split([2 * degree + 1 for degree in range(l_max + 1)], dim=1)
     parts = [
         math.sqrt(2 * degree + 1) * torch.stack([values, (-1) ** degree * values], dim=1)
-        for degree, values in enumerate(solid_harmonics(cyclic, l_max + 1))
+        for degree, values in enumerate(degrees)
     ]
     return torch.cat(parts, dim=2).flatten(0, 1)
 

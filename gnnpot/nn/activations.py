@@ -26,7 +26,7 @@ def shifted_softplus(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
     Source: Schütt et al., J. Chem. Phys. 148, 241722 (2018).
     """
-    return (_softplus(None, x) if fusible(x) else F.softplus(x)) - math.log(2.0)
+    return _softplus(None, x) if fusible(x) else F.softplus(x) - math.log(2.0)
 
 
 class SiLU(nn.Module):
@@ -59,11 +59,7 @@ def _silu_values(_: None, x: Tensor) -> Tensor:
 
 
 def _silu_first(_: None, gradient: Tensor, x: Tensor) -> tuple[Tensor, ...]:
-    from gnnpot.nn import loops
-
-    out = torch.sigmoid(x)
-    over_items(loops.silu_first, x.numel(), *_flat(gradient, x, out))
-    return (out,)
+    return (torch.ops.aten.silu_backward.default(gradient, x),)
 
 
 def _silu_second(_: None, upstream: tuple[Tensor, ...], gradient: Tensor, x: Tensor) -> tuple[Tensor, ...]:
@@ -78,7 +74,7 @@ _silu = twice_differentiable(_silu_values, _silu_first, _silu_second)
 
 
 def _softplus_values(_: None, x: Tensor) -> Tensor:
-    return F.softplus(x)
+    return F.softplus(x).sub_(math.log(2.0))
 
 
 def _softplus_first(_: None, gradient: Tensor, x: Tensor) -> tuple[Tensor, ...]:

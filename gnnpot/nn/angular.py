@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import Neighborhoods, pair_lengths, pair_vectors, reverse_edges
-from gnnpot.nn.contractions import moments, read_moments, times_pairs
+from gnnpot.geometry import Neighborhoods, pair_lengths, pair_vectors
+from gnnpot.nn.contractions import moments, read_moments, reverse_messages
+from gnnpot.nn.fused import fusible, over_items, twice_differentiable
 
 
-def solid_harmonics(directions: Float[Tensor, "P 3"], num_orders: int) -> list[Float[Tensor, "P M"]]:
-    r"""Real spherical harmonics of unit vectors, m = −l … l, in Racah's normalization.
+def solid_harmonics(directions: Float[Tensor, "P 3"], num_orders: int) -> Float[Tensor, "P M"]:
+    r"""Real spherical harmonics of unit vectors, l = 0 … L − 1, m = −l … l, in Racah's normalization.
 
     .. math:: \sum_m C_{lm}(u)\, C_{lm}(v) = P_l(u \cdot v)
 
@@ -26,27 +29,70 @@ def solid_harmonics(directions: Float[Tensor, "P 3"], num_orders: int) -> list[F
 
     Args:
         directions: Unit vectors.
-        num_orders: L, for l = 0 … L − 1.
+        num_orders: L.
     """
-    x, y, z = directions.unbind(-1)
-    orders = [torch.ones_like(z)[:, None]]
-    previous = torch.zeros_like(z)[:, None]
+    if fusible(directions):
+        return _harmonics(_factors(num_orders, directions.dtype), directions)
+    up, down = (factors.to(directions.device) for factors in _factors(num_orders, directions.dtype))
+    x, y, z = directions[:, :, None].unbind(1)
+    orders = [torch.ones_like(z)]
+    below = torch.zeros_like(z[:, :0])
     for order in range(num_orders - 1):
         current = orders[-1]
-        m = torch.arange(-order, order + 1, dtype=z.dtype, device=z.device)
-        lower = torch.sqrt(order**2 - m**2)[1:-1] * previous if order else previous
-        lower = torch.nn.functional.pad(lower, (1, 1)) if order else torch.zeros_like(current)
-        middle = ((2 * order + 1) * z[:, None] * current - lower) / torch.sqrt((order + 1) ** 2 - m**2)
+        inner = slice((order + 1) ** 2 + 1, (order + 2) ** 2 - 1)
+        middle = up[inner] * z * current - down[inner] * F.pad(below, (1, 1))[:, : 2 * order + 1]
+        cosine, sine = current[:, -1:], current[:, :1] if order else torch.zeros_like(z)
+        edge = up[(order + 1) ** 2]
+        first, last = edge * (y * cosine + x * sine), edge * (x * cosine - y * sine)
+        orders.append(torch.cat([first, middle, last], dim=1))
+        below = current
+    return torch.cat(orders, dim=1)
+
+
+@cache
+def _factors(num_orders: int, dtype: torch.dtype) -> tuple[Float[Tensor, "M"], Float[Tensor, "M"]]:
+    """Of each harmonic in the recursion: those of the order below, and of the one below that."""
+    up, down = [1.0], [0.0]
+    for order in range(num_orders - 1):
         edge = math.sqrt((2 * order + 1) / (2 * order + 2)) * (math.sqrt(2.0) if order == 0 else 1.0)
-        cosine, sine = current[:, -1], current[:, 0]
-        if order == 0:
-            first, last = edge * y, edge * x
-        else:
-            first = edge * (y * cosine + x * sine)
-            last = edge * (x * cosine - y * sine)
-        orders.append(torch.cat([first[:, None], middle, last[:, None]], dim=1))
-        previous = current
-    return orders
+        roots = [math.sqrt((order + 1) ** 2 - m**2) for m in range(-order, order + 1)]
+        up += [edge, *((2 * order + 1) / root for root in roots), edge]
+        lower = [math.sqrt(order**2 - m**2) / roots[order + m] for m in range(-order, order + 1)]
+        down += [0.0, *lower, 0.0]
+    return torch.tensor(up, dtype=dtype), torch.tensor(down, dtype=dtype)
+
+
+Factors = tuple[Tensor, Tensor]
+
+
+def _harmonics_values(factors: Factors, directions: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = directions.new_empty(len(directions), len(factors[0]))
+    over_items(loops.harmonics, len(directions), *factors, directions, out)
+    return out
+
+
+def _harmonics_first(factors: Factors, gradient: Tensor, directions: Tensor) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(directions)
+    over_items(loops.harmonics_first, len(directions), *factors, gradient, directions, out)
+    return (out,)
+
+
+def _harmonics_second(
+    factors: Factors, upstream: tuple[Tensor, ...], gradient: Tensor, directions: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(gradient), torch.empty_like(directions)
+    inputs = (*factors, *upstream, gradient, directions)
+    over_items(loops.harmonics_second, len(directions), *inputs, *out)
+    return out
+
+
+_harmonics = twice_differentiable(_harmonics_values, _harmonics_first, _harmonics_second)
 
 
 class TripletGeometry(NamedTuple):
@@ -59,11 +105,11 @@ class TripletGeometry(NamedTuple):
     def of(cls, graph: AtomicGraph, num_orders: int) -> TripletGeometry:
         """The triplet geometry of ``graph`` for Legendre orders below ``num_orders``."""
         directions = pair_vectors(graph) / pair_lengths(graph)[:, None]
-        return cls(torch.cat(solid_harmonics(directions, num_orders), dim=1), Neighborhoods.of(graph))
+        return cls(solid_harmonics(directions, num_orders), Neighborhoods.of(graph))
 
 
 def sum_over_triplets(
-    messages: Float[Tensor, "E C"], radial: Float[Tensor, "P L C"], geometry: TripletGeometry
+    messages: Float[Tensor, "E C"], radial: Float[Tensor, "L P C"], geometry: TripletGeometry
 ) -> Float[Tensor, "E C"]:
     r"""For each edge j→i the sum over the other edges k→j into its source.
 
@@ -81,6 +127,4 @@ def sum_over_triplets(
     """
     harmonics, edges = geometry
     heard = read_moments(moments(messages, radial, harmonics, edges), harmonics, edges)
-    signs = torch.tensor([(-1.0) ** order for order in range(radial.shape[1])], dtype=radial.dtype)
-    backward = torch.einsum("plc,l->pc", radial, signs.to(radial.device))
-    return heard - times_pairs(reverse_edges(messages), backward)
+    return heard - reverse_messages(messages, radial)

@@ -36,7 +36,7 @@ def times_pairs(edge_values: Float[Tensor, "E F"], pair_values: Float[Tensor, "P
 
 def moments(
     messages: Float[Tensor, "E C"],
-    radial: Float[Tensor, "P L C"],
+    radial: Float[Tensor, "L P C"],
     harmonics: Float[Tensor, "P M"],
     edges: Neighborhoods,
 ) -> Float[Tensor, "N M C"]:
@@ -52,10 +52,8 @@ def moments(
     """
     if fusible(messages):
         return _moments(edges, messages, radial, harmonics)
-    orders = _table(_plain_times(messages[:, None], radial), edges).unbind(2)
-    parts = _table(_turned(harmonics), edges).split(
-        [2 * order + 1 for order in range(radial.shape[1])], dim=2
-    )
+    orders = [_table(_plain_times(messages, part), edges) for part in radial]
+    parts = _table(_turned(harmonics), edges).split([2 * order + 1 for order in range(len(radial))], dim=2)
     return torch.cat([part.mT @ values for part, values in zip(parts, orders, strict=True)], dim=1)
 
 
@@ -74,6 +72,18 @@ def read_moments(
     slots, _ = edges.slots()
     outward = _table(reverse_edges(_turned(harmonics)), edges)
     return (outward @ moments).flatten(0, 1).index_select(0, reverse_edges(slots))
+
+
+def reverse_messages(messages: Float[Tensor, "E C"], radial: Float[Tensor, "L P C"]) -> Float[Tensor, "E C"]:
+    r"""What each edge would hear of its own reverse, :math:`x_{ij} \circ \sum_l (-1)^l w_l(r_{ij})`.
+
+    Args:
+        messages: x of each edge.
+        radial: w_l of each pair.
+    """
+    if fusible(messages):
+        return _reverse(None, messages, radial)
+    return _plain_times(reverse_edges(messages), radial[0::2].sum(0) - radial[1::2].sum(0))
 
 
 def parity(num_harmonics: int, like: Tensor) -> Float[Tensor, "M"]:
@@ -168,6 +178,35 @@ def _times_second(
 
 
 _times_pairs = twice_differentiable(_times, _times_first, _times_second)
+
+
+def _reverse_values(_: None, messages: Tensor, radial: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(messages)
+    over_items(loops.reverse, radial.shape[1], messages, radial, out)
+    return out
+
+
+def _reverse_first(_: None, gradient: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = tuple(torch.empty_like(part) for part in inputs)
+    over_items(loops.reverse_first, inputs[1].shape[1], gradient, *inputs, *out)
+    return out
+
+
+def _reverse_second(
+    _: None, upstream: tuple[Tensor, ...], gradient: Tensor, *inputs: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = tuple(torch.empty_like(part) for part in (gradient, *inputs))
+    over_items(loops.reverse_second, inputs[1].shape[1], *upstream, gradient, *inputs, *out)
+    return out
+
+
+_reverse = twice_differentiable(_reverse_values, _reverse_first, _reverse_second)
 
 
 def _moments_values(edges: Neighborhoods, *inputs: Tensor) -> Tensor:

@@ -64,7 +64,9 @@ def twice_differentiable(
 
         @staticmethod
         def backward(ctx: Any, gradient: Tensor) -> Any:
-            return None, *apply_first(ctx.topology, gradient, *ctx.saved_tensors)
+            if torch.is_grad_enabled():
+                return None, *apply_first(ctx.topology, gradient, *ctx.saved_tensors)
+            return None, *first(ctx.topology, gradient.contiguous(), *ctx.saved_tensors)
 
     return Values.apply
 

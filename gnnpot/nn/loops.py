@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 
 _compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+_LANES = 32  # items that are taken together
 
 
 @_compiled
@@ -80,6 +81,136 @@ def times_pairs_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
 
 
 @_compiled
+def harmonics(begin, end, up, down, u, out):
+    """Harmonics of the directions u."""
+    table = np.empty((out.shape[1], 1, _LANES), u.dtype)
+    for first in range(begin, end, _LANES):
+        last = min(end, first + _LANES)
+        block = u[first:last].T.copy()
+        _tabulate(table, up, down, block, block)
+        for m in range(out.shape[1]):
+            for lane in range(last - first):
+                out[first + lane, m] = table[m, 0, lane]
+
+
+@_compiled
+def harmonics_first(begin, end, up, down, g, u, du):
+    """Gradient of the directions."""
+    table = np.empty((g.shape[1], 4, _LANES), u.dtype)
+    du[begin:end] = 0
+    for first in range(begin, end, _LANES):
+        last = min(end, first + _LANES)
+        block = u[first:last].T.copy()
+        _tabulate(table, up, down, block, block)
+        for m in range(g.shape[1]):
+            for lane in range(last - first):
+                for a in range(3):
+                    du[first + lane, a] += g[first + lane, m] * table[m, 1 + a, lane]
+
+
+@_compiled
+def harmonics_second(begin, end, up, down, uu, g, u, dg, du):
+    """Gradients of the upstream gradient and of the directions."""
+    table = np.empty((g.shape[1], 8, _LANES), u.dtype)
+    du[begin:end] = 0
+    for first in range(begin, end, _LANES):
+        last = min(end, first + _LANES)
+        _tabulate(table, up, down, u[first:last].T.copy(), uu[first:last].T.copy())
+        for m in range(g.shape[1]):
+            for lane in range(last - first):
+                dg[first + lane, m] = table[m, 4, lane]
+                for a in range(3):
+                    du[first + lane, a] += g[first + lane, m] * table[m, 5 + a, lane]
+
+
+@_compiled
+def _tabulate(table, up, down, u, v):
+    """Harmonics of some directions u: value, gradient, and the slopes of these four along v.
+
+    As many of these eight as the middle axis of ``table`` has, by the recursion of ``solid_harmonics``.
+    """
+    table[:] = 0
+    table[0, 0] = 1
+    order = 0
+    while (order + 1) * (order + 1) < len(table):
+        start, following, width = order * order, (order + 1) * (order + 1), 2 * order + 1
+        for i in range(width):
+            target = following + 1 + i
+            _add_product(table, target, up[target], 2, start + i, u, v)
+            if 0 < i < width - 1:
+                table[target] -= down[target] * table[start - width + 1 + i]
+        first, last, edge = following, following + width + 1, up[following]
+        _add_product(table, first, edge, 1, start + width - 1, u, v)
+        _add_product(table, last, edge, 0, start + width - 1, u, v)
+        if order > 0:
+            _add_product(table, first, edge, 0, start, u, v)
+            _add_product(table, last, -edge, 1, start, u, v)
+        order += 1
+
+
+@_compiled
+def _add_product(table, target, factor, a, m, u, v):
+    """Add ``factor`` times u_a times function m to function ``target``, by the product rule."""
+    parts, lanes = table.shape[1], u.shape[1]
+    for k in range(parts):
+        for lane in range(lanes):
+            table[target, k, lane] += factor * u[a, lane] * table[m, k, lane]
+    if parts >= 4:
+        for lane in range(lanes):
+            table[target, 1 + a, lane] += factor * table[m, 0, lane]
+    if parts == 8:
+        for k in range(4):
+            for lane in range(lanes):
+                table[target, 4 + k, lane] += factor * v[a, lane] * table[m, k, lane]
+        for lane in range(lanes):
+            table[target, 5 + a, lane] += factor * table[m, 4, lane]
+
+
+@_compiled
+def reverse(begin, end, x, w, out):
+    """x_e Σ_l (−1)^l w_lp of the reverse e of each edge."""
+    for pair in range(begin, end):
+        a, b = 2 * pair, 2 * pair + 1
+        for c in range(x.shape[1]):
+            total, sign = x.dtype.type(0), x.dtype.type(1)
+            for order_l in range(len(w)):
+                total += sign * w[order_l, pair, c]
+                sign = -sign
+            out[a, c] = x[b, c] * total
+            out[b, c] = x[a, c] * total
+
+
+@_compiled
+def reverse_first(begin, end, g, x, w, dx, dw):
+    """Gradients of the edges and the radial weights."""
+    reverse(begin, end, g, w, dx)
+    for pair in range(begin, end):
+        a, b = 2 * pair, 2 * pair + 1
+        sign = x.dtype.type(1)
+        for order_l in range(len(w)):
+            for c in range(x.shape[1]):
+                dw[order_l, pair, c] = sign * (g[a, c] * x[b, c] + g[b, c] * x[a, c])
+            sign = -sign
+
+
+@_compiled
+def reverse_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
+    """Gradients of the upstream gradient, the edges and the radial weights."""
+    reverse(begin, end, ux, w, dg)
+    reverse(begin, end, g, uw, dx)
+    for pair in range(begin, end):
+        a, b = 2 * pair, 2 * pair + 1
+        for c in range(x.shape[1]):
+            total, sign = x.dtype.type(0), x.dtype.type(1)
+            for order_l in range(len(w)):
+                total += sign * uw[order_l, pair, c]
+                dw[order_l, pair, c] = sign * (g[a, c] * ux[b, c] + g[b, c] * ux[a, c])
+                sign = -sign
+            dg[a, c] += x[b, c] * total
+            dg[b, c] += x[a, c] * total
+
+
+@_compiled
 def moments(begin, end, order, start, x, w, harmonics, out):
     """Sum of x_e w_pl C_elm over the edges into each atom, for all l, m."""
     channels = x.shape[1]
@@ -90,9 +221,9 @@ def moments(begin, end, order, start, x, w, harmonics, out):
             edge = order[place]
             pair = edge >> 1
             turn, sign = x.dtype.type(1 - 2 * (edge & 1)), x.dtype.type(1)
-            for order_l in range(w.shape[1]):
+            for order_l in range(len(w)):
                 for c in range(channels):
-                    weighted[c] = sign * x[edge, c] * w[pair, order_l, c]
+                    weighted[c] = sign * x[edge, c] * w[order_l, pair, c]
                 for m in range(order_l * order_l, (order_l + 1) * (order_l + 1)):
                     factor = harmonics[pair, m]
                     for c in range(channels):
@@ -106,16 +237,16 @@ def moments_first(begin, end, center, g, x, w, harmonics, dx, dw, dharmonics):
     channels = x.shape[1]
     heard, weighted = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     for pair in range(begin, end):
-        dw[pair] = 0
+        dw[:, pair] = 0
         dharmonics[pair] = 0
         for edge in range(2 * pair, 2 * pair + 2):
             atom = center[edge]
             turn, sign = x.dtype.type(1 - 2 * (edge & 1)), x.dtype.type(1)
             dx[edge] = 0
-            for order_l in range(w.shape[1]):
+            for order_l in range(len(w)):
                 for c in range(channels):
                     heard[c] = 0
-                    weighted[c] = sign * x[edge, c] * w[pair, order_l, c]
+                    weighted[c] = sign * x[edge, c] * w[order_l, pair, c]
                 for m in range(order_l * order_l, (order_l + 1) * (order_l + 1)):
                     factor, total = sign * harmonics[pair, m], x.dtype.type(0)
                     for c in range(channels):
@@ -123,8 +254,8 @@ def moments_first(begin, end, center, g, x, w, harmonics, dx, dw, dharmonics):
                         total += weighted[c] * g[atom, m, c]
                     dharmonics[pair, m] += total
                 for c in range(channels):
-                    dx[edge, c] += heard[c] * w[pair, order_l, c]
-                    dw[pair, order_l, c] += heard[c] * x[edge, c]
+                    dx[edge, c] += heard[c] * w[order_l, pair, c]
+                    dw[order_l, pair, c] += heard[c] * x[edge, c]
                 sign *= turn
 
 
@@ -139,11 +270,11 @@ def moments_second_atoms(begin, end, order, start, ux, uw, uharmonics, x, w, har
             edge = order[place]
             pair = edge >> 1
             turn, sign = x.dtype.type(1 - 2 * (edge & 1)), x.dtype.type(1)
-            for order_l in range(w.shape[1]):
+            for order_l in range(len(w)):
                 for c in range(channels):
-                    weighted[c] = sign * x[edge, c] * w[pair, order_l, c]
+                    weighted[c] = sign * x[edge, c] * w[order_l, pair, c]
                     changed[c] = sign * (
-                        ux[edge, c] * w[pair, order_l, c] + x[edge, c] * uw[pair, order_l, c]
+                        ux[edge, c] * w[order_l, pair, c] + x[edge, c] * uw[order_l, pair, c]
                     )
                 for m in range(order_l * order_l, (order_l + 1) * (order_l + 1)):
                     factor, other = harmonics[pair, m], uharmonics[pair, m]
@@ -159,18 +290,18 @@ def moments_second_pairs(begin, end, center, ux, uw, uharmonics, g, x, w, harmon
     heard, other = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
     changed = np.empty(channels, x.dtype)
     for pair in range(begin, end):
-        dw[pair] = 0
+        dw[:, pair] = 0
         dharmonics[pair] = 0
         for edge in range(2 * pair, 2 * pair + 2):
             atom = center[edge]
             turn, sign = x.dtype.type(1 - 2 * (edge & 1)), x.dtype.type(1)
             dx[edge] = 0
-            for order_l in range(w.shape[1]):
+            for order_l in range(len(w)):
                 for c in range(channels):
                     heard[c] = 0
                     other[c] = 0
                     changed[c] = sign * (
-                        ux[edge, c] * w[pair, order_l, c] + x[edge, c] * uw[pair, order_l, c]
+                        ux[edge, c] * w[order_l, pair, c] + x[edge, c] * uw[order_l, pair, c]
                     )
                 for m in range(order_l * order_l, (order_l + 1) * (order_l + 1)):
                     factor, ufactor = sign * harmonics[pair, m], sign * uharmonics[pair, m]
@@ -182,17 +313,9 @@ def moments_second_pairs(begin, end, center, ux, uw, uharmonics, g, x, w, harmon
                         total += changed[c] * value
                     dharmonics[pair, m] += total
                 for c in range(channels):
-                    dx[edge, c] += heard[c] * uw[pair, order_l, c] + other[c] * w[pair, order_l, c]
-                    dw[pair, order_l, c] += heard[c] * ux[edge, c] + other[c] * x[edge, c]
+                    dx[edge, c] += heard[c] * uw[order_l, pair, c] + other[c] * w[order_l, pair, c]
+                    dw[order_l, pair, c] += heard[c] * ux[edge, c] + other[c] * x[edge, c]
                 sign *= turn
-
-
-@_compiled
-def silu_first(begin, end, g, x, out):
-    """Gradient of x; ``out`` holds the logistic function of x before."""
-    for k in range(begin, end):
-        s = out[k]
-        out[k] = g[k] * s * (1 + x[k] * (1 - s))
 
 
 @_compiled
