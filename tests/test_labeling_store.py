@@ -8,13 +8,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+import ase.db
+import ase.db.sqlite
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.db.row import AtomsRow
 
 from gnnpot.data.reading import read_frames
 from gnnpot.engines import engine_of
@@ -111,6 +116,65 @@ def test_a_label_comes_back_to_the_last_digit(place):
         np.testing.assert_array_equal(atoms.positions, copper(number).positions)
         for name, value in labels(number).results.items():
             np.testing.assert_array_equal(atoms.calc.results[name], value)
+
+
+def test_results_come_in_the_order_of_their_keys(place):
+    LabelStore(place).keep(METHOD, [*records(0, 1), failed(2)])
+    keys = [METHOD.key(copper(1)), METHOD.key(copper(0)), METHOD.key(copper(1))]
+    for number, results in zip((1, 0, 1), LabelStore(place).results(keys), strict=True):
+        assert set(results) == set(labels(number).results)
+        for name, value in labels(number).results.items():
+            np.testing.assert_array_equal(results[name], value)
+
+
+def test_the_tables_hold_what_ase_would_write(tmp_path):
+    magnetic = Label({"energy": -1.0, "forces": np.zeros((4, 3)), "magmoms": np.arange(4.0)}, 2.5)
+    molecule = Atoms("OHC", np.eye(3))
+    open_label = Label({"energy": np.float64(1.5), "forces": np.eye(3)}, 0.1)
+    written = [
+        *records(0, 1),
+        failed(2),
+        Record(METHOD.key(copper(3)), copper(3), magnetic),
+        Record(METHOD.key(molecule), molecule, open_label),
+    ]
+    LabelStore(tmp_path / "labels.db").keep(METHOD, written)
+    LabelStore(tmp_path / "ase.db")
+    with ase.db.connect(tmp_path / "ase.db", use_lock_file=False) as database:
+        for record in written:
+            write_by_ase(database, record)
+    for table in ("species", "keys", "text_key_values", "number_key_values"):
+        ours, theirs = (rows_of(tmp_path / name, table) for name in ("labels.db", "ase.db"))
+        assert sorted(ours) == sorted(theirs)
+    ours, theirs = (rows_of(tmp_path / name, "systems") for name in ("labels.db", "ase.db"))
+    columns = ase.db.sqlite.SQLite3Database.columnnames
+    assert len(ours) == len(theirs) == len(written)
+    for one, other in zip(ours, theirs, strict=True):
+        for name, value, expected in zip(columns, one, other, strict=True):
+            if name in ("fmax", "smax", "volume", "mass") and expected is not None:
+                assert value == pytest.approx(expected, rel=1e-12)
+            elif name not in ("ctime", "mtime"):
+                assert value == expected, name
+
+
+def write_by_ase(database: Any, record: Record) -> None:
+    atoms, outcome = record.atoms, record.outcome
+    values = {name: getattr(atoms, name) for name in ("numbers", "positions", "pbc")}
+    values |= {"cell": atoms.cell.array, "unique_id": record.key, "ctime": 0.0, "user": os.getenv("USER")}
+    words: dict[str, Any] = {"method": METHOD.name, "method_hash": f"m{METHOD.hash[:15]}"}
+    if isinstance(outcome, Label):
+        results = dict(outcome.results)
+        energies = results.pop("energies", None)
+        values |= {"calculator": METHOD.name, "calculator_parameters": {}, **results}
+        data = {} if energies is None else {"energies": energies}
+        words["seconds"] = outcome.seconds
+    else:
+        data, words["failure"] = {"reason": outcome.reason}, outcome.kind
+    database.write(AtomsRow(values), data=data, **words)
+
+
+def rows_of(path: Path, table: str) -> list[tuple]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(f"SELECT * FROM {table}").fetchall()
 
 
 def test_a_label_is_stored_once_and_the_first_one_stays(place):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -66,14 +67,14 @@ def _with_label(store: LabelStore, planned: Plan) -> list[Atoms]:
 
 def _labeled(store: LabelStore, planned: Plan) -> Iterator[Atoms]:
     states = store.states(planned.structures)
-    labels = store.labels(key for key in planned.keys if states.get(key))
-    for atoms, label in zip(_with_label(store, planned), labels, strict=True):
-        yield _joined(atoms, label, planned.method)
+    results = store.results(key for key in planned.keys if states.get(key))
+    for atoms, found in zip(_with_label(store, planned), results, strict=True):
+        yield _joined(atoms, found, planned.method)
 
 
-def _joined(atoms: Atoms, label: Atoms, method: Method) -> Atoms:
+def _joined(atoms: Atoms, results: Mapping[str, Any], method: Method) -> Atoms:
     structure = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     structure.info = {name: value for name, value in atoms.info.items() if name not in _NOT_KEPT}
     structure.info["labeled_by"] = f"{method.name} {method.hash[:12]}"
-    structure.calc = SinglePointCalculator(structure, **label.calc.results)
+    structure.calc = SinglePointCalculator(structure, **results)
     return structure

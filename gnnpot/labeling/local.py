@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
@@ -30,6 +31,7 @@ _DEATHS = 3  # of the process that computes a structure, before that counts as t
 _KILLS = 10  # of processes, one after another before any was ready, before we give up
 _AHEAD = 0.25  # seconds of work that wait at a worker, so that it never waits for us
 _MOST_AHEAD = 64
+_GATHER = 0.01  # seconds in which results of fast methods gather, so that they wake us together
 _TAIL = 2000  # bytes of a process's output that are searched for a reason
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -85,7 +87,7 @@ class LocalPool:
         self._finished: Finished = []
         self._stillborn = 0
         self._seconds = 0.0  # of a typical structure
-        self._workers = [_Worker(self._payload, self._scratch) for _ in range(workers)]
+        self._workers = [_Worker(self._payload) for _ in range(workers)]
 
     def __enter__(self) -> Self:
         return self
@@ -114,16 +116,20 @@ class LocalPool:
     def submit(self, key: str, atoms: Atoms) -> None:
         """Begin with a structure, soon."""
         self._waiting.append((key, atoms))
-        self._deal()
 
     def wait(self, timeout: float) -> Finished:
         """What has finished since the last call."""
         end = time.monotonic() + timeout
+        self._deal()
         while not self._finished:
             now = time.monotonic()
             limits = [worker.since + self._time_limit for worker in self._workers if worker.is_busy]
             pause = max(0.0, min([end, *limits]) - now)
-            for ready in channels.wait([worker.channel for worker in self._workers], pause):
+            coming = channels.wait([worker.channel for worker in self._workers], pause)
+            if coming and self._seconds and self._depth > 2:
+                time.sleep(_GATHER)
+                coming = [worker.channel for worker in self._workers]
+            for ready in coming:
                 self._receive(next(worker for worker in self._workers if worker.channel is ready))
             self._end_overdue()
             self._deal()
@@ -147,15 +153,19 @@ class LocalPool:
         return min(_MOST_AHEAD, 1 + int(_AHEAD / self._seconds))
 
     def _deal(self) -> None:
-        while self._waiting:
-            worker = min(self._workers, key=lambda worker: len(worker.tasks))
-            if len(worker.tasks) >= self._depth:
-                return
-            worker.send(*self._waiting.popleft())
+        shares: list[list[tuple[str, Atoms]]] = [[] for _ in self._workers]
+        sizes = [len(worker.tasks) for worker in self._workers]
+        while self._waiting and (size := min(sizes)) < self._depth:
+            place = sizes.index(size)
+            shares[place].append(self._waiting.popleft())
+            sizes[place] += 1
+        for worker, share in zip(self._workers, shares, strict=True):
+            if share:
+                worker.send(share)
 
     def _receive(self, worker: _Worker) -> None:
         try:
-            while worker.channel.poll():
+            while worker.has_spoken():
                 word, content = worker.channel.recv()
                 if word == "ready":
                     worker.is_ready, worker.since = True, time.monotonic()
@@ -204,13 +214,13 @@ class LocalPool:
 
     def _renew(self, worker: _Worker) -> None:
         place = self._workers.index(worker)
-        self._workers[place] = _Worker(self._payload, self._scratch)
+        self._workers[place] = _Worker(self._payload)
 
 
 class _Worker:
     """A process with a socket, in a session of its own so that what it starts can be ended with it."""
 
-    def __init__(self, payload: bytes, scratch: Path) -> None:
+    def __init__(self, payload: bytes) -> None:
         ours, theirs = socket.socketpair()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -218,25 +228,31 @@ class _Worker:
             environment.setdefault(name, "1")
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gnnpot.labeling.worker", str(theirs.fileno()), str(scratch)],
+                [sys.executable, "-m", "gnnpot.labeling.worker", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log, env=environment,
                 pass_fds=[theirs.fileno()], start_new_session=True,
             )  # fmt: skip
         self.channel = channels.Connection(ours.detach())
+        self._ear = select.poll()  # far cheaper than the poll of the channel
+        self._ear.register(self.channel, select.POLLIN)
         self.tasks: deque[tuple[str, Atoms]] = deque()
         self.since = time.monotonic()
         self.is_ready = False
         self.death = "it lives"
         with suppress(OSError):
-            self.channel.send(payload)
+            self.channel.send([payload])
 
-    def send(self, key: str, atoms: Atoms) -> None:
-        """Give it a structure."""
+    def send(self, share: list[tuple[str, Atoms]]) -> None:
+        """Give it structures."""
         if not self.tasks:
             self.since = time.monotonic()
-        self.tasks.append((key, atoms))
+        self.tasks.extend(share)
         with suppress(OSError):  # a worker that has died is found when we wait for it
-            self.channel.send((key, atoms))
+            self.channel.send(share)
+
+    def has_spoken(self) -> bool:
+        """Whether there is something to receive, or it has died."""
+        return bool(self._ear.poll(0))
 
     def end(self) -> None:
         """Kill the process and all that it started."""

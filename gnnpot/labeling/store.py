@@ -6,7 +6,6 @@ one store; each transaction is whole or not there, whenever a process is killed.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -15,17 +14,15 @@ from typing import Any
 
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.db.core import now
 from ase.db.row import AtomsRow
 
 from gnnpot.errors import DataError
-from gnnpot.labeling import claims
+from gnnpot.labeling import claims, rows
 from gnnpot.labeling.database import LOCK, VERSION, VERSION_NAME, connected, explained, make_file, make_tables
-from gnnpot.labeling.labeler import Failure, Label
+from gnnpot.labeling.labeler import Failure
 from gnnpot.labeling.methods import Method, Record
 
 _SEVERAL = 400  # keys in one query; SQLite takes 999
-_IN_TABLE = ("energy", "forces", "stress", "magmoms")  # columns of ASE's table
 
 
 class LabelStore:
@@ -70,23 +67,24 @@ class LabelStore:
         """The reasons of failures."""
         keys = list(keys)
         states = self.states(keys)
-        rows = {key: self._row(key) for key in keys if states.get(key) is False}
-        return {key: Failure(row.get("failure"), row.data["reason"]) for key, row in rows.items()}
+        found = {key: self._row(key) for key in keys if states.get(key) is False}
+        return {key: Failure(row.get("failure"), row.data["reason"]) for key, row in found.items()}
 
     def labels(self, keys: Iterable[str]) -> Iterator[Atoms]:
         """The structures of ``keys`` with their labels, in this order."""
         remaining = iter(keys)
         while several := list(islice(remaining, _SEVERAL)):
             with self._transaction():
-                rows = [self._database.get(unique_id=key) for key in several]
-            yield from map(_labeled, rows)
+                found = [self._database.get(unique_id=key) for key in several]
+            yield from map(_labeled, found)
 
-    def seconds(self, method: Method) -> float | None:
-        """Mean time of one label by this method (s), if there are any."""
-        with self._transaction():
-            rows = [row.get("seconds") for row in self._database.select(method_hash=_tag(method), limit=200)]
-        times = [time for time in rows if time is not None]
-        return sum(times) / len(times) if times else None
+    def results(self, keys: Iterable[str]) -> Iterator[dict[str, Any]]:
+        """Energy (eV), forces (eV/Å), stress (eV/Å³, Voigt), … of the labels of ``keys``, in this order."""
+        remaining = iter(keys)
+        while several := list(islice(remaining, _SEVERAL)):
+            with self._transaction():
+                found = rows.results(self._database, several)
+            yield from found
 
     def keep(self, method: Method, records: Sequence[Record]) -> None:
         """Store labels and failures in one transaction; the latter give way to what is new.
@@ -106,9 +104,9 @@ class LabelStore:
             failed = [self._row(key).id for key, has_label in there.items() if not has_label]
             if failed:
                 database.delete(failed)
-            for record in records:
-                if not there.get(record.key):
-                    _write(database, method, record)
+            new = [record for record in records if not there.get(record.key)]
+            for start in range(0, len(new), _SEVERAL):
+                rows.insert(database, method, new[start : start + _SEVERAL])
             claims.release(cursor, [record.key for record in records])
 
     def claim(self, keys: Sequence[str], again: Collection[str] = ()) -> list[str]:
@@ -174,30 +172,3 @@ def _labeled(row: AtomsRow) -> Atoms:
         results["energies"] = row.data["energies"]
     atoms.calc = SinglePointCalculator(atoms, **results)
     return atoms
-
-
-def _write(database: Any, method: Method, record: Record) -> None:
-    atoms, outcome = record.atoms, record.outcome
-    values: dict[str, Any] = {
-        "numbers": atoms.numbers,
-        "positions": atoms.positions,
-        "cell": atoms.cell.array,
-        "pbc": atoms.pbc,
-        "unique_id": record.key,
-        "ctime": now(),
-        "user": os.getenv("USER"),
-    }
-    if isinstance(outcome, Label):
-        values |= {"calculator": method.name, "calculator_parameters": {}}
-        values |= {name: value for name, value in outcome.results.items() if name in _IN_TABLE}
-        data = {name: value for name, value in outcome.results.items() if name == "energies"}
-        words: dict[str, Any] = {"seconds": outcome.seconds}
-    else:
-        data, words = {"reason": outcome.reason}, {"failure": outcome.kind}
-    row = AtomsRow(values)
-    database.write(row, method=method.name, method_hash=_tag(method), data=data, **words)
-
-
-def _tag(method: Method) -> str:
-    """Letters that ASE does not take for a number."""
-    return f"m{method.hash[:15]}"

@@ -1,4 +1,4 @@
-"""A process that labels what it is sent: ``python -m gnnpot.labeling.worker DESCRIPTOR FOLDER``.
+"""A process that labels what it is sent: ``python -m gnnpot.labeling.worker DESCRIPTOR``.
 
 It speaks through a socket of its own, so that an engine may print what it likes.
 """
@@ -26,19 +26,19 @@ def main() -> None:
     Thread(target=_listen, args=(connection, tasks), daemon=True).start()
     labeler = pickle.loads(tasks.get())
     connection.send(("ready", ""))
-    while (task := tasks.get()) is not None:
-        key, atoms = task
+    while True:
+        key, atoms = tasks.get()
         connection.send((key, attempt(labeler, atoms)))
         if os.fstat(1).st_size > _LONGEST_LOG:
             os.ftruncate(1, 0)
             os.lseek(1, 0, os.SEEK_SET)
-    os.chdir(sys.argv[2])  # some libraries write a last log where they end
 
 
 def _listen(connection: Connection, tasks: SimpleQueue[Any]) -> None:
     try:
         while True:
-            tasks.put(connection.recv())
+            for task in connection.recv():
+                tasks.put(task)
     except (EOFError, OSError):  # the main process is gone
         os.killpg(0, signal.SIGKILL)
 
