@@ -20,14 +20,18 @@ def pair_vectors(graph: AtomicGraph) -> Float[Tensor, "P 3"]:
     if "pair_vectors" in graph:
         return graph.pair_vectors
     source, center = graph.edge_index[:, 0::2]
+    vectors = graph.positions.index_select(0, source) - graph.positions.index_select(0, center)
     shifts = graph.cell_shifts[0::2].to(graph.cell.dtype)
+    if graph.num_structures == 1:
+        return vectors + shifts @ graph.cell[0]
     cell = graph.cell.index_select(0, graph.batch.index_select(0, center))
-    images = (shifts[:, None, :] @ cell).squeeze(1)
-    return graph.positions.index_select(0, source) + images - graph.positions.index_select(0, center)
+    return vectors + (shifts[:, None, :] @ cell).squeeze(1)
 
 
 def pair_lengths(graph: AtomicGraph) -> Float[Tensor, "P"]:
     """Distances of the unordered pairs (Å); two atoms on one spot have no direction, and NaN forces."""
+    if "pair_lengths" in graph:
+        return graph.pair_lengths
     return torch.linalg.vector_norm(pair_vectors(graph), dim=-1)
 
 
@@ -61,11 +65,18 @@ class Neighborhoods(NamedTuple):
 
     @classmethod
     def of(cls, graph: AtomicGraph) -> Neighborhoods:
-        """The neighborhoods of ``graph``."""
-        center = graph.edge_index[1]
-        degree = torch.bincount(center, minlength=len(graph.atomic_numbers))
+        """The neighborhoods of ``graph``; it may carry them."""
+        if "neighborhoods" in graph:
+            return graph.neighborhoods
+        return cls.of_edges(graph.edge_index, len(graph.atomic_numbers))
+
+    @classmethod
+    def of_edges(cls, edge_index: Int[Tensor, "2 E"], num_atoms: int) -> Neighborhoods:
+        """The neighborhoods that these edges make."""
+        center = edge_index[1]
+        degree = torch.bincount(center, minlength=num_atoms)
         start = torch.nn.functional.pad(torch.cumsum(degree, 0), (1, 0))
-        return cls(graph.edge_index.contiguous(), torch.argsort(center, stable=True), start)
+        return cls(edge_index.contiguous(), torch.argsort(center, stable=True), start)
 
     @property
     def num_atoms(self) -> int:

@@ -97,6 +97,7 @@ class Potential(nn.Module):
                 vectors.requires_grad_(True)
             located = copy(graph)
             located.pair_vectors = vectors
+            located.pair_lengths = torch.linalg.vector_norm(vectors, dim=-1)
             interaction = self.interaction_energies(located)
             (gradient,) = torch.autograd.grad(
                 interaction.sum(), vectors, create_graph=differentiable, materialize_grads=True
@@ -141,7 +142,11 @@ def _forces(gradient: Float[Tensor, "P 3"], graph: AtomicGraph) -> Float[Tensor,
 def _stress(
     vectors: Float[Tensor, "P 3"], gradient: Float[Tensor, "P 3"], graph: AtomicGraph
 ) -> Float[Tensor, "B 3 3"]:
-    outer = vectors[:, :, None] * gradient[:, None, :]
-    structure = graph.batch.index_select(0, graph.edge_index[1, 0::2])
-    virial = torch.zeros_like(graph.cell).index_add(0, structure, 0.5 * (outer + outer.mT))
-    return torch.where(graph.periodic[:, None, None], virial / graph.volume[:, None, None], torch.nan)
+    if graph.num_structures == 1:
+        virial = (vectors.T @ gradient)[None]
+    else:
+        structure = graph.batch.index_select(0, graph.edge_index[1, 0::2])
+        outer = vectors[:, :, None] * gradient[:, None, :]
+        virial = torch.zeros_like(graph.cell).index_add(0, structure, outer)
+    stress = 0.5 * (virial + virial.mT) / graph.volume[:, None, None]
+    return torch.where(graph.periodic[:, None, None], stress, torch.nan)

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.geometry import complete_cell
+from jaxtyping import Float, Int
+from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.errors import DataError
-from gnnpot.geometry import both_directions, pair_vectors
+from gnnpot.geometry import Neighborhoods, both_directions, pair_vectors
 
 _ONE_SPOT = 1e-6  # Å
 
@@ -39,6 +41,7 @@ class SkinList:
         self.device = device
         self._reference = Atoms()
         self._wide: AtomicGraph | None = None
+        self._near: tuple[Tensor, AtomicGraph] | None = None  # pairs within the cutoff in the last step
 
     def graph(self, atoms: Atoms) -> AtomicGraph:
         """The graph of ``atoms`` with the edges shorter than the cutoff.
@@ -53,14 +56,19 @@ class SkinList:
         if self._wide is None or not self.covers(atoms):
             self._reference = atoms.copy()  # without the calculator, whose results would become labels
             wide = AtomicGraph.from_ase(self._reference, self.cutoff + self.skin, torch.float64)
-            self._wide = wide.to(self.device)
+            self._wide, self._near = wide.to(self.device), None
         moved = copy(self._wide)
         moved.positions = torch.tensor(atoms.positions, device=self.device)
         moved.cell = torch.tensor(atoms.cell.array, device=self.device)[None]
-        near = trim(moved, self.cutoff)
-        _check_apart(near)
-        for name in ("positions", "cell", "pair_vectors"):
-            near[name] = near[name].to(self.dtype)
+        vectors = pair_vectors(moved)
+        lengths = torch.linalg.vector_norm(vectors, dim=-1)
+        _check_apart(moved, lengths)
+        pairs = (lengths < self.cutoff).nonzero().squeeze(-1)
+        if self._near is None or not torch.equal(self._near[0], pairs):
+            self._near = pairs, _of_pairs(self._wide, pairs)
+        near = copy(self._near[1])
+        near.positions, near.cell = moved.positions.to(self.dtype), moved.cell.to(self.dtype)
+        near.pair_vectors = vectors.index_select(0, pairs).to(self.dtype)
         return near
 
     def covers(self, atoms: Atoms) -> bool:
@@ -82,17 +90,23 @@ def trim(graph: AtomicGraph, cutoff: float) -> AtomicGraph:
     """A copy of ``graph`` without its edges of ``cutoff`` (Å) and longer."""
     vectors = pair_vectors(graph)
     pairs = (torch.linalg.vector_norm(vectors, dim=-1) < cutoff).nonzero().squeeze(-1)
-    edges = both_directions(2 * pairs)
-    edges[1::2] += 1
-    trimmed = copy(graph)
-    trimmed.edge_index = graph.edge_index.index_select(1, edges)
-    trimmed.cell_shifts = graph.cell_shifts.index_select(0, edges)
+    trimmed = _of_pairs(graph, pairs)
     trimmed.pair_vectors = vectors.index_select(0, pairs)
     return trimmed
 
 
-def _check_apart(graph: AtomicGraph) -> None:
-    lengths = torch.linalg.vector_norm(graph.pair_vectors, dim=-1)
+def _of_pairs(graph: AtomicGraph, pairs: Int[Tensor, "Q"]) -> AtomicGraph:
+    """A copy of ``graph`` with the edges of these pairs alone, their neighborhoods made."""
+    edges = both_directions(2 * pairs)
+    edges[1::2] += 1
+    chosen = copy(graph)
+    chosen.edge_index = graph.edge_index.index_select(1, edges)
+    chosen.cell_shifts = graph.cell_shifts.index_select(0, edges)
+    chosen.neighborhoods = Neighborhoods.of_edges(chosen.edge_index, len(graph.atomic_numbers))
+    return chosen
+
+
+def _check_apart(graph: AtomicGraph, lengths: Float[Tensor, "P"]) -> None:
     if len(lengths) and lengths.min() < _ONE_SPOT:
         first, second = sorted(graph.edge_index[:, 2 * int(lengths.argmin())].tolist())
         raise DataError(f"expected atoms apart, got atoms {first} and {second} on one spot; move one of them")

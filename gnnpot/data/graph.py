@@ -96,7 +96,8 @@ class AtomicGraph(Data):
     @property
     def volume(self) -> Float[Tensor, "B"]:
         """Volume of the cell (Å³), positive for left-handed cells too; 1 without three periods."""
-        return torch.where(self.periodic, torch.linalg.det(self.cell).abs(), 1.0)
+        a, b, c = self.cell.unbind(1)
+        return torch.where(self.periodic, (torch.linalg.cross(a, b) * c).sum(1).abs(), 1.0)
 
     def __inc__(self, key: str, value: object, *args: object, **kwargs: object) -> int:
         """Offset of a field in a batch that PyG makes: atoms for edges, structures for ``batch``."""
