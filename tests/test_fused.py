@@ -13,7 +13,14 @@ from gnnpot.geometry import Neighborhoods
 from gnnpot.nn import activations, angular, contractions, splines
 from gnnpot.nn.activations import shifted_softplus, silu
 from gnnpot.nn.angular import solid_harmonics
-from gnnpot.nn.contractions import convolve, moments, read_moments, reverse_messages, times_pairs
+from gnnpot.nn.contractions import (
+    convolve,
+    moments,
+    read_moments,
+    reverse_messages,
+    sum_products,
+    times_pairs,
+)
 from gnnpot.nn.splines import RadialGrid, SplineWeights, convolve_table
 
 pytest.importorskip("numba")
@@ -59,6 +66,9 @@ def functions_of(edges: Neighborhoods):
             lambda x, b, table: convolve_table(x, table, SplineWeights(rows, b), edges),
             random(atoms, 5), random(pairs, 4), random(12, 5),
         ),
+        "sum_products": (
+            lambda x, y: sum_products(x, y, torch.arange(40) % 7, 9), random(40, 3), random(40, 2),
+        ),
         "solid_harmonics": (lambda u: solid_harmonics(u, 5), random(pairs, 3)),
         "silu": (silu, 3 * random(7, 4)),
         "shifted_softplus": (shifted_softplus, 3 * random(7, 4)),
@@ -77,7 +87,7 @@ def derivatives(function, inputs: list[Tensor]) -> list[Tensor]:
 
 NAMES = (
     "convolve", "times_pairs", "moments", "read_moments", "reverse_messages", "convolve_table",
-    "solid_harmonics", "silu", "shifted_softplus",
+    "sum_products", "solid_harmonics", "silu", "shifted_softplus",
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.geometry import pair_lengths, pair_vectors
+from gnnpot.nn.contractions import sum_products
 from gnnpot.nn.radial import EnvelopeName, envelope
 
 _ANGLE_FACTOR = 0.95  # of the cosine, in ANI: keeps derivatives finite for collinear atoms
@@ -119,13 +120,12 @@ class AngularFunctions(nn.Module):
         angular = self._angular(_ANGLE_FACTOR * cosine) * (2 * weights)[:, None]
         mean = half.index_select(0, one) + half.index_select(0, other)
         radial = torch.exp(-self.eta * (mean[:, None] - self.shifts.to(mean.dtype)).square())
-        terms = (radial[:, :, None] * angular[:, None, :]).flatten(1)
 
         source_rows = rows.index_select(0, graph.edge_index[0])
         pairs = _pair_rows(source_rows[first], source_rows[second], num_elements)
         num_pairs = num_elements * (num_elements + 1) // 2
-        sums = terms.new_zeros(len(rows) * num_pairs, terms.shape[1])
-        return sums.index_add(0, center * num_pairs + pairs, terms).view(len(rows), -1)
+        targets = center * num_pairs + pairs
+        return sum_products(radial, angular, targets, len(rows) * num_pairs).view(len(rows), -1)
 
     def _of_pairs(
         self, graph: AtomicGraph, lengths: Float[Tensor, "P"], near: Int[Tensor, "Q"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gnnpot.geometry import Neighborhoods, reverse_edges
@@ -84,6 +84,23 @@ def reverse_messages(messages: Float[Tensor, "E C"], radial: Float[Tensor, "L P 
     if fusible(messages):
         return _reverse(None, messages, radial)
     return _plain_times(reverse_edges(messages), radial[0::2].sum(0) - radial[1::2].sum(0))
+
+
+def sum_products(
+    one: Float[Tensor, "T R"], other: Float[Tensor, "T A"], targets: Int[Tensor, "T"], size: int
+) -> Float[Tensor, "S R A"]:
+    r"""Sums of outer products, :math:`y_{s,ra} = \sum_{t \to s} p_{tr} q_{ta}`.
+
+    Args:
+        one: p.
+        other: q.
+        targets: Number s of the sum that each product goes to.
+        size: Number of sums.
+    """
+    if fusible(one):
+        return _sum_products((targets, size), one, other)
+    products = one[:, :, None] * other[:, None, :]
+    return one.new_zeros(size, *products.shape[1:]).index_add(0, targets, products)
 
 
 def parity(num_harmonics: int, like: Tensor) -> Float[Tensor, "M"]:
@@ -287,3 +304,34 @@ def _read_second(
 
 
 _read = twice_differentiable(_read_values, _read_first, _read_second)
+
+
+Targets = tuple[Tensor, int]
+
+
+def _products_values(targets: Targets, one: Tensor, other: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = one.new_empty(targets[1], one.shape[1], other.shape[1])
+    over_items(loops.sum_products, one.shape[1], targets[0], one, other, out)
+    return out
+
+
+def _products_first(targets: Targets, gradient: Tensor, one: Tensor, other: Tensor) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(one), torch.empty_like(other)
+    over_items(loops.sum_products_first, len(one), targets[0], gradient, one, other, *out)
+    return out
+
+
+def _products_second(
+    targets: Targets, upstream: tuple[Tensor, ...], gradient: Tensor, one: Tensor, other: Tensor
+) -> tuple[Tensor, ...]:
+    of_one, of_other = upstream
+    swapped = _products_first(targets, gradient, of_one, of_other)
+    sums = _products_values(targets, of_one, other).add_(_products_values(targets, one, of_other))
+    return sums, *swapped
+
+
+_sum_products = twice_differentiable(_products_values, _products_first, _products_second)

@@ -167,6 +167,29 @@ def _add_product(table, target, factor, a, m, u, v):
 
 
 @_compiled
+def sum_products(begin, end, targets, x, y, out):
+    """Sums of x_tr y_ta over the t of each target; of some r."""
+    out[:, begin:end] = 0
+    for t in range(len(targets)):
+        for r in range(begin, end):
+            for a in range(y.shape[1]):
+                out[targets[t], r, a] += x[t, r] * y[t, a]
+
+
+@_compiled
+def sum_products_first(begin, end, targets, g, x, y, dx, dy):
+    """Gradients of both factors."""
+    for t in range(begin, end):
+        dy[t] = 0
+        for r in range(x.shape[1]):
+            total = x.dtype.type(0)
+            for a in range(y.shape[1]):
+                total += g[targets[t], r, a] * y[t, a]
+                dy[t, a] += g[targets[t], r, a] * x[t, r]
+            dx[t, r] = total
+
+
+@_compiled
 def reverse(begin, end, x, w, out):
     """x_e Σ_l (−1)^l w_lp of the reverse e of each edge."""
     for pair in range(begin, end):
