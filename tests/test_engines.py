@@ -108,7 +108,9 @@ def test_kim_lammps_and_matscipy_agree_on_the_same_potential(zhang, name):
         np.testing.assert_allclose(other.get_forces(), kim.get_forces(), rtol=0, atol=1e-8)
         if atoms.pbc.all():
             np.testing.assert_allclose(other.get_stress(), kim.get_stress(), rtol=0, atol=1e-8)
-    assert lammps.calc.results["energies"].sum() == pytest.approx(lammps.get_potential_energy())
+    energies = lammps.calc.results["energies"]
+    np.testing.assert_allclose(energies, kim.calc.results["energies"], rtol=0, atol=1e-8)
+    assert energies.sum() == pytest.approx(lammps.get_potential_energy())
 
 
 @needs_lammps
@@ -122,6 +124,21 @@ def test_one_calculator_serves_structures_of_any_size_and_cell():
         assert atoms.get_potential_energy() == pytest.approx(
             labeled(config, atoms).get_potential_energy(), abs=1e-10
         )
+
+
+@needs_kim
+def test_kim_follows_small_steps_and_structures_of_another_size(tmp_path):
+    engine = engine_of({"kind": "kim", "model": ZHANG})
+    kept = engine.calculator(tmp_path)
+    for size, step in ((2, 0), (2, 1), (2, 2), (1, 3), (2, 4)):
+        atoms = bulk("Ni", a=3.52, cubic=True) * size
+        atoms.rattle(0.05 + 1e-3 * step, seed=0)
+        fresh = atoms.copy()
+        atoms.calc, fresh.calc = kept, engine.calculator(tmp_path)
+        np.testing.assert_allclose(atoms.get_forces(), fresh.get_forces(), rtol=0, atol=1e-10)
+        energies = atoms.get_potential_energies()
+        assert energies.sum() == pytest.approx(fresh.get_potential_energy(), abs=1e-9)
+        np.testing.assert_allclose(energies, fresh.get_potential_energies(), rtol=0, atol=1e-10)
 
 
 @needs_kim

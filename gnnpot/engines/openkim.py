@@ -9,10 +9,12 @@ import ctypes
 from collections.abc import Sequence
 from ctypes.util import find_library
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from jaxtyping import Float
 
 from gnnpot.engines.base import ENGINES, EngineConfig, library
 from gnnpot.errors import EngineError
@@ -40,7 +42,7 @@ class KimConfig(EngineConfig):
         from ase.calculators.kim.exceptions import KIMModelNotFound
 
         try:
-            return _InsideCell(KIM(self.model))
+            return _Kim(KIM(self.model))
         except KIMModelNotFound as error:
             raise EngineError(
                 f"expected an installed model, got {self.model}; "
@@ -55,16 +57,24 @@ class KimConfig(EngineConfig):
         return frozenset(get_model_supported_species(self.model))
 
 
-class _InsideCell(Calculator):
-    """Shows a calculator the images of all atoms inside the cell.
+class _Kim(Calculator):
+    """ASE's KIM, shown the images of all atoms inside the cell, with the energies of single atoms.
 
-    ASE's KIM misses neighbors of atoms outside it, and does not say so.
+    ASE's KIM misses neighbors of atoms outside it, and does not say so.  At every call it also lets the
+    model read its parameters anew, which takes longer than small structures do; here they never change.
+
+    Args:
+        calculator: Of a portable model, or of one that LAMMPS runs.
     """
 
     def __init__(self, calculator: Calculator) -> None:
         super().__init__()
         self.calculator = calculator
         self.implemented_properties = list(calculator.implemented_properties)
+        self._energies: Float[np.ndarray, "M"] | None = None  # of atoms and of images around them (eV)
+        if hasattr(calculator, "_kimmodeldata"):
+            calculator._model_refresh_and_update_neighbor_list_parameters = lambda: None
+            self._ask_for_energies(calculator._kimmodeldata.compute_args)
 
     def calculate(
         self,
@@ -76,9 +86,31 @@ class _InsideCell(Calculator):
         super().calculate(atoms, properties, system_changes)
         inside = Atoms(self.atoms.numbers, self.atoms.positions, cell=self.atoms.cell, pbc=self.atoms.pbc)
         inside.wrap()
-        changes = self.calculator.check_state(inside)
-        self.calculator.calculate(inside, list(properties), changes)
+        try:
+            self.calculator.calculate(inside, list(properties), list(system_changes))
+        except Exception:
+            self.reset()  # the model has seen who knows what of this structure
+            raise
         self.results = dict(self.calculator.results)
+        if self._energies is not None:
+            self.results["energies"] = self._energies[: len(inside)].copy()
+
+    def _ask_for_energies(self, arguments: Any) -> None:
+        """Have the model write the energies of atoms, if it can, whenever its arrays are made anew."""
+        import kimpy
+
+        name = kimpy.compute_argument_name.partialParticleEnergy
+        if arguments.get_argument_support_status(name) == kimpy.support_status.notSupported:
+            return
+        self.implemented_properties.append("energies")
+        tell = arguments.update
+
+        def update(num_particles: Any, *others: Any) -> None:
+            tell(num_particles, *others)
+            self._energies = np.zeros(int(num_particles[0]))
+            arguments.set_argument_pointer(name, self._energies)
+
+        arguments.update = update
 
 
 def _silence() -> None:
