@@ -53,6 +53,7 @@ def functions_of(edges: Neighborhoods):
     """Each fused function with inputs to try it on."""
     rows = torch.randint(9, (edges.num_pairs,))
     atoms, pairs = edges.num_atoms, edges.num_pairs
+    frozen = torch.randn(12, 5).double()
     return {
         "convolve": (lambda x, w: convolve(x, w, edges), random(atoms, 5), random(pairs, 5)),
         "times_pairs": (times_pairs, random(2 * pairs, 3), random(pairs, 3)),
@@ -70,6 +71,10 @@ def functions_of(edges: Neighborhoods):
             lambda x, y: sum_products(x, y, torch.arange(40) % 7, 9), random(40, 3), random(40, 2),
         ),
         "solid_harmonics": (lambda u: solid_harmonics(u, 5), random(pairs, 3)),
+        "convolve_frozen_table": (
+            lambda x, b: convolve_table(x, frozen, SplineWeights(rows, b), edges),
+            random(atoms, 5), random(pairs, 4),
+        ),
         "silu": (silu, 3 * random(7, 4)),
         "shifted_softplus": (shifted_softplus, 3 * random(7, 4)),
     }  # fmt: skip
@@ -87,7 +92,7 @@ def derivatives(function, inputs: list[Tensor]) -> list[Tensor]:
 
 NAMES = (
     "convolve", "times_pairs", "moments", "read_moments", "reverse_messages", "convolve_table",
-    "sum_products", "solid_harmonics", "silu", "shifted_softplus",
+    "convolve_frozen_table", "sum_products", "solid_harmonics", "silu", "shifted_softplus",
 )  # fmt: skip
 
 

@@ -80,8 +80,10 @@ def convolve_table(
         spline: n and b of each pair.
         edges: Of the same batch.
     """
-    if fusible(features):
+    if fusible(features) and table.requires_grad:
         return _convolve_table((edges.edge_index, spline.rows), features, spline.weights, table)
+    if fusible(features):
+        return _convolve_frozen((edges.edge_index, spline.rows, table), features, spline.weights)
     rows = spline.rows[:, None] + torch.arange(4, device=table.device)
     return convolve(features, (table[rows] * spline.weights[:, :, None]).sum(1), edges)
 
@@ -128,3 +130,38 @@ def _second(
 
 
 _convolve_table = twice_differentiable(_values, _first, _second)
+
+
+Frozen = tuple[Tensor, Tensor, Tensor]  # with the table
+
+
+def _frozen_values(frozen: Frozen, features: Tensor, weights: Tensor) -> Tensor:
+    edge_index, rows, table = frozen
+    return _values((edge_index, rows), features, weights, table)
+
+
+def _frozen_products(frozen: Frozen, one: Tensor, other: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    edge_index, rows, table = frozen
+    out = one.new_empty(len(rows), 4)
+    over_items(loops.convolve_table_weights, len(out), edge_index, rows, one, other, table, out)
+    return out
+
+
+def _frozen_first(frozen: Frozen, gradient: Tensor, features: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
+    return _frozen_values(frozen, gradient, weights), _frozen_products(frozen, gradient, features)
+
+
+def _frozen_second(
+    frozen: Frozen, upstream: tuple[Tensor, ...], gradient: Tensor, features: Tensor, weights: Tensor
+) -> tuple[Tensor, ...]:
+    of_features, of_weights = upstream
+    return (
+        _frozen_values(frozen, of_features, weights).add_(_frozen_values(frozen, features, of_weights)),
+        _frozen_values(frozen, gradient, of_weights),
+        _frozen_products(frozen, gradient, of_features),
+    )
+
+
+_convolve_frozen = twice_differentiable(_frozen_values, _frozen_first, _frozen_second)
