@@ -128,12 +128,22 @@ def _clock(seconds: float) -> str:
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int], None]]:
     """Show how many structures are done; gives the function that adds to the count."""
+    console = Console(stderr=True)
     with Progress(
         TextColumn(what),
         TextColumn("{task.completed:.0f} structures"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,  # it would leave an empty line
     ) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda count: bar.advance(task, count)
+        task, printed = bar.add_task(what, total=None), time.monotonic()
+
+        def advance(count: int) -> None:
+            nonlocal printed
+            bar.advance(task, count)
+            if not console.is_terminal and time.monotonic() - printed > _QUIET:
+                printed = time.monotonic()
+                console.print(f"{what} {bar.tasks[task].completed:.0f} structures", highlight=False)
+
+        yield advance

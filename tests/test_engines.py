@@ -114,6 +114,13 @@ def test_kim_lammps_and_matscipy_agree_on_the_same_potential(zhang, name):
 
 
 @needs_lammps
+def test_commands_that_lammps_refuses_are_found_before_any_structure(tmp_path):
+    section = {"kind": "lammps", "pair_style": "nonsense", "pair_coeff": "* * 1 1", "types": ["Si"]}
+    with pytest.raises(EngineError, match=r"got \['pair_style nonsense', .*mend pair_style"):
+        engine_of(section).calculator(tmp_path)
+
+
+@needs_lammps
 def test_one_calculator_serves_structures_of_any_size_and_cell():
     config = engine_of({"kind": "eam", "file": "Al_mm.eam.fs"})
     shared = calculator_from(config)

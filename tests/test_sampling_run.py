@@ -53,14 +53,14 @@ def config_of(kind: str, **changes: Any) -> SampleConfig:
 
 @pytest.fixture
 def command(monkeypatch, capsys):
-    """Run a command; gives exit code, stdout, and the lines of stderr that say something."""
+    """Run a command; gives exit code, stdout, and the lines of stderr."""
 
     def run(*words: object) -> tuple[int, str, list[str]]:
         monkeypatch.setattr(sys, "argv", ["gnnpot", *map(str, words)])
         with pytest.raises(SystemExit) as stopped:
             main()
         captured = capsys.readouterr()
-        return int(stopped.value.code or 0), captured.out, [*filter(None, captured.err.splitlines())]
+        return int(stopped.value.code or 0), captured.out, captured.err.splitlines()
 
     return run
 
@@ -228,6 +228,8 @@ def test_mistakes_are_one_line(refused):
     assert "knows its elements" in refused("md", "structures.element=Si")
     assert "did you mean 'interval'" in refused("md", "sampler.intervall=3")
     assert "expected a calculator for md" in refused("md", calculator=None)
+    silicon = {"kind": "stillinger-weber", "preset": "Si-1985"}
+    assert "expected elements of Si for stillinger-weber" in refused("md", calculator=silicon)
     water = {"molecule": "H2O"}
     assert "give it a cell" in refused("md", "sampler.ensemble={kind: npt-isotropic}", structures=water)
     assert "give it a cell" in refused("deformation", structures=water)

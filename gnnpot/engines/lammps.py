@@ -59,9 +59,11 @@ class LammpsConfig(EngineConfig):
         coefficients = [
             "pair_coeff " + " ".join(str(word) for word in self._words(line)) for line in self.pair_coeff
         ]
-        return LammpsCalculator(
+        made = LammpsCalculator(
             [f"pair_style {self.pair_style}", *coefficients, *self.commands], self.types, self.atom_style
         )
+        made.start()
+        return made
 
     def elements(self) -> frozenset[str]:
         """Symbols that the method knows."""

@@ -21,6 +21,7 @@ from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 from jaxtyping import Float
 
 from gnnpot.engines.base import library
+from gnnpot.errors import EngineError
 
 Array = np.ndarray
 
@@ -77,6 +78,21 @@ class LammpsCalculator(Calculator):
         self._masses = [f"mass {index} {atomic_masses[number]}" for number, index in self._types.items()]
         self._engine: Any = None
         self._periodic: tuple[bool, ...] = ()
+
+    def start(self) -> None:
+        """Start LAMMPS with the interaction, before there is a structure.
+
+        Raises:
+            EngineError: LAMMPS refuses the commands.
+        """
+        self._periodic = (True, True, True)
+        try:
+            self._engine = self._started(self._periodic)
+        except Exception as error:  # LAMMPS has no class of its own for it
+            raise EngineError(
+                f"expected commands that LAMMPS takes, got {self._commands} "
+                f"({' '.join(str(error).split())[:200]}); mend pair_style, pair_coeff or commands"
+            ) from error
 
     def calculate(
         self,

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from ase import Atoms
 
-from gnnpot.engines import calculator_from
+from gnnpot.engines import EngineConfig, calculator_from
 from gnnpot.errors import ConfigError, DataError, OutputError
 from gnnpot.files import make_folder, write_text
 from gnnpot.sampling.config import SampleConfig
@@ -44,6 +44,7 @@ def sample(
     Raises:
         ConfigError: The folder holds a run of another configuration.
         DataError: The structures cannot be used, or no frame came.
+        LabelingError: The calculator lacks an element of a structure, or needs a cell.
         OutputError: The folder is not empty, or cannot be written to.
     """
     output, begun = Path(output), time.monotonic()
@@ -52,7 +53,7 @@ def sample(
         None if config.calculator is None else calculator_from(config.calculator, output / "calculator")
     )
     sampler = config.sampler.sampler(calculator)
-    frames = sampler(config.structures.structures(), np.random.default_rng(config.seed))
+    frames = sampler(_treatable(config), np.random.default_rng(config.seed))
     make_folder(output)
     config.to_yaml(output / CONFIG)
     trajectory, state = Trajectory.go_on(output) if resume else (Trajectory.begin(output), None)
@@ -69,6 +70,19 @@ def sample(
     write_text(output / SUMMARY, json.dumps(summary, indent=2))
     _check(summary)
     return summary
+
+
+def _treatable(config: SampleConfig) -> Iterator[Atoms]:
+    """The structures to start from; one that the calculator cannot treat is refused when it comes."""
+    structures, engine = config.structures.structures(), config.calculator
+    return structures if engine is None else _checked(structures, engine)
+
+
+def _checked(structures: Iterator[Atoms], engine: EngineConfig) -> Iterator[Atoms]:
+    known = engine.elements()
+    for number, atoms in enumerate(structures, start=1):
+        engine.check(atoms, known, str(atoms.info.get("origin", f"structure {number} ({atoms.symbols})")))
+        yield atoms
 
 
 def _check_folder(config: SampleConfig, output: Path, resume: bool) -> None:
