@@ -230,6 +230,9 @@ def test_mistakes_are_one_line(refused):
     assert "expected a calculator for md" in refused("md", calculator=None)
     silicon = {"kind": "stillinger-weber", "preset": "Si-1985"}
     assert "expected elements of Si for stillinger-weber" in refused("md", calculator=silicon)
+    assert "expected 108 atoms for (3, 3, 3) cells of fcc, got 32" in refused(
+        "momt", "sampler.order.repeats=3"
+    )
     water = {"molecule": "H2O"}
     assert "give it a cell" in refused("md", "sampler.ensemble={kind: npt-isotropic}", structures=water)
     assert "give it a cell" in refused("deformation", structures=water)

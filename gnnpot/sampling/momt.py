@@ -80,7 +80,8 @@ class MOMTSampler:
         """Frames of all runs, which share the bias.
 
         Raises:
-            DataError: A seed without a cell, or with other atoms than the first.
+            DataError: A seed without a cell, with other atoms than the first, or with more or fewer than the
+                crystal of the order parameter has.
         """
         config = self.config
         order, pressure = config.order.parameter(), config.ensemble.pressure * kBar / 1000
@@ -90,7 +91,7 @@ class MOMTSampler:
             config.limits,
         )
         walks = side_by_side(
-            _alike(with_cells(seeds, "momt")),
+            _alike(with_cells(seeds, "momt"), config.order),
             [plan] * config.repetitions,
             rng,
             prepare=lambda atoms: (
@@ -132,9 +133,10 @@ class Deposit:
         """Nothing to do."""
 
 
-def _alike(seeds: Iterable[Atoms]) -> Iterator[Atoms]:
+def _alike(seeds: Iterable[Atoms], order: OrderConfig) -> Iterator[Atoms]:
     first = None
     for number, atoms in enumerate(seeds, start=1):
+        order.check(atoms)
         first = first or atoms
         if sorted(atoms.numbers) != sorted(first.numbers):
             raise DataError(

@@ -10,6 +10,8 @@ from ase import Atoms
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from gnnpot.errors import DataError
+
 Array = np.ndarray
 Crystal = Literal["fcc", "bcc", "sc", "diamond"]
 Triple = tuple[int, int, int]
@@ -23,6 +25,10 @@ _SHORTEST: dict[Crystal, tuple[Triple, ...]] = {
     "sc": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
     "diamond": _BODY_DIAGONALS,
 }
+
+
+_ATOMS: dict[Crystal, int] = {"fcc": 4, "bcc": 2, "sc": 1, "diamond": 8}  # of a conventional cell
+_DEFECTS = 0.1  # of the atoms
 
 
 class Order(NamedTuple):
@@ -54,6 +60,22 @@ class OrderConfig(BaseModel):
         if any(vector == (0, 0, 0) for vector in self.vectors):
             raise ValueError("expected reciprocal vectors, and 0 0 0 is none; remove it")
         return self
+
+    def check(self, atoms: Atoms) -> None:
+        """Refuse a cell that does not hold so many conventional cells, a few defects aside.
+
+        Raises:
+            DataError: It holds more or fewer atoms.
+        """
+        if self.crystal is None:
+            return
+        times = (self.repeats,) * 3 if isinstance(self.repeats, int) else self.repeats
+        expected = _ATOMS[self.crystal] * times[0] * times[1] * times[2]
+        if abs(len(atoms) - expected) > _DEFECTS * expected:
+            raise DataError(
+                f"expected {expected} atoms for {times} cells of {self.crystal}, got {len(atoms)}; mend "
+                "order.repeats, or give order.vectors"
+            )
 
     def parameter(self) -> OrderParameter:
         """The order parameter."""
