@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import reduce
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms, units
@@ -176,8 +176,8 @@ class LangevinNPT(BaseModel):
         )
 
 
-class IsotropicNPT(BaseModel):
-    """Constant pressure and shape of the cell, with chains of thermostats.
+class _ChainNPT(BaseModel):
+    """Constant pressure with chains of thermostats.
 
     Source: Martyna, Tobias, Klein, J. Chem. Phys. 101, 4177 (1994).
 
@@ -188,56 +188,42 @@ class IsotropicNPT(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    integrator: ClassVar[type[MolecularDynamics]]
+
+    kind: str
+    pressure: FiniteFloat = 1.0
+    time: PositiveFloat = 100.0
+    pressure_time: PositiveFloat = 1000.0
+
+    def driver(
+        self, atoms: Atoms, temperature: float, timestep: float, rng: np.random.Generator
+    ) -> MolecularDynamics:
+        """The integrator of ``atoms`` at ``temperature`` (K) with ``timestep`` (fs)."""
+        return self.integrator(
+            atoms,
+            timestep * units.fs,
+            temperature,
+            self.pressure * _BAR,
+            self.time * units.fs,
+            self.pressure_time * units.fs,
+        )
+
+
+class IsotropicNPT(_ChainNPT):
+    """Constant pressure and shape of the cell, with chains of thermostats."""
+
+    integrator = IsotropicMTKNPT
 
     kind: Literal["npt-isotropic"] = "npt-isotropic"
-    pressure: FiniteFloat = 1.0
-    time: PositiveFloat = 100.0
-    pressure_time: PositiveFloat = 1000.0
-
-    def driver(
-        self, atoms: Atoms, temperature: float, timestep: float, rng: np.random.Generator
-    ) -> MolecularDynamics:
-        """The integrator of ``atoms`` at ``temperature`` (K) with ``timestep`` (fs)."""
-        return IsotropicMTKNPT(
-            atoms,
-            timestep * units.fs,
-            temperature,
-            self.pressure * _BAR,
-            self.time * units.fs,
-            self.pressure_time * units.fs,
-        )
 
 
-class FlexibleNPT(BaseModel):
-    """Constant pressure; lengths and angles of the cell are free.
+class FlexibleNPT(_ChainNPT):
+    """Constant pressure; lengths and angles of the cell are free."""
 
-    Source: Martyna, Tobias, Klein, J. Chem. Phys. 101, 4177 (1994).
-
-    Args:
-        pressure: Of the surroundings (bar).
-        time: Period of the thermostat (fs).
-        pressure_time: Period of the barostat (fs).
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    integrator = MTKNPT
 
     kind: Literal["npt-flexible"] = "npt-flexible"
-    pressure: FiniteFloat = 1.0
-    time: PositiveFloat = 100.0
-    pressure_time: PositiveFloat = 1000.0
-
-    def driver(
-        self, atoms: Atoms, temperature: float, timestep: float, rng: np.random.Generator
-    ) -> MolecularDynamics:
-        """The integrator of ``atoms`` at ``temperature`` (K) with ``timestep`` (fs)."""
-        return MTKNPT(
-            atoms,
-            timestep * units.fs,
-            temperature,
-            self.pressure * _BAR,
-            self.time * units.fs,
-            self.pressure_time * units.fs,
-        )
 
 
 IsobaricEnsemble = Annotated[LangevinNPT | IsotropicNPT, Field(discriminator="kind")]
