@@ -29,8 +29,18 @@ from gnnpot.transfer_config import TransferConfig
 _RANGE = (0.7, 1.45)  # of lattice scales that are tried
 _GRID = 16
 _GOLDEN = (math.sqrt(5) - 1) / 2
+_FORCE_NOISE = 0.01  # of the labels of DFT (eV/Å)
+_STRESS_NOISE = 1e-4  # the same (eV/Å³)
 
 Array = np.ndarray
+
+
+class _Pairs(NamedTuple):
+    """Predictions and labels of one quantity, in units of the norm of the labels, and whether it tells."""
+
+    predicted: Float[Array, "I"]
+    labels: Float[Array, "I"]
+    tells: bool
 
 
 class Step(NamedTuple):
@@ -124,6 +134,8 @@ def fitted_length_scale(potential: Potential, frames: Sequence[Atoms]) -> float:
 
     over sixteen scales in equal ratios from 0.7 to 1.45, then by golden section to 1e-4 about the best;
     α stands for the energy scale.  Without labels of stress forces decide alone, and tend to a larger s.
+    Where labels vanish, as in a perfect crystal at rest, noise of DFT takes the place of their norm, and α
+    is 1 if all of them do.
 
     Raises:
         ConfigError: No structure has forces.
@@ -131,9 +143,11 @@ def fitted_length_scale(potential: Potential, frames: Sequence[Atoms]) -> float:
     labeled = _with_forces(frames)
 
     def error(logarithm: float) -> float:
-        pairs = [_relative(*pair) for pair in _derivatives(potential, labeled, math.exp(logarithm))]
-        predicted, labels = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-        return float(np.square(labels - _factor(predicted, labels) * predicted).sum())
+        pairs = _derivatives(potential, labeled, math.exp(logarithm))
+        predicted = np.concatenate([pair.predicted for pair in pairs])
+        labels = np.concatenate([pair.labels for pair in pairs])
+        factor = _factor(predicted, labels) if any(pair.tells for pair in pairs) else 1.0
+        return float(np.square(labels - factor * predicted).sum())
 
     grid = np.linspace(math.log(_RANGE[0]), math.log(_RANGE[1]), _GRID)
     best = int(np.argmin([error(point) for point in grid]))
@@ -142,16 +156,21 @@ def fitted_length_scale(potential: Potential, frames: Sequence[Atoms]) -> float:
 
 
 def fitted_energy_scale(potential: Potential, frames: Sequence[Atoms]) -> float:
-    """The factor by least squares between predicted and labeled forces.
+    """The factor by least squares between predicted and labeled forces, or stress where no force acts.
+
+    It is 1 where neither tells anything, as in a perfect crystal at rest.
 
     Raises:
-        ConfigError: No structure has forces, or the predicted ones point the other way.
+        ConfigError: No structure has forces, or the predictions point the other way.
     """
-    (predicted, labels), *_ = _derivatives(potential, _with_forces(frames), 1.0)
-    factor = _factor(predicted, labels)
+    pairs = _derivatives(potential, _with_forces(frames), 1.0)
+    telling = [pair for pair in pairs if pair.tells]
+    if not telling:
+        return 1.0
+    factor = _factor(telling[0].predicted, telling[0].labels)
     if not factor > 0:
         raise ConfigError(
-            f"expected forces that point as their labels do, got a factor of {factor:.3g}; give "
+            f"expected forces and stress that point as their labels do, got a factor of {factor:.3g}; give "
             "energy_scale, a lattice_scale, or another map"
         )
     return factor
@@ -248,10 +267,8 @@ def _with_forces(frames: Sequence[Atoms]) -> list[Atoms]:
     return labeled
 
 
-def _derivatives(
-    potential: Potential, frames: Sequence[Atoms], scale: float
-) -> list[tuple[Float[Array, "I"], Float[Array, "I"]]]:
-    """Forces (eV/Å) and stress (eV/Å³) of lengths times ``scale``, each with its labels."""
+def _derivatives(potential: Potential, frames: Sequence[Atoms], scale: float) -> list[_Pairs]:
+    """Forces and, where there are any, stresses of lengths times ``scale``, each with its labels."""
     forces, stresses = [], []
     for atoms in frames:
         shrunk = Atoms(atoms.numbers, atoms.positions / scale, cell=atoms.cell / scale, pbc=atoms.pbc)
@@ -260,16 +277,18 @@ def _derivatives(
         forces.append((prediction.forces.numpy().ravel() / scale, labels["forces"].ravel()))
         if "stress" in labels and atoms.pbc.all():
             stresses.append((prediction.stress.numpy().ravel() / scale**3, labels["stress"].ravel()))
-    joined = (
-        tuple(np.concatenate(part) for part in zip(*pairs, strict=True)) for pairs in (forces, stresses)
-    )
-    return [(pair[0], pair[1]) for pair in joined if pair]
+    return [
+        _relative(pairs, noise)
+        for pairs, noise in ((forces, _FORCE_NOISE), (stresses, _STRESS_NOISE))
+        if pairs
+    ]
 
 
-def _relative(predicted: Float[Array, "I"], labels: Float[Array, "I"]) -> tuple[Array, Array]:
-    """Both in units of the norm of the labels."""
-    norm = float(np.linalg.norm(labels)) or 1.0
-    return predicted / norm, labels / norm
+def _relative(pairs: Sequence[tuple[Array, Array]], noise: float) -> _Pairs:
+    predicted, labels = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    norm, least = float(np.linalg.norm(labels)), noise * math.sqrt(labels.size)
+    unit = max(norm, least)
+    return _Pairs(predicted / unit, labels / unit, tells=norm > least)
 
 
 def _factor(predicted: Float[Array, "I"], labels: Float[Array, "I"]) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from potentials import SCALE, SMALL, small_potential
@@ -183,6 +184,22 @@ def test_scales_are_found_that_made_the_labels():
     assert fitted_length_scale(start, frames) == pytest.approx(1.1, abs=2e-4)
     right = carried(source, mapped({}, "Si", "Ge"), length_scale=1.1)
     assert fitted_energy_scale(right, frames) == pytest.approx(0.7, rel=1e-9)
+
+
+def test_a_crystal_without_forces_is_fitted_to_its_stress():
+    source = potential_of("schnet", ("Si",))
+    truth = carried(source, mapped({}, "Si", "Ge"), length_scale=1.1, energy_scale=0.7)
+    atoms = bulk("Ge", "diamond", 5.5, cubic=True)
+    with torch.no_grad():
+        prediction = truth(AtomicGraph.from_ase(atoms, truth.cutoff, torch.float64))
+    assert prediction.forces.abs().max() < 1e-9
+    assert prediction.stress.abs().max() > 1e-3
+    noisy = np.random.default_rng(0).normal(0.0, 1e-5, (len(atoms), 3))
+    atoms.calc = SinglePointCalculator(atoms, forces=noisy, stress=prediction.stress.numpy()[0])
+    right = carried(source, mapped({}, "Si", "Ge"), length_scale=1.1)
+    assert fitted_energy_scale(right, [atoms]) == pytest.approx(0.7, rel=1e-6)
+    atoms.calc = SinglePointCalculator(atoms, forces=noisy, stress=1e-6 * np.eye(3))
+    assert fitted_energy_scale(right, [atoms]) == 1.0
 
 
 def test_golden_section_finds_the_minimum():
