@@ -26,6 +26,7 @@ def label(
     """Label structures by a reference method; what is in the store is not computed again."""
     from gnnpot.cli.label_tables import LabelingDisplay, print_labeling, print_preview
 
+    from gnnpot.errors import LabelingError
     from gnnpot.labeling.config import LabelConfig
     from gnnpot.labeling.run import label_files, preview
 
@@ -40,5 +41,11 @@ def label(
         import json
 
         typer.echo(json.dumps(figures))
-        return
-    show(figures)
+    else:
+        show(figures)
+    failures = [] if dry_run else figures["failures"]
+    if failures and figures["found"] + figures["labeled"] == 0:
+        raise LabelingError(
+            f"expected labels, got none: all {len(failures)} structures failed; mend the cause and use "
+            "--retry-failed"
+        )

@@ -102,7 +102,8 @@ def test_an_override_changes_the_method_and_so_the_labels(label, silicon):
 
 def test_failures_are_told_with_their_origin(label, silicon, tmp_path):
     code, out, err = label(silicon, "--output", "out", "max_force=0.001")
-    assert code == 0
+    assert code == 2
+    assert "expected labels, got none: all 4 structures failed" in err
     assert "failed        4" in out
     assert "force over limit: 4, e.g. frames.xyz:1: expected forces below 0.001 eV/Å" in err
     failures = json.loads((tmp_path / "out" / "failures.json").read_text())
