@@ -9,23 +9,24 @@ import typer
 
 
 def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """List the models with their sizes at default settings for one element."""
-    from gnnpot.models import MODELS, build_model
+    """List the models with their default cutoff; `gnnpot info` tells the size of a trained one."""
+    from gnnpot.models import MODELS
 
-    rows = []
-    for kind in MODELS:
-        model = build_model(MODELS[kind].Config(kind=kind), ("Si",))
-        summary = (MODELS[kind].__doc__ or "").splitlines()[0]
-        rows.append(
-            {"kind": kind, "parameters": model.num_parameters, "cutoff": model.cutoff, "summary": summary}
-        )
+    rows = [
+        {
+            "kind": kind,
+            "cutoff": MODELS[kind].Config(kind=kind).cutoff,
+            "summary": (MODELS[kind].__doc__ or "").splitlines()[0],
+        }
+        for kind in MODELS
+    ]
     if as_json:
         typer.echo(json.dumps(rows))
         return
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("model", "parameters", "cutoff (Å)", "", box=None)
+    table = Table("model", "cutoff (Å)", "", box=None)
     for row in rows:
-        table.add_row(str(row["kind"]), f"{row['parameters']:,}", f"{row['cutoff']:g}", str(row["summary"]))
+        table.add_row(str(row["kind"]), f"{row['cutoff']:g}", str(row["summary"]))
     Console().print(table)

@@ -229,6 +229,8 @@ for kind in MODELS:
     if kind != "nequip":
         build_model(MODELS[kind].Config(), ("Si",))
 assert "nequip" in MODELS
+from gnnpot.cli.models import models
+models(as_json=True)
 assert not [name for name in sys.modules if name.startswith("e3nn")]
 """
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, timeout=120)
