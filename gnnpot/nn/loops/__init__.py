@@ -1,0 +1,36 @@
+"""Loops over pairs and atoms, compiled by numba; each writes to the items ``begin … end`` only.
+
+Edges 2p and 2p + 1 are pair p in its two directions.  ``order`` lists the edges atom by atom, those into
+atom i at ``start[i] … start[i + 1]``; ``index`` holds source and center of each edge.  Harmonics are those
+of the even edge: the odd edge has (−1)^l times them.
+"""
+
+from gnnpot.nn.loops.angles import harmonics as harmonics
+from gnnpot.nn.loops.angles import harmonics_first as harmonics_first
+from gnnpot.nn.loops.angles import harmonics_second as harmonics_second
+from gnnpot.nn.loops.atoms import compare as compare
+from gnnpot.nn.loops.atoms import gather as gather
+from gnnpot.nn.loops.atoms import moments as moments
+from gnnpot.nn.loops.atoms import moments_first as moments_first
+from gnnpot.nn.loops.atoms import moments_second_atoms as moments_second_atoms
+from gnnpot.nn.loops.atoms import moments_second_pairs as moments_second_pairs
+from gnnpot.nn.loops.atoms import read as read
+from gnnpot.nn.loops.atoms import read_two as read_two
+from gnnpot.nn.loops.elementwise import silu_second as silu_second
+from gnnpot.nn.loops.elementwise import softplus_second as softplus_second
+from gnnpot.nn.loops.pairs import convolve as convolve
+from gnnpot.nn.loops.pairs import convolve_two as convolve_two
+from gnnpot.nn.loops.pairs import multiply_ends as multiply_ends
+from gnnpot.nn.loops.pairs import reverse as reverse
+from gnnpot.nn.loops.pairs import reverse_first as reverse_first
+from gnnpot.nn.loops.pairs import reverse_second as reverse_second
+from gnnpot.nn.loops.pairs import sum_products as sum_products
+from gnnpot.nn.loops.pairs import sum_products_first as sum_products_first
+from gnnpot.nn.loops.pairs import times_pairs as times_pairs
+from gnnpot.nn.loops.pairs import times_pairs_first as times_pairs_first
+from gnnpot.nn.loops.pairs import times_pairs_second as times_pairs_second
+from gnnpot.nn.loops.tables import convolve_table as convolve_table
+from gnnpot.nn.loops.tables import convolve_table_first as convolve_table_first
+from gnnpot.nn.loops.tables import convolve_table_second as convolve_table_second
+from gnnpot.nn.loops.tables import convolve_table_second_weights as convolve_table_second_weights
+from gnnpot.nn.loops.tables import convolve_table_weights as convolve_table_weights

@@ -1,0 +1,138 @@
+"""Sums over the pairs of atoms and products of their features."""
+
+from __future__ import annotations
+
+from gnnpot.nn.loops.compiled import compiled
+
+
+@compiled
+def convolve(begin, end, order, start, index, x, w, out):
+    """Sum of x_j w_p over the edges into each atom."""
+    for atom in range(begin, end):
+        out[atom] = 0
+        for place in range(start[atom], start[atom + 1]):
+            edge = order[place]
+            source, pair = index[0, edge], edge >> 1
+            for c in range(x.shape[1]):
+                out[atom, c] += x[source, c] * w[pair, c]
+
+
+@compiled
+def convolve_two(begin, end, order, start, index, x, w, y, v, out):
+    """Sum of x_j w_p + y_j v_p over the edges into each atom."""
+    for atom in range(begin, end):
+        out[atom] = 0
+        for place in range(start[atom], start[atom + 1]):
+            edge = order[place]
+            source, pair = index[0, edge], edge >> 1
+            for c in range(x.shape[1]):
+                out[atom, c] += x[source, c] * w[pair, c] + y[source, c] * v[pair, c]
+
+
+@compiled
+def multiply_ends(begin, end, index, x, y, out):
+    """x_i y_j + y_i x_j of each pair."""
+    for pair in range(begin, end):
+        i, j = index[1, 2 * pair], index[0, 2 * pair]
+        for c in range(x.shape[1]):
+            out[pair, c] = x[i, c] * y[j, c] + x[j, c] * y[i, c]
+
+
+@compiled
+def times_pairs(begin, end, x, w, out):
+    """x_e w_p of each edge."""
+    for pair in range(begin, end):
+        for c in range(x.shape[1]):
+            out[2 * pair, c] = x[2 * pair, c] * w[pair, c]
+            out[2 * pair + 1, c] = x[2 * pair + 1, c] * w[pair, c]
+
+
+@compiled
+def times_pairs_first(begin, end, g, x, w, dx, dw):
+    """Gradients of the edges and the pairs."""
+    for pair in range(begin, end):
+        a, b = 2 * pair, 2 * pair + 1
+        for c in range(x.shape[1]):
+            dx[a, c] = g[a, c] * w[pair, c]
+            dx[b, c] = g[b, c] * w[pair, c]
+            dw[pair, c] = g[a, c] * x[a, c] + g[b, c] * x[b, c]
+
+
+@compiled
+def times_pairs_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
+    """Gradients of the upstream gradient, the edges and the pairs."""
+    for pair in range(begin, end):
+        a, b = 2 * pair, 2 * pair + 1
+        for c in range(x.shape[1]):
+            dg[a, c] = ux[a, c] * w[pair, c] + x[a, c] * uw[pair, c]
+            dg[b, c] = ux[b, c] * w[pair, c] + x[b, c] * uw[pair, c]
+            dx[a, c] = g[a, c] * uw[pair, c]
+            dx[b, c] = g[b, c] * uw[pair, c]
+            dw[pair, c] = g[a, c] * ux[a, c] + g[b, c] * ux[b, c]
+
+
+@compiled
+def sum_products(begin, end, targets, x, y, out):
+    """Sums of x_tr y_ta over the t of each target; of some r."""
+    out[:, begin:end] = 0
+    for t in range(len(targets)):
+        for r in range(begin, end):
+            for a in range(y.shape[1]):
+                out[targets[t], r, a] += x[t, r] * y[t, a]
+
+
+@compiled
+def sum_products_first(begin, end, targets, g, x, y, dx, dy):
+    """Gradients of both factors."""
+    for t in range(begin, end):
+        dy[t] = 0
+        for r in range(x.shape[1]):
+            total = x.dtype.type(0)
+            for a in range(y.shape[1]):
+                total += g[targets[t], r, a] * y[t, a]
+                dy[t, a] += g[targets[t], r, a] * x[t, r]
+            dx[t, r] = total
+
+
+@compiled
+def reverse(begin, end, x, w, out):
+    """x_e Σ_l (−1)^l w_lp of the reverse e of each edge."""
+    for pair in range(begin, end):
+        a, b = 2 * pair, 2 * pair + 1
+        for c in range(x.shape[1]):
+            total, sign = x.dtype.type(0), x.dtype.type(1)
+            for order_l in range(len(w)):
+                total += sign * w[order_l, pair, c]
+                sign = -sign
+            out[a, c] = x[b, c] * total
+            out[b, c] = x[a, c] * total
+
+
+@compiled
+def reverse_first(begin, end, g, x, w, dx, dw):
+    """Gradients of the edges and the radial weights."""
+    reverse(begin, end, g, w, dx)
+    for pair in range(begin, end):
+        a, b = 2 * pair, 2 * pair + 1
+        sign = x.dtype.type(1)
+        for order_l in range(len(w)):
+            for c in range(x.shape[1]):
+                dw[order_l, pair, c] = sign * (g[a, c] * x[b, c] + g[b, c] * x[a, c])
+            sign = -sign
+
+
+@compiled
+def reverse_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
+    """Gradients of the upstream gradient, the edges and the radial weights."""
+    reverse(begin, end, ux, w, dg)
+    reverse(begin, end, g, uw, dx)
+    for pair in range(begin, end):
+        a, b = 2 * pair, 2 * pair + 1
+        for c in range(x.shape[1]):
+            total, sign = x.dtype.type(0), x.dtype.type(1)
+            for order_l in range(len(w)):
+                total += sign * uw[order_l, pair, c]
+                dw[order_l, pair, c] = sign * (g[a, c] * ux[b, c] + g[b, c] * ux[a, c])
+                sign = -sign
+            dg[a, c] += x[b, c] * total
+            dg[b, c] += x[a, c] * total
