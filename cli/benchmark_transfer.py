@@ -19,7 +19,7 @@ def benchmark_transfer(
     element_map: Annotated[str, typer.Option("--map", metavar="TARGET=SOURCE,...", help="E.g. Ge=Si.")] = "",
     sizes: Annotated[list[int] | None, typer.Option(help="Structures; without, 1 10 40 100 195.")] = None,
     splits: Annotated[int, typer.Option(help="How many random parts of each size.")] = 5,
-    steps: Annotated[int, typer.Option(help="Steps of each training at least.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Steps of each training at least.")] = 600,
     epochs: Annotated[int, typer.Option(help="Passes over its structures at least.")] = 60,
     rates: Annotated[list[float] | None, typer.Option(help="Learning rates that the transfer tries.")] = None,
     scratch_rates: Annotated[list[float] | None, typer.Option(help="The same from scratch.")] = None,

@@ -45,7 +45,7 @@ class EfficiencyConfig(BaseModel):
     validation: PositiveInt = 22
     held_out: PositiveInt = 24
     exclude: tuple[str, ...] = ()
-    steps: PositiveInt = 1000
+    steps: PositiveInt = 600
     epochs: PositiveInt = 60
     rates: tuple[PositiveFloat, ...] = (3e-4, 1e-3)
     scratch_rates: tuple[PositiveFloat, ...] = (1e-3, 3e-3)
