@@ -5,19 +5,17 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from gnnpot.cli.bars import QUIET, Display, clock
 from gnnpot.cli.tables import print_notes
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from gnnpot.labeling.running import Progress as Stand
 
-_QUIET = 10.0  # seconds between lines where there is no terminal
 
-
-class LabelingDisplay:
+class LabelingDisplay(Display):
     """A bar with rate, failures and time left; on stderr."""
 
     def __init__(self) -> None:
@@ -29,23 +27,14 @@ class LabelingDisplay:
         self._task = self._bar.add_task("", total=None)
         self._printed = time.monotonic()
 
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-
     def show(self, stand: Stand) -> None:
         """Move the bar, or print a line now and then."""
         done = stand.total - stand.left
         text = f"{done} of {stand.total}, {stand.failed} failed, {stand.rate:.3g} a second"
         if stand.seconds_left is not None:
-            text += f", {_clock(stand.seconds_left)} left"
+            text += f", {clock(stand.seconds_left)} left"
         self._bar.update(self._task, total=stand.total, completed=done, description=text)
-        if not self._console.is_terminal and time.monotonic() - self._printed > _QUIET:
+        if not self._console.is_terminal and time.monotonic() - self._printed > QUIET:
             self._printed = time.monotonic()
             self._console.print(text, highlight=False, soft_wrap=True)
 
@@ -55,7 +44,7 @@ def print_labeling(figures: Mapping[str, Any]) -> None:
     print_notes({
         "structures": f"{figures['structures']} ({figures['different']} different)",
         "in the store": figures["found"],
-        "labeled now": f"{figures['labeled']} in {_clock(figures['seconds'])}",
+        "labeled now": f"{figures['labeled']} in {clock(figures['seconds'])}",
         "failed": figures["failed"],
         "store": figures["store"],
         "labels": figures["labels"],
@@ -72,7 +61,7 @@ def print_preview(figures: Mapping[str, Any]) -> None:
     each, whole = figures["seconds_per_structure"], figures["seconds"]
     estimate = "none"
     if whole is not None:
-        estimate = f"{_clock(whole)} ({each:.3g} s each, {figures['workers']} workers)"
+        estimate = f"{clock(whole)} ({each:.3g} s each, {figures['workers']} workers)"
     print_notes({
         "method": f"{figures['method']} ({figures['method_hash'][:12]})",
         "store": figures["store"],
@@ -83,9 +72,3 @@ def print_preview(figures: Mapping[str, Any]) -> None:
     })  # fmt: skip
     for reason in figures["failures_of_the_first"]:
         Console(stderr=True).print(f"failed: {reason}", highlight=False, soft_wrap=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
 
+from gnnpot.cli.bars import QUIET, Display, clock
 from gnnpot.cli.tables import groups_table
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,10 +15,8 @@ from gnnpot.studies.architectures import ComparisonObserver
 from gnnpot.training import Observer
 from gnnpot.training.tuning import GroupRow
 
-_QUIET = 10.0  # seconds between lines where there is no terminal
 
-
-class TrainingDisplay(Observer):
+class TrainingDisplay(Display, Observer):
     """A bar with the time left and a line of errors for each epoch that matters."""
 
     def __init__(self) -> None:
@@ -38,15 +35,6 @@ class TrainingDisplay(Observer):
         self._begun: tuple[float, float] | None = None
         self._left = ""
 
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
-
     def note(self, text: str) -> None:
         """Print a line above the bar."""
         self._console.print(text, highlight=False, soft_wrap=True)
@@ -62,7 +50,7 @@ class TrainingDisplay(Observer):
             self._begun = (progress, seconds)
         done, spent = progress - self._begun[0], seconds - self._begun[1]
         if done > 0:
-            self._left = _clock(spent * (1 - progress) / done) + " left"
+            self._left = clock(spent * (1 - progress) / done) + " left"
         self._bar.update(self._task, completed=progress, left=self._left)
 
     def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
@@ -70,7 +58,7 @@ class TrainingDisplay(Observer):
         is_best = row["epoch"] == best["epoch"]
         text = f"epoch {row['epoch']:4.0f}  {_errors(row)}{' *' if is_best else ''}"
         self._bar.update(self._task, description=text)
-        if self._live or time.monotonic() - self._printed < _QUIET:
+        if self._live or time.monotonic() - self._printed < QUIET:
             return
         self._printed = time.monotonic()
         self._console.print(f"{text}  {self._left}", highlight=False, soft_wrap=True)
@@ -107,7 +95,7 @@ class ComparisonDisplay(TrainingDisplay, ComparisonObserver):
 
     def _time_left(self, fraction: float) -> str:
         spent = time.monotonic() - self._start
-        return f"{_clock(spent * (1 - fraction) / fraction)} left" if fraction > 0 else ""
+        return f"{clock(spent * (1 - fraction) / fraction)} left" if fraction > 0 else ""
 
 
 def _errors(row: dict[str, float]) -> str:
@@ -117,12 +105,6 @@ def _errors(row: dict[str, float]) -> str:
         if value is not None:
             parts.append(f"{name} {value:.4g} {unit}")
     return "  ".join(parts)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
 
 
 @contextmanager
@@ -142,7 +124,7 @@ def counting(what: str) -> Iterator[Callable[[int], None]]:
         def advance(count: int) -> None:
             nonlocal printed
             bar.advance(task, count)
-            if not console.is_terminal and time.monotonic() - printed > _QUIET:
+            if not console.is_terminal and time.monotonic() - printed > QUIET:
                 printed = time.monotonic()
                 console.print(f"{what} {bar.tasks[task].completed:.0f} structures", highlight=False)
 

@@ -6,8 +6,7 @@ import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 from ase import Atoms
@@ -15,7 +14,7 @@ from ase import Atoms
 from gnnpot.engines.base import library
 from gnnpot.errors import EngineError
 from gnnpot.labeling.labeler import Failure, Outcome
-from gnnpot.labeling.local import Finished, LocalPool
+from gnnpot.labeling.local import Finished, LocalPool, Pool
 
 if TYPE_CHECKING:
     from gnnpot.labeling.config import DaskConfig  # costs seconds of imports, on each worker too
@@ -42,7 +41,7 @@ class _There(NamedTuple):
     scratch: str
 
 
-class DaskPool:
+class DaskPool(Pool):
     """Workers of Dask; it runs a structure again whose worker was lost.
 
     Args:
@@ -75,14 +74,6 @@ class DaskPool:
                 "`dask scheduler`, or mend running.scheduler"
             ) from error
         self._futures: dict[str, Any] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def workers(self) -> int:

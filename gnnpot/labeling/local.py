@@ -56,8 +56,16 @@ class Pool(Protocol):
     def close(self) -> None:
         """Stop all work."""
 
+    def __enter__(self) -> Self:
+        return self
 
-class LocalPool:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class LocalPool(Pool):
     """Worker processes; one that dies is replaced, and one that takes too long is killed.
 
     Args:
@@ -88,14 +96,6 @@ class LocalPool:
         self._stillborn = 0
         self._seconds = 0.0  # of a typical structure
         self._workers = [_Worker(self._payload) for _ in range(workers)]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def free(self) -> int:

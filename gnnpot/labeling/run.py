@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -100,7 +100,7 @@ def preview(config: LabelConfig, output: Path, *, retry_failed: bool = False) ->
     }
 
 
-def pool_of(config: LabelConfig, scratch: Path) -> AbstractContextManager[Pool]:
+def pool_of(config: LabelConfig, scratch: Path) -> Pool:
     """The pool that ``config.running`` asks for.
 
     Raises:
