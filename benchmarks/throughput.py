@@ -132,7 +132,8 @@ def arguments(words: list[str] | None) -> argparse.Namespace:
     add("--seconds", type=float, default=1.0, help="of measurement in each case")
     add("--limit", type=float, default=120.0, help="longest wait for a start or a step, s")
     add("--memory", type=float, default=half_of_memory(), help="GB; default: half of the machine's")
-    add("--malloc", choices=["plain", "tuned"], default="plain", help="tuned: glibc keeps freed memory")
+    add("--malloc", choices=["plain", "tuned"], default="tuned",
+        help="tuned: glibc keeps freed memory, as in the commands and the calculator")  # fmt: skip
     add("--output", type=Path, default=Path("throughput.json"), help="JSON; the figure is beside it")
     given = parser.parse_args(words)
     if given.models is None:

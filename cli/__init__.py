@@ -23,6 +23,7 @@ from gnnpot.cli.words import FirstByDefault, SeveralWords
 
 from gnnpot import __version__
 from gnnpot.errors import GnnpotError
+from gnnpot.memory import keep_freed_memory
 
 _UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
@@ -69,6 +70,7 @@ def root(
 def main() -> None:
     """Run a command: 0 when done, 2 with one line for a mistake of the user, a traceback for a bug."""
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    keep_freed_memory()
     try:
         code = app(standalone_mode=False)
     except (GnnpotError, OSError) as error:

@@ -38,12 +38,10 @@ def benchmark_transfer(
     from gnnpot.cli.progress import ComparisonDisplay
     from gnnpot.cli.tables import print_notes
 
-    from gnnpot.memory import keep_freed_memory
     from gnnpot.studies.efficiency import study
     from gnnpot.studies.efficiency_config import EfficiencyConfig
     from gnnpot.transfer_config import TransferConfig
 
-    keep_freed_memory()
     transfer = TransferConfig.read(config, overrides or [], source=source, element_map=element_map)
     lists = {"sizes": sizes, "rates": rates, "scratch_rates": scratch_rates, "exclude": exclude}
     given = {name: tuple(values) for name, values in lists.items() if values}

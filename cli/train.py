@@ -22,10 +22,8 @@ def train(
     from gnnpot.cli.tables import print_metrics, print_notes
 
     from gnnpot.config import RunConfig
-    from gnnpot.memory import keep_freed_memory
     from gnnpot.run import train as run
 
-    keep_freed_memory()
     run_config = RunConfig.from_yaml(config, overrides or [])
     with TrainingDisplay() as display:
         metrics = run(run_config, output, resume=resume, observer=display)

@@ -18,6 +18,7 @@ from gnnpot.checkpoint import load_potential
 from gnnpot.committee import Committee, mean_prediction, spread_of
 from gnnpot.devices import choose_device
 from gnnpot.errors import ConfigError
+from gnnpot.memory import keep_freed_memory
 from gnnpot.potential import Potential, Prediction
 from gnnpot.skin import SkinList
 
@@ -44,6 +45,8 @@ class GNNPotCalculator(Calculator):
             relaxations, float32 for fast dynamics.
         skin: How much longer than the cutoff the edges of the neighbor list are (Å), so that it lasts
             for many steps.
+        keep_memory: Have the process keep freed memory for the next step (:mod:`gnnpot.memory`), which
+            makes steps of thousands of atoms up to twice as fast.  False leaves the allocator alone.
 
     Raises:
         ConfigError: An unknown dtype, or a negative skin.
@@ -62,8 +65,11 @@ class GNNPotCalculator(Calculator):
         device: str = "auto",
         default_dtype: DTypeName | None = None,
         skin: float = 0.5,
+        keep_memory: bool = True,
     ) -> None:
         super().__init__()
+        if keep_memory:
+            keep_freed_memory()
         if default_dtype is not None and default_dtype not in _DTYPES:
             raise ConfigError(
                 f"expected default_dtype {' or '.join(_DTYPES)}, got {default_dtype!r}; use one"

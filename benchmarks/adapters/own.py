@@ -77,7 +77,7 @@ class Own(Adapter):
 
     def make_calculator(self) -> GNNPotCalculator:
         """With the skin that it has if none is asked for."""
-        return GNNPotCalculator(self.model, device="cpu")
+        return GNNPotCalculator(self.model, device="cpu", keep_memory=False)  # --malloc says, for all
 
     def version(self) -> str:
         """Version of gnnpot."""

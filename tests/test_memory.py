@@ -1,0 +1,36 @@
+"""Freed memory that the process keeps."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+COUNT_PAGES = """
+import resource
+from gnnpot.memory import keep_freed_memory
+
+if {keep}:
+    keep_freed_memory()
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+b"1" * 80_000_000
+before = faults()
+for _ in range(5):
+    b"1" * 80_000_000
+print(faults() - before)
+"""
+
+
+def new_pages(*, keep: bool) -> int:
+    """Pages that a process asks the system for while it fills 80 MB five times more."""
+    script = COUNT_PAGES.format(keep=keep)
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return int(answer.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the thresholds are those of glibc")
+def test_kept_memory_needs_no_new_pages() -> None:
+    assert new_pages(keep=False) > 10_000
+    assert new_pages(keep=True) < 100
