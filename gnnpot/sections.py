@@ -17,6 +17,7 @@ from gnnpot.errors import ConfigError, UnknownNameError
 from gnnpot.registry import nearest
 
 SHIPPED = "gnnpot:"  # prefix of files that come with the package
+_DEEPEST = 4  # sections within sections
 
 
 def _one_or_several(value: Any) -> Any:
@@ -140,15 +141,41 @@ def _fault(entry: Any, section: type[BaseModel]) -> str:
     """One fault of a configuration in words, with the nearest name for an unknown key."""
     where = ".".join(str(part) for part in entry["loc"])
     if entry["type"] == "extra_forbidden":
-        close = get_close_matches(str(entry["loc"][-1]), set(_key_names(section.model_json_schema())), n=1)
-        return f"no key is called {where}" + (f"; did you mean {close[0]!r}?" if close else "; remove it")
+        return f"no key is called {where}; {_suggestion(entry['loc'], section)}"
     return f"{where}: {entry['msg'].removeprefix('Value error, ')}, got {entry['input']!r}"
 
 
-def _key_names(schema: Any) -> Iterator[str]:
-    """Names of all keys in a JSON schema."""
-    if isinstance(schema, dict):
-        properties = schema.get("properties")
-        yield from properties if isinstance(properties, dict) else ()
-    for inner in schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ():
-        yield from _key_names(inner)
+def _suggestion(place: Sequence[str | int], section: type[BaseModel]) -> str:
+    """The nearest key, with its section where the unknown key is in another."""
+    schema = section.model_json_schema()
+    paths: dict[str, str] = {}
+    for path in _key_paths(schema, schema.get("$defs", {})):
+        paths.setdefault(path.rpartition(".")[2], path)
+    close = get_close_matches(str(place[-1]), paths, n=1)
+    if not close:
+        return "remove it"
+    *above, name = paths[close[0]].split(".")
+    return f"did you mean {name if set(above) <= set(place[:-1]) and name != place[-1] else paths[name]!r}?"
+
+
+def _key_paths(schema: Any, named: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[str]:
+    """The dotted paths of all keys in a JSON schema, the outer ones of a section first.
+
+    Args:
+        schema: The schema, or a part of it.
+        named: The parts that others refer to.
+        above: Keys that lead to this part.
+    """
+    if len(above) > _DEEPEST:
+        return
+    reference = schema.get("$ref")
+    if reference is not None:
+        yield from _key_paths(named[reference.rpartition("/")[2]], named, above)
+    properties = schema.get("properties", {})
+    yield from (".".join((*above, name)) for name in properties)
+    for name, inner in properties.items():
+        yield from _key_paths(inner, named, (*above, name))
+    for choice in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
+        yield from _key_paths(choice, named, above)
+    if isinstance(schema.get("items"), dict):
+        yield from _key_paths(schema["items"], named, above)

@@ -96,6 +96,7 @@ def test_an_empty_file(refused, tmp_path):
 def test_an_unknown_key(refused):
     assert "did you mean 'max_epochs'?" in refused("training.max_epoch=3")
     assert "did you mean 'cutoff'?" in refused("model.cutof=3")
+    assert "did you mean 'training.max_epochs'?" in refused("max_epochs=3")
 
 
 def test_an_unknown_model(refused):

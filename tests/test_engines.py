@@ -372,6 +372,10 @@ MISSING = {
     "model": ({"kind": "kim", "model": "EAM_None__MO_000000000000_000"}, "openkim-models"),
     "program": ({**ESPRESSO, "command": "pw-not-there.x"}, "install it: apt-get install quantum-espresso"),
     "module": ({"kind": "ase", "calculator_class": "sevennn.X"}, "install it: pip install sevennn"),
+    "argument of ASE": (
+        {"kind": "ase", "calculator_class": "ase.calculators.lj.LennardJones", "arguments": {"epsilom": 2.0}},
+        "did you mean 'epsilon'",
+    ),
     "class": ({"kind": "ase", "calculator_class": "ase.calculators.emt.EMTT"}, "expected the import path"),
     "argument": (
         {"kind": "ase", "calculator_class": "faulty_engines.Counting", "arguments": {"logg": "x"}},

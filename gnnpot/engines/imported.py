@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any, Literal
 
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import Calculator, FileIOCalculator
 from pydantic import Field, field_validator
 
 from gnnpot.engines.base import ENGINES, EngineConfig, existing, library
 from gnnpot.errors import EngineError
+from gnnpot.registry import nearest
 
 PACKAGES = {"sevenn": "pip install sevenn", "chgnet": "pip install chgnet"}
 
@@ -39,6 +41,7 @@ class ImportedConfig(EngineConfig):
         """The calculator that these settings describe."""
         make = self._callable()
         place = {} if self.folder_argument is None else {self.folder_argument: str(folder)}
+        self._check_names(make)
         try:
             return make(**self.arguments, **place)
         except (TypeError, ValueError, OSError, RuntimeError) as error:
@@ -46,6 +49,18 @@ class ImportedConfig(EngineConfig):
                 f"expected arguments of {self.calculator_class}, got {self.arguments} "
                 f"({' '.join(str(error).split())[:200]}); mend method.arguments"
             ) from error
+
+    def _check_names(self, make: Any) -> None:
+        """ASE's own calculators take any keyword and leave aside those that they do not know."""
+        listed: dict[str, Any] = getattr(make, "default_parameters", {})
+        if not isinstance(make, type) or issubclass(make, FileIOCalculator):
+            return  # a program's input may hold what ASE does not list
+        unknown = sorted(set(self.arguments) - set(listed) - set(signature(make).parameters))
+        if listed and unknown:
+            raise EngineError(
+                f"expected arguments of {self.calculator_class}, got {unknown[0]!r}; "
+                f"{nearest(unknown[0], sorted(listed))}"
+            )
 
     def _callable(self) -> Any:
         module, _, name = self.calculator_class.rpartition(".")
