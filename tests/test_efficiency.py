@@ -100,6 +100,7 @@ def test_the_command_studies_and_goes_on_without_repeating(folder, monkeypatch, 
 def test_parts_are_nested_and_apart_from_validation_and_test(config):
     pool = pool_of(config)
     assert {atoms.info["group"] for atoms in (*pool.frames, *pool.test)} == {"even"}
+    assert len(pool.test) == config.held_out
     order = order_of(pool, 0)
     assert sorted(order) == list(range(len(pool.frames)))
     assert order != order_of(pool, 1)
@@ -143,6 +144,8 @@ def test_percentages_compare_means_over_the_splits():
 def test_what_cannot_be_studied_is_refused(config, folder):
     with pytest.raises(DataError, match="expected at least 103 structures"):
         pool_of(config.model_copy(update={"sizes": (100,)}))
+    with pytest.raises(DataError, match="got 'odds'; did you mean 'odd'"):
+        pool_of(config.model_copy(update={"exclude": ("odds",)}))
     values = yaml.safe_load((folder / "transfer.yaml").read_text())
     fresh = TransferConfig.from_dict({**values, "source": None, "model": {"kind": "schnet"}}, source="")
     with pytest.raises(ConfigError, match="expected a source"):

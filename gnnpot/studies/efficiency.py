@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from ase import Atoms
 
 from gnnpot import __version__
 from gnnpot.checkpoint import read_header
@@ -99,15 +97,14 @@ def pool_of(config: EfficiencyConfig) -> Pool:
     """
     transfer = config.transfer
     test = transfer.test or SplitConfig(frames=config.held_out)
-    pool = read_pool(transfer.train, test, transfer.keys)
-    frames, tested = (_without(config.exclude, part) for part in (pool.frames, pool.test))
+    pool = read_pool(transfer.train, test, transfer.keys, exclude=config.exclude)
     needed = max(config.sizes) + config.validation
-    if needed > len(frames):
+    if needed > len(pool.frames):
         raise DataError(
             f"expected at least {needed} structures, the largest size and {config.validation} for "
-            f"validation, got {len(frames)}; lower sizes or validation"
+            f"validation, got {len(pool.frames)}; lower sizes or validation"
         )
-    return replace(pool, frames=frames, test=tested)
+    return pool
 
 
 def order_of(pool: Pool, split: int) -> list[int]:
@@ -200,10 +197,6 @@ def _mae(path: Path) -> dict[str, float | None]:
 def _of_test(metrics: dict[str, Any]) -> dict[str, float | None]:
     test = metrics["splits"]["test"]
     return {name: None if test[name] is None else test[name]["mae"] for name in QUANTITIES}
-
-
-def _without(groups: Sequence[str], frames: Sequence[Atoms]) -> list[Atoms]:
-    return [atoms for atoms in frames if atoms.info.get("group", "") not in groups]
 
 
 def _facts(config: EfficiencyConfig, pool: Pool) -> dict[str, str]:

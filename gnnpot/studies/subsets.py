@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from gnnpot.data.reading import content_hash, is_isolated_atom, read_frames
 from gnnpot.data.split import SplitConfig, split_indices
 from gnnpot.errors import DataError
 from gnnpot.files import make_folder, write_aside
+from gnnpot.registry import nearest
 
 VALIDATION_EVERY = 10  # one of so many frames picks the model, at least one
 _KEPT = ("group", "config_type", *(f"{name}_weight" for name in LABELS))
@@ -43,18 +44,33 @@ class Pool:
     warnings: tuple[str, ...]
 
 
-def read_pool(names: Sequence[str], test: SplitConfig | Sequence[str], keys: LabelKeys) -> Pool:
+def read_pool(
+    names: Sequence[str],
+    test: SplitConfig | Sequence[str],
+    keys: LabelKeys,
+    *,
+    exclude: Collection[str] = (),
+) -> Pool:
     """Read the structures and set the test apart.
 
     Args:
         names: Files of labeled structures; ``gnnpot:NAME`` comes with the package.
         test: Files, or how to take a part of the structures.
         keys: Where the labels are.
+        exclude: Groups of structures that are left out, of the test too.
 
     Raises:
-        DataError: A fault in the data, labels on a part of them only, or a structure in both.
+        DataError: A fault in the data, labels on a part of them only, a structure in both, or an unknown
+            group.
     """
-    everything, warnings = _inspected(names, keys)
+    every = list(read_frames(data_paths(names), keys))
+    known = sorted({atoms.info["group"] for atoms in every})
+    if unknown := sorted(set(exclude).difference(known)):
+        raise DataError(
+            f"expected groups of the structures to leave out, got {unknown[0]!r}; "
+            f"{nearest(unknown[0], known)}"
+        )
+    everything, warnings = _inspected(every, keys, exclude)
     isolated = [atoms for atoms in everything if is_isolated_atom(atoms)]
     rest = [atoms for atoms in everything if not is_isolated_atom(atoms)]
     if isinstance(test, SplitConfig):
@@ -62,7 +78,7 @@ def read_pool(names: Sequence[str], test: SplitConfig | Sequence[str], keys: Lab
         chosen = split_indices(hashes, groups, config=test, seed=0)
         pool, held_out = ([rest[index] for index in indices] for indices in chosen)
     else:
-        found, more = _inspected(test, keys)
+        found, more = _inspected(read_frames(data_paths(test), keys), keys, exclude)
         pool, held_out = rest, [atoms for atoms in found if not is_isolated_atom(atoms)]
         warnings = (*warnings, *more)
     frames, tested = _different(pool), _different(held_out)
@@ -191,8 +207,10 @@ def _picks_model(place: int) -> bool:
     return place % VALIDATION_EVERY == 1
 
 
-def _inspected(names: Sequence[str], keys: LabelKeys) -> tuple[list[Atoms], tuple[str, ...]]:
-    frames = list(read_frames(data_paths(names), keys))
+def _inspected(
+    frames: Iterable[Atoms], keys: LabelKeys, exclude: Collection[str]
+) -> tuple[list[Atoms], tuple[str, ...]]:
+    frames = [atoms for atoms in frames if atoms.info["group"] not in exclude]
     report = inspect(frames, keys)
     report.check()
     return frames, report.warnings
