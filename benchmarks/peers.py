@@ -32,11 +32,12 @@ from environments import DEFAULT_FOLDER, interpreter, is_installed
 from processes import Answer, Case, WorkerProcess
 
 Row = dict[str, Any]
-COMPARED = ["schnet", "dimenet32", "dimenet128", "ani"]  # of equal sizes on all sides
+COMPARED = ["schnet", "schnet-interpolated", "dimenet32", "dimenet128", "ani"]  # of equal sizes on all sides
 TASKS = ("train", "train_list", "md")
 STEPS = {"train": 1, "train_list": 1, "md": 10}  # of a round
 BATCHES = {
     "schnet": {"ni108": 16, "hexane": 64},
+    "schnet-interpolated": {"ni108": 16, "hexane": 64},
     "ani": {"ni108": 64, "hexane": 64},
     "dimenet32": {"si64": 4, "ni108": 4, "hexane": 64},
     "dimenet128": {"si64": 2, "ni108": 1, "hexane": 16},

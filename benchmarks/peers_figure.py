@@ -19,8 +19,12 @@ from matplotlib.axes import Axes
 from gnnpot.report.figures import FIGURE_STYLE
 
 ARCHITECTURES = {
-    "schnet": "SchNet", "dimenet32": "DimeNet++ 32", "dimenet128": "DimeNet++ 128", "ani": "ANI"
-}  # fmt: skip
+    "schnet": "SchNet",
+    "schnet-interpolated": "SchNet, interpolated",
+    "dimenet32": "DimeNet++ 32",
+    "dimenet128": "DimeNet++ 128",
+    "ani": "ANI",
+}
 WORKS = {"si64": "Si, 64 atoms", "hexane": "hexane", "ni32": "Ni, 32 atoms", "ni108": "Ni, 108 atoms"}
 TASKS = {"train": "A training step", "md": "A step of dynamics"}
 PEERS = {

@@ -36,6 +36,7 @@ PEERS = {
 }
 ARCHITECTURES = {
     "schnet": ("gnnpot", "pyg", "schnetpack", "graph-pes"),
+    "schnet-interpolated": ("gnnpot", "pyg", "schnetpack", "graph-pes"),  # only gnnpot interpolates
     "dimenet32": ("gnnpot", "pyg"),
     "dimenet128": ("gnnpot", "pyg"),
     "ani": ("gnnpot", "torchani", "torchani-flat"),

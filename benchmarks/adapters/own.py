@@ -17,8 +17,10 @@ from gnnpot.potential import Potential
 from gnnpot.training.loss import Loss, WeightedLoss
 
 _DIMENET_KEYS = ("channels", "interaction_channels", "output_channels")
+_SCHNET = {"kind": "schnet", "cutoff": CUTOFF, "num_filters": SCHNET["channels"], **SCHNET}
 STANDARD: dict[str, dict[str, Any]] = {
-    "schnet": {"kind": "schnet", "cutoff": CUTOFF, "num_filters": SCHNET["channels"], **SCHNET},
+    "schnet": _SCHNET,
+    "schnet-interpolated": {**_SCHNET, "filters": "interpolated"},
     **{
         name: {"kind": "dimenet++", "cutoff": CUTOFF, **dict(zip(_DIMENET_KEYS, widths, strict=True))}
         for name, widths in DIMENET.items()

@@ -130,7 +130,7 @@ class PyG(Adapter):
 
     def build(self) -> nn.Module:
         """The model with the sizes of all."""
-        if self.case.architecture == "schnet":
+        if self.case.architecture.startswith("schnet"):
             return SchNet()
         return DimeNet(*DIMENET[self.case.architecture])
 
