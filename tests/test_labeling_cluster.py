@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from ase import Atoms
+from batch_system import cancel, jobs, needs_slurm, slurm
 from label_copper import copper, counting
 
 from gnnpot.engines import engine_of
@@ -101,6 +103,60 @@ def test_a_scheduler_that_does_not_answer_is_named(unused_port, monkeypatch):
 
 def unlabeled(atoms: Atoms) -> Atoms:
     return atoms
+
+
+@pytest.fixture(scope="module")
+def queue() -> Iterator[None]:
+    pytest.importorskip("dask_jobqueue", reason=f"needs dask-jobqueue: {INSTALL}")
+    with slurm():
+        yield
+
+
+OPTIONS = {"cores": 1, "memory": "1GB", "interface": "lo"}
+
+
+@needs_slurm
+def test_jobs_of_a_batch_system_label_and_one_may_be_cancelled(queue, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
+    engine, store = counting(tmp_path, 0.05), LabelStore(tmp_path / "labels.db")
+    planned, cancelled = plan(copper(60), method_of(engine), store), list[str]()
+
+    def end_one(progress):
+        if progress.labeled > 10 and not cancelled:
+            cancelled.append(jobs()[0])
+            cancel(cancelled[0])
+
+    config = DaskConfig(queue="slurm", jobs=2, options=OPTIONS)
+    with DaskPool(CalculatorLabeler(engine), config, scratch=tmp_path / "scratch") as pool:
+        progress = fill(store, planned, pool, observe=end_one)
+    assert cancelled
+    assert (progress.labeled, progress.failed) == (60, 0)
+    assert all(store.states(planned.structures).values())
+    assert len(list((tmp_path / "scratch" / "jobs").glob("*.out"))) == 2
+
+
+@needs_slurm
+@pytest.mark.filterwarnings("ignore:unclosed cluster:ResourceWarning")  # Dask's, which it has half made
+@pytest.mark.parametrize(
+    ("options", "message"),
+    {
+        "an unknown option": ({"coress": 1}, "Got unexpected keyword argument 'coress'"),
+        "a missing option": ({"memory": None}, "must specify how much cores and memory"),
+        "an unknown partition": ({"queue": "nosuch"}, "expected slurm to take a job.*nosuch"),
+    }.values(),
+)
+def test_a_job_that_is_refused_is_named(queue, tmp_path, options, message):
+    config = DaskConfig(queue="slurm", options={**OPTIONS, **options})
+    with pytest.raises(EngineError, match=message):
+        DaskPool(unlabeled, config, scratch=tmp_path)
+    gc.collect()
+
+
+def test_a_batch_system_that_is_not_here_is_named(tmp_path, monkeypatch):
+    pytest.importorskip("dask_jobqueue", reason=f"needs dask-jobqueue: {INSTALL}")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(EngineError, match="expected qsub of pbs, got none on the path"):
+        DaskPool(unlabeled, DaskConfig(queue="pbs", options=OPTIONS), scratch=tmp_path)
 
 
 def test_a_batch_system_needs_its_package():

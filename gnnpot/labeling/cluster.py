@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -51,7 +52,7 @@ class DaskPool(Pool):
         scratch: Folder for the engines' files, on the workers' machines.
 
     Raises:
-        EngineError: Dask is not installed, or no scheduler answers.
+        EngineError: Dask is not installed, no scheduler answers, or the batch system takes no job.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class DaskPool(Pool):
     ) -> None:
         self._distributed = library("distributed", INSTALL)
         self._there = _There(uuid4().hex, pickle.dumps(labeler), time_limit, str(Path(scratch).resolve()))
-        self._cluster = _cluster(config)
+        self._cluster = _cluster(config, Path(scratch))
         address = config.scheduler if self._cluster is None else self._cluster
         try:
             self._client = self._distributed.Client(address, timeout=_ANSWER, set_as_default=False)
@@ -117,12 +118,40 @@ class DaskPool(Pool):
         raise error
 
 
-def _cluster(config: DaskConfig) -> Any:
+def _cluster(config: DaskConfig, scratch: Path) -> Any:
+    """Jobs in the batch system, each with a worker; what they print goes to a folder in ``scratch``."""
     if config.queue is None:
         return None
-    cluster = getattr(library("dask_jobqueue", INSTALL), _CLUSTERS[config.queue])(**config.options)
+    name = _CLUSTERS[config.queue]
+    make = getattr(library("dask_jobqueue", INSTALL), name)
+    submit = make.job_cls.submit_command.split()[0]
+    if shutil.which(submit) is None:
+        raise EngineError(
+            f"expected {submit} of {config.queue}, got none on the path; start where jobs are submitted"
+        )
+    try:
+        cluster = make(**{"log_directory": str(scratch / "jobs"), **config.options})
+    except (TypeError, ValueError) as error:
+        what = _line(error).partition(". ")[0]
+        raise EngineError(
+            f"expected options of dask-jobqueue's {name}, got {config.options} ({what}); mend running.options"
+        ) from error
+    try:
+        cluster.worker_spec.update(cluster.new_worker_spec())
+        cluster.sync(cluster._correct_state)  # raises where the first job is refused; scale would only log it
+    except (OSError, RuntimeError) as error:
+        for job in cluster.workers.values():
+            job.status = library("distributed", INSTALL).Status.failed  # closing expects to be told
+        cluster.close()
+        raise EngineError(
+            f"expected {config.queue} to take a job, got {_line(error)}; mend running.options"
+        ) from error
     cluster.scale(jobs=config.jobs)
     return cluster
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _label_there(there: _There, key: str, atoms: Atoms) -> Outcome:
