@@ -152,7 +152,7 @@ def test_an_unknown_group(refused):
 def test_a_stage_is_overridden_by_its_number():
     path = shipped_configs()["low2high"]
     two = TransferConfig.read(path, ["stages.1.max_epochs=7", "training.batch_size=3"])
-    assert [training.max_epochs for training in two.trainings] == [100, 7]
+    assert [training.max_epochs for training in two.trainings] == [200, 7]
     assert [training.batch_size for training in two.trainings] == [3, 3]
     assert two.trainings[1].freeze == ("first", "last")
 
