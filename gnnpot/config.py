@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
+from ase.data import atomic_numbers
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     PositiveFloat,
     SerializeAsAny,
+    Tag,
     ValidationError,
     field_serializer,
     field_validator,
@@ -64,7 +67,10 @@ class RunConfig(BaseModel):
     model: Annotated[SerializeAsAny[ModelConfig], OneOf(lambda: [MODELS[kind].Config for kind in MODELS])]
     training: TrainingConfig = TrainingConfig()
     train: Paths
-    validation: SplitConfig | Paths = SplitConfig()
+    validation: Annotated[
+        Annotated[SplitConfig, Tag("split")] | Annotated[Paths, Tag("files")],
+        Discriminator(lambda value: "split" if isinstance(value, dict | SplitConfig) else "files"),
+    ] = SplitConfig()
     test: Paths = ()
     keys: LabelKeys = LabelKeys()
     reference_energies: dict[str, float] = {}
@@ -78,7 +84,15 @@ class RunConfig(BaseModel):
         if isinstance(value, dict):
             if "kind" not in value:
                 raise ValueError(f"expected model.kind, got none; choose from {', '.join(MODELS)}")
-            return MODELS[value["kind"]].Config.model_validate(value)
+            return MODELS[str(value["kind"])].Config.model_validate(value)
+        return value
+
+    @field_validator("reference_energies")
+    @classmethod
+    def _of_elements(cls, value: dict[str, float]) -> dict[str, float]:
+        for symbol in value:
+            if symbol not in atomic_numbers or symbol == "X":
+                raise ValueError(f"expected symbols of elements, got {symbol!r}; mend it")
         return value
 
     @field_serializer("train", "validation", "test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -22,6 +23,11 @@ def make_folder(folder: Path) -> None:
         raise OutputError(
             f"expected a folder to write to, got {folder} ({error.strerror}); choose another --output"
         ) from error
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of what a file holds."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 @contextmanager

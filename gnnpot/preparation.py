@@ -13,8 +13,9 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from gnnpot.config import RunConfig, data_paths
 from gnnpot.data.dataset import GraphDataset, GraphStore
-from gnnpot.data.reading import read_frames
-from gnnpot.data.split import SplitConfig, check_disjoint, split_indices, write_splits
+from gnnpot.data.graph import LABELS
+from gnnpot.data.reading import content_hash, is_isolated_atom, read_frames
+from gnnpot.data.split import SplitConfig, check_disjoint, read_splits, split_indices, write_splits
 from gnnpot.data.statistics import ReferenceEnergies, reference_energies, root_mean_square
 from gnnpot.errors import DataError
 from gnnpot.files import write_text
@@ -49,7 +50,8 @@ def prepare(config: RunConfig, output: Path) -> PreparedData:
     Graphs are built once; those in ``output`` are used if they are of the same structures and cutoff.
 
     Raises:
-        DataError: The sets overlap, a set is empty, or validation has an element that training lacks.
+        DataError: The sets overlap, a set is empty, validation has an element that training lacks, or
+            a run in ``output`` has begun with other structures.
     """
     store = _store(config, config.train, output / "graphs" / "train")
     whole = store.structure_rows()
@@ -67,6 +69,7 @@ def prepare(config: RunConfig, output: Path) -> PreparedData:
     _check_sets(config, training, validation)
     parts = {"train": training.named_hashes(), "validation": validation.named_hashes()}
     if is_first_process():
+        _check_same_structures(parts, output)
         write_splits(output / "splits.json", parts, seed=config.seed)
     return PreparedData(
         training, validation, references_of(config, training), _scale(config, training), training.elements()
@@ -108,14 +111,36 @@ def _store(config: RunConfig, names: Sequence[str], folder: Path) -> GraphStore:
     return GraphStore(folder)
 
 
+def _check_same_structures(parts: Mapping[str, Sequence[tuple[str, str]]], output: Path) -> None:
+    """Refuse to go on with a run on other structures; a run has begun where its configuration is."""
+    path = output / "splits.json"
+    if not (path.exists() and (output / "config.yaml").exists()):
+        return
+    old = {name: [content for _, content in rows] for name, rows in read_splits(path).items()}
+    if old != {name: [content for _, content in rows] for name, rows in parts.items()}:
+        raise DataError(
+            f"expected the structures of the run in {output}, got others; resume with the same files, or use "
+            "another --output"
+        )
+
+
 def _check_sets(config: RunConfig, training: GraphDataset, validation: GraphDataset) -> None:
     for name, dataset in (("training", training), ("validation", validation)):
         if len(dataset) == 0:
             raise DataError(f"expected structures for {name}, got none; check the files")
-    check_disjoint(
-        {content: origin for origin, content in training.named_hashes()},
-        {content: origin for origin, content in validation.named_hashes()},
-    )
+    if not any(training.has(name) for name in LABELS):
+        raise DataError(
+            f"expected labels in {', '.join(config.train)}, got none on {len(training)} structures; name "
+            "their keys with keys.energy, keys.forces and keys.stress"
+        )
+    trained = {content: origin for origin, content in training.named_hashes()}
+    check_disjoint(trained, {content: origin for origin, content in validation.named_hashes()}, "validation")
+    if config.test:
+        tested = (atoms for atoms in read_frames(data_paths(config.test), config.keys))
+        hashes = {
+            content_hash(atoms): atoms.info["origin"] for atoms in tested if not is_isolated_atom(atoms)
+        }
+        check_disjoint(trained, hashes, "test")
     unseen = set(validation.elements()) - set(training.elements())
     if unseen:
         raise DataError(

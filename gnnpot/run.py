@@ -18,6 +18,7 @@ from gnnpot.checkpoint import load_potential, save_potential
 from gnnpot.config import RunConfig, data_paths
 from gnnpot.data.inspection import DataReport, inspect
 from gnnpot.data.reading import read_frames
+from gnnpot.devices import choose_device
 from gnnpot.errors import ConfigError, OutputError
 from gnnpot.evaluation import Evaluation, evaluate
 from gnnpot.files import make_folder, write_text
@@ -25,6 +26,7 @@ from gnnpot.potential import Potential
 from gnnpot.preparation import PreparedData, initial_potential, is_first_process, prepare
 from gnnpot.report import Report, model_facts, write_report
 from gnnpot.training import Observer, RunSettings, fit
+from gnnpot.training.fit import check_trainable
 from gnnpot.training.module import PotentialModule
 
 MODEL_FILE = "model.safetensors"
@@ -62,6 +64,7 @@ def train(
     output, observer = Path(output), observer or Observer()
     reports = open_run(config, output, resume=resume)
     data = prepare(config, output)
+    check_trainable(config.training, data.train, data.validation)
     record_config(config, output)
     potential = initial_potential(config, data)
     for text in notes(data, potential, reports):
@@ -82,13 +85,14 @@ def open_run(config: RunConfig, output: Path, *, resume: bool) -> list[DataRepor
     """Check folder, configuration and data; other processes wait until the first has prepared them.
 
     Raises:
-        GnnpotError: A folder that holds another run, or data with a fault.
+        GnnpotError: A folder that holds another run, a device that is not there, or data with a fault.
     """
     if not is_first_process():
         _wait_for(output / "config.yaml")
         return []
     check_output(output, resume=resume)
     _check_same_config(config, output)
+    choose_device(config.training.device)
     return inspect_files(config)
 
 
@@ -106,7 +110,7 @@ def fit_and_keep(
     settings = RunSettings(output, config.seed, keeper)
     module = fit(potential, data.train, data.validation, config=config.training, settings=settings)
     if module.trainer.is_global_zero and config.training.loss.kind == "force_matching":
-        _set_energy_offset(output / MODEL_FILE, data, keeper)
+        _set_energy_offset(output / MODEL_FILE, data, keeper, module.best)
     return module
 
 
@@ -159,7 +163,7 @@ class _Keeper(Observer):
         )
 
 
-def _set_energy_offset(path: Path, data: PreparedData, keeper: _Keeper) -> None:
+def _set_energy_offset(path: Path, data: PreparedData, keeper: _Keeper, best: dict[str, float]) -> None:
     """Shift all reference energies by the mean error per atom over the training data."""
     potential = load_potential(path)
     store, total, atoms = data.train.store, 0.0, 0
@@ -171,7 +175,7 @@ def _set_energy_offset(path: Path, data: PreparedData, keeper: _Keeper) -> None:
                 atoms += len(graph.atomic_numbers)
     if atoms:
         potential.reference_energies += total / atoms
-        keeper.save(potential, {"energy_offset": total / atoms})
+        keeper.save(potential, {**best, "energy_offset": total / atoms})
 
 
 def evaluate_splits(potential: Potential, config: RunConfig, data: PreparedData) -> dict[str, Evaluation]:

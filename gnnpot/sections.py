@@ -121,7 +121,11 @@ def _overridden(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, A
         name, equals, text = override.partition("=")
         if not equals or not name:
             raise ConfigError(f"expected key=value, got {override!r}; e.g. training.max_epochs=10")
-        values = _with(values, name.split("."), yaml.safe_load(text))
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"expected YAML after {name}=, got {text!r}; e.g. {name}=3") from error
+        values = _with(values, name.split("."), value)
     return values
 
 
@@ -142,7 +146,9 @@ def _fault(entry: Any, section: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in entry["loc"])
     if entry["type"] == "extra_forbidden":
         return f"no key is called {where}; {_suggestion(entry['loc'], section)}"
-    return f"{where}: {entry['msg'].removeprefix('Value error, ')}, got {entry['input']!r}"
+    message = entry["msg"].removeprefix("Value error, ")
+    said = "got" in message or not entry["loc"]  # the whole section is no answer
+    return (f"{where}: " if where else "") + message + ("" if said else f", got {entry['input']!r}")
 
 
 def _suggestion(place: Sequence[str | int], section: type[BaseModel]) -> str:
@@ -150,7 +156,8 @@ def _suggestion(place: Sequence[str | int], section: type[BaseModel]) -> str:
     schema = section.model_json_schema()
     paths: dict[str, str] = {}
     for path in _key_paths(schema, schema.get("$defs", {})):
-        paths.setdefault(path.rpartition(".")[2], path)
+        if not set(path.split(".")) <= set(place):  # the key itself, of another kind of its section
+            paths.setdefault(path.rpartition(".")[2], path)
     close = get_close_matches(str(place[-1]), paths, n=1)
     if not close:
         return "remove it"

@@ -76,6 +76,8 @@ class SkinList:
         old = self._reference
         if not (np.array_equal(old.numbers, atoms.numbers) and np.array_equal(old.pbc, atoms.pbc)):
             return False
+        if not np.isfinite(atoms.cell.array).all():
+            return False
         carried, shrinkage = old.positions, 1.0
         if atoms.pbc.any() and not np.array_equal(old.cell.array, atoms.cell.array):
             old_cell, cell = complete_cell(old.cell.array), complete_cell(atoms.cell.array)

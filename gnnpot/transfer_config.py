@@ -144,6 +144,8 @@ class TransferConfig(RunConfig):
                     "or a model section to start from random weights"
                 )
             return super().from_dict(values, source=source)
+        if not isinstance(values["source"], str):
+            raise ConfigError(f"expected source to be a model file, got {values['source']!r}; give its path")
         header = read_header(values["source"])
         model = {**header.model, "elements": []}
         _check_model(values.get("model") or {}, model, values["source"])
@@ -171,9 +173,14 @@ def _check_model(given: Mapping[str, Any], model: Mapping[str, Any], source: str
     """
     if not given:
         return
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"expected a model section, got {given!r}; leave it out: the source has it")
     kind = given.get("kind", model["kind"])
     if kind == model["kind"]:
-        config = MODELS[kind].Config.model_validate({**model, **given, "elements": []})
+        try:
+            config = MODELS[kind].Config.model_validate({**model, **given, "elements": []})
+        except ValidationError as error:
+            raise ConfigError(f"the model does not fit: {faults_of(error, MODELS[kind].Config)}") from error
         told = config.model_dump(mode="json")
         different = [name for name in given if name != "elements" and told.get(name) != model.get(name)]
     else:

@@ -15,7 +15,7 @@ from gnnpot.data.inspection import DataReport
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import ConfigError
 from gnnpot.evaluation import Evaluation
-from gnnpot.files import make_folder, write_text
+from gnnpot.files import file_hash, make_folder, write_text
 from gnnpot.potential import Potential
 from gnnpot.preparation import (
     PreparedData,
@@ -40,7 +40,7 @@ from gnnpot.run import (
 )
 from gnnpot.stability import Stability, stability, starting_structure
 from gnnpot.training import Observer, StepsOnly
-from gnnpot.training.fit import check_labels
+from gnnpot.training.fit import check_trainable
 from gnnpot.training.module import PotentialModule
 from gnnpot.training.tuning import GroupRow, group_rows
 from gnnpot.transfer_config import TransferConfig
@@ -149,8 +149,7 @@ def prepare_transfer(config: TransferConfig, output: Path, reports: list[DataRep
         stages.append(Stage(run.model_copy(update={"training": training}), folder, rows))
         origins = dict.fromkeys(origins, f"stage {number}")
         check_volumes(training, data.train, data.validation)
-        for dataset in (data.train, data.validation):
-            check_labels(dataset, training)
+        check_trainable(training, data.train, data.validation)
     return Transfer(config, output, start, data, potential, tuple(stages), reports)
 
 
@@ -215,12 +214,30 @@ def _score_start(job: Transfer, observer: Observer) -> dict[str, Any] | None:
     """Errors of the untuned potential, which is kept; there are none of random weights."""
     if job.start is None or not is_first_process():
         return None
+    _check_same_source(job)
     provenance = {"transfer": _said(job), "reference_energies_source": job.data.references.source}
     save_potential(job.potential, job.output / START_FILE, provenance=provenance)
     untuned = load_potential(job.output / START_FILE)
     baseline = metrics_of(evaluate_splits(untuned, job.stages[0].config, job.data))
     observer.note(f"before training: {errors_in_words(baseline)} on the {baseline['split']} structures")
     return baseline
+
+
+def _check_same_source(job: Transfer) -> None:
+    """Refuse to go on from another source.
+
+    Raises:
+        ConfigError: The potential that an earlier part of the transfer began with was another.
+    """
+    path = job.output / START_FILE
+    if not path.exists():
+        return
+    before = read_header(path).provenance["transfer"].get("source_hash")
+    if before not in (None, _said(job)["source_hash"]):
+        raise ConfigError(
+            f"expected the source that the transfer in {job.output} began with, got another file at "
+            f"{job.config.source}; resume with the same, or use another --output"
+        )
 
 
 def _train_stages(job: Transfer, observer: Observer) -> PotentialModule:
@@ -300,6 +317,7 @@ def _said(job: Transfer) -> dict[str, Any]:
         return said
     return {
         **said,
+        "source_hash": file_hash(Path(str(job.config.source))),
         "map": start.elements.words,
         "notes": list(start.elements.notes),
         "lattice_scale": start.length_scale,

@@ -195,9 +195,14 @@ def golden_section(function: Callable[[float], float], low: float, high: float) 
 def _length_scale(config: TransferConfig, potential: Potential, frames: Sequence[Atoms]) -> float:
     if config.lattice_scale == "fit":
         return fitted_length_scale(potential, frames)
-    if isinstance(config.lattice_scale, tuple):
-        return config.lattice_scale[0] / config.lattice_scale[1]
-    return float(config.lattice_scale or 1.0)
+    given = config.lattice_scale
+    scale = given[0] / given[1] if isinstance(given, tuple) else float(given or 1.0)
+    if not 0.5 <= scale <= 2.0:
+        raise ConfigError(
+            f"expected a lattice scale between 0.5 and 2, got {scale:.4g}; give the ratio of target and "
+            "source, or two lattice constants [target, source]"
+        )
+    return scale
 
 
 def _energy_scale(config: TransferConfig, potential: Potential, frames: Sequence[Atoms]) -> float:

@@ -113,6 +113,59 @@ def test_validation_structures_that_are_in_training(refused, frames, tmp_path):
     assert "expected different structures" in refused(validation=str(tmp_path / "validation.xyz"))
 
 
+def test_test_structures_that_are_in_training(refused, frames, tmp_path):
+    write(tmp_path / "test.xyz", frames)
+    assert "expected different structures for training and test" in refused(test=str(tmp_path / "test.xyz"))
+
+
+def test_values_that_make_no_sense(refused):
+    assert "expected YAML after training.loss=" in refused("training.loss={energy: 1")
+    assert "expected symbols of elements, got 'Xx'" in refused(reference_energies={"Xx": 1.0})
+    assert "training.max_time" in refused("training.max_time=-1")
+    assert "no model is called 'None'" in refused("model.kind=null")
+    said = refused(validation={"frames": 2, "fraction": 0.1})
+    assert said.endswith("expected fraction or frames, got both; remove one")
+    assert "did you mean 'model.hidden'" not in refused("model.hidden=3")
+
+
+def test_a_file_without_any_label(refused, frames, tmp_path):
+    for atoms in frames:
+        atoms.calc = None
+    write(tmp_path / "train.xyz", frames)
+    assert "name their keys with keys.energy" in refused()
+
+
+def test_a_metric_without_labels_does_not_pick_the_model(refused, config, frames, tmp_path):
+    for atoms in frames:
+        del atoms.calc.results["stress"]
+    write(tmp_path / "train.xyz", frames)
+    loss = {"energy": 1.0, "forces": 1.0}
+    said = refused(training={"max_epochs": 1, "loss": loss, "select_by": "stress"})
+    assert "expected stress labels on validation structures" in said
+    assert not (tmp_path / "run" / "config.yaml").exists()  # the folder can be used
+
+
+def test_a_run_goes_on_with_its_own_structures_and_checkpoint(command, config, frames, tmp_path):
+    path, output = tmp_path / "config.yaml", tmp_path / "run"
+    path.write_text(yaml.safe_dump(config))
+    assert command("train", path, "--output", output)[0] == 0
+    splits = (output / "splits.json").read_bytes()
+    write(tmp_path / "train.xyz", frames[1:])
+    words = ["train", path, "--output", output, "--resume", "training.max_epochs=2"]
+    code, _, err = command(*words)
+    assert code == 2
+    assert "expected the structures of the run" in err
+    assert (output / "splits.json").read_bytes() == splits
+    write(tmp_path / "train.xyz", frames)
+    checkpoint = (output / "last.ckpt").read_bytes()
+    (output / "last.ckpt").write_bytes(checkpoint[: len(checkpoint) // 2])
+    code, _, err = command(*words)
+    assert code == 2
+    assert "expected a whole checkpoint" in err
+    (output / "last.ckpt").write_bytes(checkpoint)
+    assert command(*words)[0] == 0
+
+
 def test_labels_that_are_missing(refused, frames, tmp_path):
     for atoms in frames:
         del atoms.calc.results["stress"]

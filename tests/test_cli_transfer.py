@@ -117,6 +117,31 @@ def test_a_lattice_scale_that_is_none(refused, value):
     assert "lattice_scale: expected a number above 0" in refused(f"lattice_scale={value}")
 
 
+@pytest.mark.parametrize("value", ["100", "0.01", "[575.4, 5.469]"])
+def test_a_lattice_scale_that_no_lattice_has(refused, value):
+    assert "expected a lattice scale between 0.5 and 2" in refused(f"lattice_scale={value}")
+
+
+def test_a_transfer_goes_on_from_its_own_source(command, config, source, tmp_path):
+    path, own = tmp_path / "config.yaml", tmp_path / "own.safetensors"
+    path.write_text(yaml.safe_dump(config))
+    own.write_bytes(source.read_bytes())
+    words = ["transfer", path, "--from", own, "--map", "Ge=Si", "--output", tmp_path / "run"]
+    assert command(*words)[0] == 0
+    save_potential(small_potential("schnet", seed=2), own)
+    code, _, err = command(*words, "--resume")
+    assert code == 2
+    assert "expected the source that the transfer in" in err
+
+
+def test_what_is_no_model_or_source(refused):
+    assert "expected a model section, got 'ani'" in refused(model="ani")
+    assert "no key is called hidden" in refused("model.hidden=3")
+    assert "expected source to be a model file, got 5" in refused(start=None, source=5)
+    said = refused("stages=[{freez: [first]}]")
+    assert said.endswith("stage 1: no key is called freez; did you mean 'freeze'?")
+
+
 def test_a_source_of_a_newer_format(refused, source, tmp_path):
     with safe_open(source, framework="pt") as file:
         header = json.loads(file.metadata()["gnnpot"])

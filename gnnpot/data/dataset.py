@@ -241,14 +241,18 @@ class GraphDataset(Dataset[AtomicGraph]):
 
     def lacking(self, label: str) -> list[str]:
         """Origins of the structures that lack a label although its weight is not zero."""
+        absent = self._absent(label) & (self.store.weights[self.rows, LABELS.index(label)] > 0)
+        return [self.store.origins[self.rows[place]] for place in np.flatnonzero(absent)]
+
+    def has(self, label: str) -> bool:
+        """Whether any structure has a label."""
+        return not self._absent(label).all()
+
+    def _absent(self, label: str) -> np.ndarray:
         store = self.store
         if label == "forces":
-            first = store.forces[[store.atom_range(row)[0] for row in self.rows], 0]
-            absent = np.isnan(first)
-        else:
-            absent = np.isnan(getattr(store, label)[self.rows]).reshape(len(self.rows), -1).any(axis=1)
-        absent &= store.weights[self.rows, LABELS.index(label)] > 0
-        return [store.origins[self.rows[place]] for place in np.flatnonzero(absent)]
+            return np.isnan(store.forces[[store.atom_range(row)[0] for row in self.rows], 0])
+        return np.isnan(getattr(store, label)[self.rows]).reshape(len(self.rows), -1).any(axis=1)
 
 
 def _columns(atoms: Atoms, cutoff: float, origin: str) -> dict[str, np.ndarray]:

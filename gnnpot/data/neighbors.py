@@ -31,10 +31,11 @@ def neighbor_pairs(
         ``edge_index`` (source j, center i) and the integers S with r_ij = r_j + S·cell − r_i.
 
     Raises:
-        DataError: The positions are not finite, or a periodic cell has no volume.
+        DataError: Positions or cell are not finite, or a periodic cell has no volume.
     """
-    if not np.isfinite(positions).all():
-        raise DataError("expected finite positions, got NaN or infinity; remove the structure")
+    for name, lengths in (("positions", positions), ("cell vectors", cell)):
+        if not np.isfinite(lengths).all():
+            raise DataError(f"expected finite {name}, got NaN or infinity; remove the structure")
     box = np.asarray(complete_cell(cell) if pbc.any() else np.eye(3), dtype=float)
     if pbc.any() and not (np.abs(np.linalg.det(box)) > 1e-8 and np.any(cell[pbc], axis=1).all()):
         raise DataError(

@@ -80,21 +80,22 @@ def split_indices(
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
 
 
-def check_disjoint(train: Mapping[str, str], validation: Mapping[str, str]) -> None:
+def check_disjoint(train: Mapping[str, str], others: Mapping[str, str], name: str = "validation") -> None:
     """Refuse sets that share a structure.
 
     Args:
         train: Origin of each training structure by content hash.
-        validation: The same of the validation structures.
+        others: The same of the structures that shall not be among them.
+        name: What those are for.
 
     Raises:
         DataError: Some structure is in both.
     """
-    if shared := [content for content in validation if content in train]:
+    if shared := [content for content in others if content in train]:
         first = shared[0]
         raise DataError(
-            f"expected different structures for training and validation, got {len(shared)} in both, first "
-            f"{validation[first]} = {train[first]}; remove them from one"
+            f"expected different structures for training and {name}, got {len(shared)} in both, first "
+            f"{others[first]} = {train[first]}; remove them from one"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +12,7 @@ from ase.calculators.calculator import Calculator
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny
 
 from gnnpot.errors import EngineError, LabelingError
+from gnnpot.files import file_hash
 from gnnpot.registry import OneOf, Registry
 
 
@@ -138,11 +138,6 @@ def existing(path: Path, what: str) -> Path:
     if not path.is_file():
         raise EngineError(f"expected {what} at {path}, got no file; check the path")
     return path.resolve()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of what a file holds."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _content(value: Any) -> Any:

@@ -17,8 +17,9 @@ from ase.calculators.espresso import Espresso, EspressoProfile
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from gnnpot import units
-from gnnpot.engines.base import ENGINES, EngineConfig, existing, file_hash, program
+from gnnpot.engines.base import ENGINES, EngineConfig, existing, program
 from gnnpot.errors import EngineError
+from gnnpot.files import file_hash
 
 INSTALL = "apt-get install quantum-espresso quantum-espresso-data libopenblas0-pthread"
 _SMEARING = re.compile(r"smearing contrib\. \(-TS\)\s*=\s*(\S+)\s*Ry")

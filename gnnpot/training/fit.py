@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import pickle
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -105,8 +106,7 @@ def fit(
         DeviceError: The device is not there.
         TrainingError: The loss is not finite.
     """
-    for dataset in (train, validation):
-        check_labels(dataset, config)
+    check_trainable(config, train, validation)
     module = PotentialModule(
         potential, loss=config.loss, config=config, name_frames=lambda graph: _names(graph, train)
     )
@@ -136,7 +136,23 @@ def fit(
     return module
 
 
-def check_labels(dataset: GraphDataset, config: TrainingConfig) -> None:
+def check_trainable(config: TrainingConfig, train: GraphDataset, validation: GraphDataset) -> None:
+    """Refuse data that lack what this training needs, before anything runs.
+
+    Raises:
+        DataError: A label of the loss is missing, or all labels that pick the model.
+    """
+    for dataset in (train, validation):
+        _check_labels(dataset, config)
+    name = config.select_by
+    if name != "weighted" and not validation.has(name):
+        raise DataError(
+            f"expected {name} labels on validation structures, as training.select_by picks the model by "
+            f"{name}, got none; label some, or set training.select_by"
+        )
+
+
+def _check_labels(dataset: GraphDataset, config: TrainingConfig) -> None:
     """Refuse data that lack a label with a weight, before anything runs.
 
     Raises:
@@ -206,6 +222,18 @@ class _CheckpointFile(TorchCheckpointIO):
         buffer = io.BytesIO()
         torch.save(checkpoint, buffer)
         write_bytes(Path(path), buffer.getbuffer())
+
+    def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
+        try:
+            return super().load_checkpoint(path, *args, **options)
+        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+            raise TrainingError(
+                f"expected a whole checkpoint, got {path} ({_first_line(error)}); remove it to train anew"
+            ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _trainer(config: TrainingConfig, output: Path, callbacks: list[Callback]) -> Trainer:

@@ -59,7 +59,7 @@ class TrainingConfig(BaseModel):
     batch_size: PositiveInt = 8
     repeats: PositiveInt = 1
     max_epochs: PositiveInt = 500
-    max_time: timedelta | None = None
+    max_time: timedelta | None = Field(default=None, gt=timedelta(0))
     loss: LossConfig = WeightedLoss()
     optimizer: OptimizerConfig = AdamWConfig()
     schedule: ScheduleConfig = CosineSchedule()
