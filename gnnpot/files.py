@@ -10,6 +10,11 @@ from pathlib import Path
 
 from gnnpot.errors import OutputError
 
+try:
+    import fcntl
+except ImportError:  # not POSIX
+    fcntl = None  # type: ignore[assignment]
+
 
 def make_folder(folder: Path) -> None:
     """Make a folder for results, and those above it; one that is there stays as it is.
@@ -28,6 +33,27 @@ def make_folder(folder: Path) -> None:
 def file_hash(path: Path) -> str:
     """SHA-256 of what a file holds."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder until the block ends, or this process does.
+
+    Where the system has no ``flock`` nothing happens.
+
+    Raises:
+        OutputError: Another run is there.
+    """
+    with (folder / ".lock").open("a") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise OutputError(
+                    f"expected {folder} for one run alone, got another that writes there; wait for its end, "
+                    "or choose another --output"
+                ) from error
+        yield
 
 
 @contextmanager

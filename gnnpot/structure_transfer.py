@@ -31,6 +31,17 @@ def transferred(atoms: Atoms, *, names: Mapping[str, str], scale: float) -> Atom
     return copy
 
 
+def check_symbols(names: Mapping[str, str]) -> None:
+    """Refuse names that are no elements.
+
+    Raises:
+        ConfigError: Naming one.
+    """
+    for symbol in (*names, *names.values()):
+        if symbol not in atomic_numbers or symbol == "X":
+            raise ConfigError(f"no element is called {symbol!r}; {nearest(symbol, atomic_numbers)}")
+
+
 def transfer_file(source: Path, target: Path, *, names: Mapping[str, str], scale: float) -> int:
     """Write the structures of ``source`` as those of another material; gives their number.
 
@@ -48,9 +59,7 @@ def transfer_file(source: Path, target: Path, *, names: Mapping[str, str], scale
     target = Path(target)
     if target.exists():
         raise OutputError(f"expected a new file, got {target}, which is there; choose another name")
-    for symbol in (*names, *names.values()):
-        if symbol not in atomic_numbers or symbol == "X":
-            raise ConfigError(f"no element is called {symbol!r}; {nearest(symbol, atomic_numbers)}")
+    check_symbols(names)
     present: set[str] = set()
     frames = []
     for atoms in read_frames([Path(source)]):

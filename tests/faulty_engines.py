@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ase.calculators.calculator import Calculator, SCFError
+from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 
 from gnnpot.data.reading import content_hash
@@ -28,6 +30,20 @@ class Counting(LennardJones):
         time.sleep(self.seconds)
         with open(self.log, "a") as file:
             file.write(f"{content_hash(atoms)} {time.time()} {os.getpid()}\n")
+
+
+class FailingOnce(EMT):
+    """Raise an error of this name at one call."""
+
+    def __init__(self, error: str, call: int) -> None:
+        super().__init__()
+        self.error, self.call, self.calls = error, call, 0
+
+    def calculate(self, atoms: Any = None, *args: Any, **kwargs: Any) -> None:
+        self.calls += 1
+        if self.calls == self.call:
+            raise getattr(builtins, self.error)("no luck")
+        super().calculate(atoms, *args, **kwargs)
 
 
 class Faulty(LennardJones):

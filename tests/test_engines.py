@@ -363,6 +363,46 @@ def test_a_wrong_section_is_refused_with_a_hint(name):
         engine_of(section)
 
 
+WRONG = {
+    "relaxation": (
+        {**ESPRESSO, "input_data": {"control": {"calculation": "relax"}}},
+        "calculation, which is scf",
+    ),
+    "no forces": ({**ESPRESSO, "input_data": {"CONTROL": {"TPRNFOR": False}}}, "which is always true"),
+    "namelist": ({**ESPRESSO, "input_data": {"sistem": {"nspin": 2}}}, "did you mean 'system'"),
+    "moments": ({**ESPRESSO, "magnetic_moments": {"Sx": 2.0}}, "expected moments of Si, got 'Sx'"),
+    "command": ({**ESPRESSO, "command": " "}, "expected a command"),
+    "charges": (
+        {"kind": "lammps", "pair_style": "coul/wolf 0.2 6.0", "pair_coeff": "* *", "types": ["H", "O"],
+         "atom_style": "charge"},
+        "expected charges of H, O",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_settings_that_would_give_wrong_labels_are_refused(name):
+    section, message = WRONG[name]
+    with pytest.raises(ValidationError, match=message):
+        engine_of(section)
+
+
+@needs_lammps
+def test_lammps_takes_charges_and_hybrid_styles():
+    water = molecule("H2O", vacuum=4.0, pbc=True)
+    charges = {"H": 0.4, "O": -0.8}
+    section = {
+        "kind": "lammps", "pair_style": "hybrid/overlay coul/cut 5.0 lj/cut 5.0",
+        "pair_coeff": ["* * coul/cut", "* * lj/cut 1.0e-30 1.0"],
+        "types": ["H", "O"], "atom_style": "charge", "charges": charges,
+    }  # fmt: skip
+    water.calc = calculator_from(engine_of(section))
+    lengths, q = water.get_all_distances(), [charges[symbol] for symbol in water.symbols]
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    coulomb = sum(14.399645 * q[i] * q[j] / lengths[i, j] for i, j in pairs)
+    assert water.get_potential_energy() == pytest.approx(coulomb, rel=1e-5)
+
+
 MISSING = {
     "potential file": ({"kind": "eam", "file": "none.eam.fs"}, "expected a potential file at none.eam.fs"),
     "pair file": (

@@ -118,6 +118,68 @@ def test_a_stopped_run_goes_on_without_losing_or_repeating(kind, noted_every, tm
     assert summary["frames"] == len(read(tmp_path / "torn" / "frames.xyz", ":"))
 
 
+@pytest.mark.parametrize("kind", ["md", "momt", "steered"])
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_a_run_that_is_stopped_between_frames_goes_on(kind, number, tmp_path, monkeypatch):
+    monkeypatch.setattr(trajectory, "_PAUSE", 0.0)
+    monkeypatch.setattr(trajectory, "_SHARE", 0)
+    values = settings(kind)
+    values["sampler"] |= {"equilibration": 30, "interval": 25, "steps": 50}
+    config = SampleConfig.model_validate(values)
+    sample(config, tmp_path / "whole")
+
+    class Killed(BaseException):
+        pass
+
+    notes, note = [], trajectory.Trajectory.note
+
+    def stop(self, state) -> None:
+        note(self, state)
+        notes.append(self.count)
+        if len(notes) == number:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trajectory.Trajectory, "note", stop)
+        with pytest.raises(Killed):
+            sample(config, tmp_path / "torn")
+    assert notes[0] == 0  # before the first frame
+    sample(config, tmp_path / "torn", resume=True)
+    for name in ("frames.xyz", "log.csv"):
+        assert (tmp_path / "torn" / name).read_text() == (tmp_path / "whole" / name).read_text()
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path):
+    config = config_of("md")
+    said = []
+
+    def second(count: int) -> None:
+        with pytest.raises(OutputError) as refused:
+            sample(config, tmp_path / "run", resume=True)
+        said.append(str(refused.value))
+
+    sample(config, tmp_path / "run", advance=second)
+    assert "for one run alone" in said[0]
+    sample(config, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("call", [3, 40])
+@pytest.mark.parametrize("error", ["RuntimeError", "KeyError", "OSError", "Exception"])
+def test_an_engine_that_fails_ends_its_own_run_alone(call, error, tmp_path):
+    values = settings("md")
+    arguments = {"error": error, "call": call}
+    values["calculator"] = {
+        "kind": "ase",
+        "calculator_class": "faulty_engines.FailingOnce",
+        "arguments": arguments,
+    }
+    summary = sample(SampleConfig.model_validate(values), tmp_path / "run")
+    failures = [run["failure"] for run in summary["runs"]]
+    assert sum(error in failure for failure in failures) == 1
+    assert any(not failure for failure in failures)
+    assert summary["frames"] > 0
+
+
 def test_a_killed_process_goes_on(tmp_path):
     words = ["sampler.steps=400", "sampler.temperatures=300"]
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(settings("md")))
@@ -219,6 +281,12 @@ def test_a_run_without_any_frame_is_a_mistake(tmp_path):
         sample(SampleConfig.model_validate(values), tmp_path / "run")
 
 
+def test_an_element_to_rename_that_no_structure_has(tmp_path):
+    values = settings("noise") | {"sampler": {"kind": "scaling", "elements": {"Sn": "Ge"}}}
+    with pytest.raises(DataError, match="expected Sn in structure 1"):
+        sample(SampleConfig.model_validate(values), tmp_path / "run")
+
+
 def test_mistakes_are_one_line(refused):
     assert "greater than 0, got -3" in refused("md", "sampler.temperatures=-3")
     assert "greater than 0, got 0" in refused("md", "sampler.steps=0")
@@ -239,3 +307,10 @@ def test_mistakes_are_one_line(refused):
     assert "ASE knows" in refused("md", structures={"molecule": "watr"})
     assert "write its symbol" in refused("md", "structures.element=Cuu")
     assert "nowhere.xyz" in refused("noise", structures="nowhere.xyz")
+    ramp = ["sampler.ensemble={kind: nve}", "sampler.temperatures={first: 300, last: 900}"]
+    assert "expected constant temperatures for nve" in refused("md", *ramp)
+    assert "expected an interval of at most" in refused("md", "sampler.interval=100000")
+    assert "finite" in refused("md", "sampler.timestep=.inf")
+    assert "expected labels: drop for noise" in refused("noise", "labels=keep")
+    assert "no element is called 'Gx'" in refused("noise", "sampler={kind: scaling, elements: {Cu: Gx}}")
+    assert "structures" in refused("md", "structures=3")

@@ -14,15 +14,29 @@ from typing import Any, Literal, Self
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, Calculator, SCFError
 from ase.calculators.espresso import Espresso, EspressoProfile
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from gnnpot import units
 from gnnpot.engines.base import ENGINES, EngineConfig, existing, program
 from gnnpot.errors import EngineError
 from gnnpot.files import file_hash
+from gnnpot.registry import nearest
 
 INSTALL = "apt-get install quantum-espresso quantum-espresso-data libopenblas0-pthread"
 _SMEARING = re.compile(r"smearing contrib\. \(-TS\)\s*=\s*(\S+)\s*Ry")
+_NAMELISTS = ("control", "system", "electrons", "ions", "cell", "fcp", "rism")
+_OURS = {  # keys of pw.x that decide what a label is, or have a setting here
+    "calculation": "scf: one calculation a structure",
+    "tprnfor": "always true",
+    "tstress": "always true",
+    "ecutwfc": "method.ecutwfc",
+    "ecutrho": "method.ecutrho",
+    "smearing": "method.smearing",
+    "degauss": "method.degauss",
+    "conv_thr": "method.conv_thr",
+    "electron_maxstep": "method.max_iterations",
+    "mixing_beta": "method.mixing_beta",
+}
 _RYDBERG = units.Hartree / 2
 
 
@@ -61,7 +75,7 @@ class EspressoConfig(EngineConfig):
     ecutrho: PositiveFloat | None = None
     kpoints: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
     spacing: PositiveFloat | None = None
-    offset: tuple[NonNegativeInt, NonNegativeInt, NonNegativeInt] = (0, 0, 0)
+    offset: tuple[Literal[0, 1], Literal[0, 1], Literal[0, 1]] = (0, 0, 0)
     smearing: Literal["gaussian", "methfessel-paxton", "marzari-vanderbilt", "fermi-dirac"] | None = None
     degauss: PositiveFloat | None = None
     energy: Literal["free", "without_entropy"] = "free"
@@ -80,7 +94,34 @@ class EspressoConfig(EngineConfig):
             raise ValueError("expected smearing and degauss together, got one; give both or none")
         if self.energy == "without_entropy" and self.smearing is None:
             raise ValueError("expected a smearing whose entropy can be taken off, got none; use energy: free")
+        for symbol in self.magnetic_moments or {}:
+            if symbol not in self.pseudopotentials:
+                raise ValueError(
+                    f"expected moments of {', '.join(self.pseudopotentials)}, got {symbol!r}; mend the symbol"
+                )
         return self
+
+    @field_validator("input_data")
+    @classmethod
+    def _input_beside_ours(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for section, values in value.items():
+            if section.lower() not in _NAMELISTS:
+                raise ValueError(
+                    f"no namelist of pw.x is called {section!r}; {nearest(section.lower(), _NAMELISTS)}"
+                )
+            for name in values:
+                if name.lower() in _OURS:
+                    raise ValueError(
+                        f"expected other keys than {name}, which is {_OURS[name.lower()]}; leave it out here"
+                    )
+        return value
+
+    @field_validator("command")
+    @classmethod
+    def _some_command(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("expected a command such as pw.x")
+        return value
 
     def calculator(self, folder: Path) -> Calculator:
         """The calculator that these settings describe."""

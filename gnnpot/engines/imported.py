@@ -94,6 +94,12 @@ class TeacherConfig(EngineConfig):
     def _one_or_several(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | Path) else value
 
+    def elements(self) -> frozenset[str]:
+        """Symbols that all members know."""
+        header = import_module("gnnpot.checkpoint").read_header
+        headers = [header(existing(path, "a model file")) for path in self.model]
+        return frozenset.intersection(*(frozenset(one.reference_energies) for one in headers))
+
     def calculator(self, folder: Path) -> Calculator:
         """The calculator that these settings describe."""
         paths = [existing(path, "a model file") for path in self.model]

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
+from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.data import atomic_numbers
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from gnnpot.engines.base import ENGINES, EngineConfig, existing
 from gnnpot.engines.simulation import LammpsCalculator, lammps_module, shipped_potentials
-from gnnpot.errors import EngineError
+from gnnpot.errors import EngineError, LabelingError
 from gnnpot.files import file_hash
 
 _STYLES = {"setfl": "eam/alloy", "fs": "eam/fs", "funcfl": "eam"}
@@ -32,6 +33,7 @@ class LammpsConfig(EngineConfig):
             they come with LAMMPS.
         types: Symbol of each atom type.
         atom_style: ``charge`` for styles that need charges.
+        charges: Charge of each element (e), with ``atom_style: charge``.
         commands: Further lines, after the coefficients.
     """
 
@@ -40,7 +42,18 @@ class LammpsConfig(EngineConfig):
     pair_coeff: tuple[str, ...]
     types: tuple[str, ...]
     atom_style: Literal["atomic", "charge"] = "atomic"
+    charges: dict[str, float] | None = None
     commands: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _charges_where_needed(self) -> Self:
+        needed = self.atom_style == "charge" and not any("qeq" in line for line in self.commands)
+        if (needed and set(self.charges or {}) != set(self.types)) or (self.charges and not needed):
+            raise ValueError(
+                f"expected charges of {', '.join(self.types)} with atom_style: charge and no qeq command, "
+                f"got {self.charges or 'none'}; give charges: {{{self.types[0]}: 0.0, …}}, or leave them out"
+            )
+        return self
 
     @field_validator("pair_coeff", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
@@ -61,7 +74,10 @@ class LammpsConfig(EngineConfig):
             "pair_coeff " + " ".join(str(word) for word in self._words(line)) for line in self.pair_coeff
         ]
         made = LammpsCalculator(
-            [f"pair_style {self.pair_style}", *coefficients, *self.commands], self.types, self.atom_style
+            [f"pair_style {self.pair_style}", *coefficients, *self.commands],
+            self.types,
+            self.atom_style,
+            charges=self.charges,
         )
         made.start()
         return made
@@ -76,10 +92,16 @@ class LammpsConfig(EngineConfig):
             " ".join(file_hash(word) if isinstance(word, Path) else word for word in self._words(line))
             for line in self.pair_coeff
         ]
-        return self.model_dump(exclude={"pair_coeff"}) | {"pair_coeff": lines}
+        settings = self.model_dump(exclude={"pair_coeff"}, exclude_none=True)
+        return settings | {"pair_coeff": lines}
 
     def _words(self, line: str) -> list[str | Path]:
-        return [_found(word) if _FILE.fullmatch(word) else word for word in line.split()]
+        """The words of a line, files as paths; styles of a hybrid and numbers may look like files."""
+        styles = self.pair_style.split()
+        return [
+            _found(word) if _FILE.fullmatch(word) and word not in styles and not _is_number(word) else word
+            for word in line.split()
+        ]
 
 
 @ENGINES.register("eam")
@@ -117,6 +139,15 @@ class EamConfig(EngineConfig):
         """Symbols that the method knows."""
         return frozenset(self._symbols())
 
+    def check(self, atoms: Atoms, known: frozenset[str] | None, origin: str) -> None:
+        """Refuse a structure that the method cannot treat."""
+        super().check(atoms, known, origin)
+        if self.program == "matscipy" and atoms.cell.rank < 3:
+            raise LabelingError(
+                f"expected a cell for matscipy in {origin}, got none; give the structure a box, or use "
+                "program: lammps"
+            )
+
     def identity(self) -> dict[str, Any]:
         """What decides the results."""
         return {"kind": self.kind, "format": self._style(), "file": file_hash(self._path())}
@@ -147,6 +178,14 @@ class EamConfig(EngineConfig):
                 "check the file, or set method.format"
             ) from error
         return tuple(symbols)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def _found(word: str) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Any
@@ -64,16 +64,28 @@ class LammpsCalculator(Calculator):
         commands: ``pair_style``, ``pair_coeff`` and what else defines the interaction.
         elements: Symbol of each atom type.
         atom_style: ``atomic`` or ``charge``.
+        charges: Charge of each element (e), with ``charge``.
     """
 
     name = "lammps"
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
 
-    def __init__(self, commands: Sequence[str], elements: Sequence[str], atom_style: str = "atomic") -> None:
+    def __init__(
+        self,
+        commands: Sequence[str],
+        elements: Sequence[str],
+        atom_style: str = "atomic",
+        *,
+        charges: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__()
         self._types = {atomic_numbers[symbol]: index for index, symbol in enumerate(elements, start=1)}
         self._atom_style = atom_style
+        self._charges = [
+            f"set type {self._types[atomic_numbers[symbol]]} charge {charge!r}"
+            for symbol, charge in (charges or {}).items()
+        ]
         self._commands = [*commands]
         self._masses = [f"mass {index} {atomic_masses[number]}" for number, index in self._types.items()]
         self._engine: Any = None
@@ -163,6 +175,8 @@ class LammpsCalculator(Calculator):
         )
         if made != len(types):
             raise CalculationFailed(f"expected {len(types)} atoms in the box, got {made}")
+        for command in self._charges:
+            engine.command(command)
 
     def _run(self, engine: Any, rotation: Float[Array, "3 3"]) -> dict[str, Any]:
         size = len(self.atoms)

@@ -86,7 +86,7 @@ class LabelConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Engine
-    structures: Paths
+    structures: Annotated[Paths, Field(min_length=1)]
     store: str | None = None
     running: Running = LocalConfig()
     time_limit: PositiveFloat = 3600.0

@@ -22,9 +22,14 @@ LOCK = 7_237_118  # names our lock among those of a PostgreSQL server
 INSTALL = "pip install ase-db-backends"
 
 
+def is_server(place: str) -> bool:
+    """Whether a store is on a PostgreSQL server, rather than in a file."""
+    return place.startswith(("postgresql://", "postgres://"))
+
+
 def connected(place: str) -> Any:
     """ASE's database at a path or URL; without its lock file, which a killed process would leave behind."""
-    if place.startswith("postgres"):
+    if is_server(place):
         return ase.db.connect(place, type="postgresql", use_lock_file=False)
     return ase.db.connect(place, type="db", use_lock_file=False)
 

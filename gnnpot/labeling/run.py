@@ -15,7 +15,7 @@ from ase import Atoms
 from gnnpot.data.reading import check_finite, read_frames
 from gnnpot.files import make_folder, write_text
 from gnnpot.labeling.config import DaskConfig, LabelConfig, LocalConfig
-from gnnpot.labeling.database import without_password
+from gnnpot.labeling.database import is_server, without_password
 from gnnpot.labeling.export import export
 from gnnpot.labeling.labeler import CalculatorLabeler
 from gnnpot.labeling.local import LocalPool, Pool
@@ -75,7 +75,7 @@ def preview(config: LabelConfig, output: Path, *, retry_failed: bool = False) ->
     """What :func:`label_files` would do, and how long it would take as the first few structures tell."""
     frames, method = _checked(config), method_of(config.method)
     place = _place(config, output)
-    exists = place.startswith("postgres") or Path(place).exists()
+    exists = is_server(place) or Path(place).exists()
     planned = plan(frames, method, LabelStore(place) if exists else None)
     pending = planned.pending(retry_failed=retry_failed)
     seconds, reasons, workers = None, list[str](), 1
@@ -133,7 +133,9 @@ def _checked(config: LabelConfig) -> list[Atoms]:
 
 
 def _place(config: LabelConfig, output: Path) -> str:
-    return str(output / "labels.db") if config.store is None else config.store
+    if config.store is None:
+        return str(output / "labels.db")
+    return config.store if is_server(config.store) else str(Path(config.store).expanduser())
 
 
 def _figures(method: Method, store: LabelStore, progress: Progress, total: int) -> dict[str, Any]:

@@ -18,7 +18,16 @@ from ase.db.row import AtomsRow
 
 from gnnpot.errors import DataError
 from gnnpot.labeling import claims, rows
-from gnnpot.labeling.database import LOCK, VERSION, VERSION_NAME, connected, explained, make_file, make_tables
+from gnnpot.labeling.database import (
+    LOCK,
+    VERSION,
+    VERSION_NAME,
+    connected,
+    explained,
+    is_server,
+    make_file,
+    make_tables,
+)
 from gnnpot.labeling.labeler import Failure
 from gnnpot.labeling.methods import Method, Record
 
@@ -38,7 +47,7 @@ class LabelStore:
     """
 
     def __init__(self, place: str | Path) -> None:
-        self._is_file = not str(place).startswith(("postgresql://", "postgres://"))
+        self._is_file = not is_server(str(place))
         self.place = str(Path(place).expanduser()) if self._is_file else str(place)
         self._owner = claims.owner()
         with explained(self.place):
@@ -155,7 +164,7 @@ class LabelStore:
             raise DataError(
                 f"expected a label store at {self.place}, got another ASE database; choose another --store"
             )
-        if int(found[0]) > VERSION:
+        if not str(found[0]).isdigit() or int(found[0]) > VERSION:
             raise DataError(
                 f"expected a label store of version {VERSION} at {self.place}, got {found[0]}; update gnnpot"
             )

@@ -30,7 +30,7 @@ class AxisConfig(BaseModel):
         nodes: Their number.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     first: FiniteFloat
     last: FiniteFloat
@@ -67,7 +67,7 @@ class MeshConfig(BaseModel):
         hottest: Highest (K).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     enthalpy: AxisConfig
     order: AxisConfig
@@ -82,7 +82,7 @@ class ConstantSteps(BaseModel):
         size: Of a step at its middle, in units of k T.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["constant"] = "constant"
     size: PositiveFloat = 0.05
@@ -108,7 +108,7 @@ class WangLandauSteps(BaseModel):
         final: Size at which the bias freezes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["wang-landau"] = "wang-landau"
     size: PositiveFloat = 0.1
@@ -134,7 +134,7 @@ class WangLandauSteps(BaseModel):
 class NoSteps(BaseModel):
     """A frozen bias, for production."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["none"] = "none"
 

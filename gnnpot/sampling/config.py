@@ -46,7 +46,7 @@ WITHOUT_FORCES = (StrainConfig, RattleConfig, NoiseConfig, ScalingConfig)
 
 
 def _kind_of_structures(value: Any) -> str:
-    keys = value if isinstance(value, dict) else type(value).model_fields
+    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", {})
     return "crystal" if "element" in keys else "molecule" if "molecule" in keys else "files"
 
 
@@ -73,7 +73,7 @@ class SampleConfig(BaseModel):
         seed: Of all random numbers.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     structures: StructuresSection
     sampler: Annotated[SamplerConfig, Field(discriminator="kind")]
@@ -96,6 +96,16 @@ class SampleConfig(BaseModel):
         sampler = info.data.get("sampler")
         if value is None and sampler is not None and not isinstance(sampler, WITHOUT_FORCES):
             raise ValueError(f"expected a calculator for {sampler.kind}; add the section calculator")
+        return value
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_where_computed(cls, value: str, info: ValidationInfo) -> str:
+        sampler = info.data.get("sampler")
+        if value == "keep" and isinstance(sampler, WITHOUT_FORCES):
+            raise ValueError(
+                f"expected labels: drop for {sampler.kind}, which computes none; use gnnpot label"
+            )
         return value
 
     @classmethod

@@ -62,7 +62,7 @@ class DeformationConfig(Timing):
         limits: When a run is stopped.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["deformation"] = "deformation"
     components: tuple[Component, ...] = Field(min_length=1)
@@ -193,7 +193,7 @@ class StrainConfig(BaseModel):
         rattle: Standard deviation of random displacements on top (Å).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["strain"] = "strain"
     strains: dict[Strain, tuple[FiniteFloat, ...]] = Field(min_length=1)

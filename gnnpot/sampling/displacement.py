@@ -9,10 +9,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from jaxtyping import Float
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PositiveFloat, PositiveInt, field_validator
 
-from gnnpot.errors import ConfigError
-from gnnpot.structure_transfer import parse_scale, transferred
+from gnnpot.errors import ConfigError, DataError
+from gnnpot.structure_transfer import check_symbols, parse_scale, transferred
 
 Array = np.ndarray
 Displacements = Callable[[tuple[int, int]], Float[Array, "N 3"]]
@@ -26,7 +26,7 @@ class RattleConfig(BaseModel):
         copies: Of each structure.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["rattle"] = "rattle"
     deviation: PositiveFloat = 0.05
@@ -49,7 +49,7 @@ class NoiseConfig(BaseModel):
         copies: Of each structure.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["noise"] = "noise"
     amplitude: PositiveFloat = 0.05
@@ -100,11 +100,20 @@ class ScalingConfig(BaseModel):
         scale: Factor of all lengths, as 1.15 or 4.05/3.52.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["scaling"] = "scaling"
     elements: dict[str, str] = {}
     scale: Annotated[float, BeforeValidator(_factor, json_schema_input_type=float | str)] = 1.0
+
+    @field_validator("elements")
+    @classmethod
+    def _of_elements(cls, value: dict[str, str]) -> dict[str, str]:
+        try:
+            check_symbols(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return value
 
     def sampler(self, calculator: Calculator | None) -> ScalingSampler:
         """The sampler; it needs no calculator."""
@@ -124,6 +133,11 @@ class ScalingSampler:
     def __call__(self, seeds: Iterable[Atoms], rng: np.random.Generator) -> Iterator[Atoms]:
         """The structures of the other material."""
         for seed, atoms in enumerate(seeds):
+            if absent := set(self.config.elements) - set(atoms.symbols):
+                raise DataError(
+                    f"expected {', '.join(sorted(absent))} in structure {seed + 1}, got {atoms.symbols}; "
+                    "elements are {old: new}"
+                )
             frame = transferred(atoms, names=self.config.elements, scale=self.config.scale)
             yield self._told(frame, seed)
 

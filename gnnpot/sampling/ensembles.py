@@ -43,7 +43,7 @@ _MEMORY: dict[type[MolecularDynamics], tuple[str, ...]] = {
 class NVE(BaseModel):
     """Constant energy and volume."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["nve"] = "nve"
 
@@ -61,7 +61,7 @@ class LangevinNVT(BaseModel):
         friction: Rate (1/fs).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["langevin"] = "langevin"
     friction: PositiveFloat = 0.01
@@ -83,7 +83,7 @@ class BussiNVT(BaseModel):
         time: Relaxation time of the kinetic energy (fs).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["bussi"] = "bussi"
     time: PositiveFloat = 100.0
@@ -102,7 +102,7 @@ class BerendsenNVT(BaseModel):
         time: Relaxation time of the temperature (fs).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["berendsen"] = "berendsen"
     time: PositiveFloat = 100.0
@@ -125,7 +125,7 @@ class NoseHooverNVT(BaseModel):
         chain: Number of thermostats.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["nose-hoover"] = "nose-hoover"
     time: PositiveFloat = 100.0
@@ -151,7 +151,7 @@ class LangevinNPT(BaseModel):
         pressure_time: Relaxation time of the volume (fs).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["npt-langevin"] = "npt-langevin"
     pressure: FiniteFloat = 1.0
@@ -187,7 +187,7 @@ class _ChainNPT(BaseModel):
         pressure_time: Period of the barostat (fs).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     integrator: ClassVar[type[MolecularDynamics]]
 

@@ -19,7 +19,7 @@ class Limits(BaseModel):
         distance: Smallest distance of two atoms, over the sum of their covalent radii.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     heating: PositiveFloat = 10.0
     force: PositiveFloat = 200.0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorError
-from pydantic import ConfigDict, PositiveInt
+from pydantic import ConfigDict, PositiveInt, model_validator
 
 from gnnpot.errors import DataError, GnnpotError
 from gnnpot.sampling.ensembles import CELL_MOVES, Ensemble, LangevinNVT
@@ -28,13 +28,19 @@ class MDConfig(Timing):
         limits: When a run is stopped.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["md"] = "md"
     ensemble: Ensemble = LangevinNVT()
     temperatures: Temperatures
     repetitions: PositiveInt = 1
     limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _no_ramp_without_a_thermostat(self) -> Self:
+        if self.ensemble.kind == "nve" and any(ramp.first != ramp.last for ramp in ramps(self.temperatures)):
+            raise ValueError("expected constant temperatures for nve, got a ramp; choose a thermostat")
+        return self
 
     def sampler(self, calculator: Calculator) -> MolecularDynamicsSampler:
         """The sampler with forces of ``calculator``."""
@@ -104,7 +110,7 @@ def side_by_side(
             atoms = Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=structure.pbc)
             atoms.calc, action = prepare(atoms)
             if plan is plans[0]:
-                _check_calculates(atoms)
+                _check_calculates(atoms, cell_moves=isinstance(plan.ensemble, CELL_MOVES))
             provenance = {"sampler": sampler, "group": sampler, "seed": seed, "run": len(found)}
             found.append(Walk(atoms, plan, rng.spawn(1)[0], action=action, provenance=provenance))
     if not found:
@@ -127,7 +133,7 @@ def with_cells(seeds: Iterable[Atoms], purpose: str) -> Iterator[Atoms]:
         yield atoms
 
 
-def _check_calculates(atoms: Atoms) -> None:
+def _check_calculates(atoms: Atoms, *, cell_moves: bool) -> None:
     """See whether the calculator of ``atoms`` can treat them.
 
     Raises:
@@ -135,10 +141,13 @@ def _check_calculates(atoms: Atoms) -> None:
     """
     try:
         atoms.get_forces()
+        if cell_moves:
+            atoms.get_stress()
     except GnnpotError:
         raise
     except (CalculatorError, NotImplementedError, LookupError, RuntimeError, ValueError) as error:
         raise DataError(
             f"expected a structure that the calculator can treat, got {atoms.symbols} "
             f"({type(error).__name__}: {error}); choose a calculator that knows its elements"
+            + (" and gives stress" if cell_moves else "")
         ) from error

@@ -40,7 +40,7 @@ class MOMTConfig(Timing):
         limits: When a run is stopped.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["momt"] = "momt"
     ensemble: IsobaricEnsemble = LangevinNPT()

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.abc import GetPropertiesMixin
-from ase.calculators.calculator import Calculator
+from ase.calculators.calculator import CalculationFailed, Calculator, CalculatorError
+
+from gnnpot.errors import GnnpotError
 
 _KEPT = ("energy", "free_energy", "forces", "stress")
 
@@ -37,10 +39,20 @@ class OncePerStep(GetPropertiesMixin):
         return list(self.calculator.implemented_properties)
 
     def get_property(self, name: str, atoms: Atoms, allow_calculation: bool = True) -> Any:
-        """A copy of one result."""
+        """A copy of one result.
+
+        Raises:
+            CalculationFailed: The calculator has failed, in whatever way.
+        """
         self._follow(atoms)
         if name not in self.results:
-            value = self.calculator.get_property(name, self._inside, allow_calculation)
+            try:
+                value = self.calculator.get_property(name, self._inside, allow_calculation)
+            except (GnnpotError, CalculatorError, NotImplementedError):
+                raise
+            except Exception as error:  # engines have errors of all kinds; LAMMPS raises the most general
+                said = " ".join(str(error).split())
+                raise CalculationFailed(f"{type(error).__name__}: {said}") from error
             found = self.calculator.results
             self.results = {kept: np.copy(found[kept]) for kept in _KEPT if kept in found}
             self.results[name] = value

@@ -47,7 +47,7 @@ class OrderConfig(BaseModel):
         vectors: Reciprocal vectors as integers in the simulation cell, in place of a crystal.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     crystal: Crystal | None = None
     repeats: Annotated[int, Field(ge=1)] | tuple[int, int, int] = 1

@@ -15,7 +15,7 @@ from ase import Atoms
 
 from gnnpot.engines import EngineConfig, calculator_from
 from gnnpot.errors import ConfigError, DataError, OutputError
-from gnnpot.files import make_folder, write_text
+from gnnpot.files import alone_in, make_folder, write_text
 from gnnpot.sampling.config import SampleConfig
 from gnnpot.sampling.figures import draw_momt, draw_steered
 from gnnpot.sampling.momt import MOMTSampler
@@ -45,7 +45,7 @@ def sample(
         ConfigError: The folder holds a run of another configuration.
         DataError: The structures cannot be used, or no frame came.
         LabelingError: The calculator lacks an element of a structure, or needs a cell.
-        OutputError: The folder is not empty, or cannot be written to.
+        OutputError: The folder is not empty, cannot be written to, or another run is there.
     """
     output, begun = Path(output), time.monotonic()
     _check_folder(config, output, resume)
@@ -55,20 +55,21 @@ def sample(
     sampler = config.sampler.sampler(calculator)
     frames = sampler(_treatable(config), np.random.default_rng(config.seed))
     make_folder(output)
-    config.to_yaml(output / CONFIG)
-    trajectory, state = Trajectory.go_on(output) if resume else (Trajectory.begin(output), None)
-    with trajectory:
-        coming = _taken_up(frames, state, trajectory.count)
-        _write(coming, trajectory, keep=config.labels == "keep", advance=advance)
-    summary = {
-        "sampler": config.sampler.kind,
-        "frames": trajectory.count,
-        "seconds": round(time.monotonic() - begun, 3),
-        "runs": _runs(frames),
-        **_findings(sampler, output),
-    }
-    write_text(output / SUMMARY, json.dumps(summary, indent=2))
-    _check(summary)
+    with alone_in(output):
+        config.to_yaml(output / CONFIG)
+        trajectory, state = Trajectory.go_on(output) if resume else (Trajectory.begin(output), None)
+        with trajectory:
+            coming = _taken_up(frames, state, trajectory.count)
+            _write(coming, trajectory, keep=config.labels == "keep", advance=advance)
+        summary = {
+            "sampler": config.sampler.kind,
+            "frames": trajectory.count,
+            "seconds": round(time.monotonic() - begun, 3),
+            "runs": _runs(frames),
+        }
+        _check(summary)
+        summary |= _findings(sampler, output)
+        write_text(output / SUMMARY, json.dumps(summary, indent=2))
     return summary
 
 
@@ -90,13 +91,20 @@ def _check_folder(config: SampleConfig, output: Path, resume: bool) -> None:
     if resume:
         if not path.exists():
             raise ConfigError(f"expected a sampling run in {output}, got no {CONFIG}; leave out --resume")
-        if yaml.safe_load(path.read_text()) != config.model_dump(mode="json"):
+        if _written(path) != config.model_dump(mode="json"):
             raise ConfigError(f"expected the configuration in {path}, got another; resume with that file")
         return
-    if output.exists() and any(output.iterdir()):
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise OutputError(
             f"expected a new or empty folder, got {output}; choose another --output, or go on with --resume"
         )
+
+
+def _written(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text())
+    except (UnicodeDecodeError, yaml.YAMLError):
+        return None  # damaged: not this run
 
 
 def _taken_up(frames: Iterator[Atoms], state: Mapping[str, Any] | None, count: int) -> Iterator[Atoms]:
@@ -111,16 +119,23 @@ def _taken_up(frames: Iterator[Atoms], state: Mapping[str, Any] | None, count: i
 def _write(
     frames: Iterator[Atoms], trajectory: Trajectory, *, keep: bool, advance: Callable[[int], None]
 ) -> None:
+    if isinstance(frames, Walks):
+        frames.between = lambda: _note_if_due(frames, trajectory)
     for frame in frames:
         if not keep:
             frame.calc = None
         trajectory.append(frame)
         _log(frames, trajectory)
         advance(1)
-        if trajectory.is_due:
-            _note(frames, trajectory)
+        _note_if_due(frames, trajectory)
     _log(frames, trajectory)
     _note(frames, trajectory)
+
+
+def _note_if_due(frames: Iterator[Atoms], trajectory: Trajectory) -> None:
+    if trajectory.is_due:
+        _log(frames, trajectory)
+        _note(frames, trajectory)
 
 
 def _log(frames: Iterator[Atoms], trajectory: Trajectory) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import (
@@ -16,6 +16,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     Tag,
+    model_validator,
 )
 
 
@@ -27,7 +28,7 @@ class Ramp(BaseModel):
         last: At the end (K).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     first: PositiveFloat
     last: PositiveFloat
@@ -42,11 +43,11 @@ class TemperatureGrid(BaseModel):
         count: Their number.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     first: PositiveFloat
     last: PositiveFloat
-    count: Annotated[int, Field(ge=2)]
+    count: Annotated[int, Field(ge=2, le=10_000)]
 
 
 def _shape(value: Any) -> str:
@@ -79,12 +80,20 @@ class Timing(BaseModel):
         interval: Steps between two frames.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     timestep: PositiveFloat = 1.0
     equilibration: NonNegativeInt = 0
     steps: PositiveInt
     interval: PositiveInt = 100
+
+    @model_validator(mode="after")
+    def _some_frame(self) -> Self:
+        if self.interval > self.steps:
+            raise ValueError(
+                f"expected an interval of at most {self.steps} steps, got {self.interval}: no frame comes"
+            )
+        return self
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class SteeredConfig(Timing):
         limits: When a run is stopped.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["steered"] = "steered"
     between: tuple[NonNegativeInt | tuple[NonNegativeInt, ...], NonNegativeInt | tuple[NonNegativeInt, ...]]

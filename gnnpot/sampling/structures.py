@@ -27,7 +27,7 @@ class CrystalConfig(BaseModel):
         repeats: Conventional cells along each vector.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     element: str
     crystal: Literal["fcc", "bcc", "sc", "diamond"]
@@ -51,7 +51,7 @@ class MoleculeConfig(BaseModel):
         molecule: Name, as in ``ase.build.molecule``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     molecule: str
 
@@ -74,7 +74,7 @@ class FilesConfig(BaseModel):
         repeats: Cells along each vector.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     files: tuple[str, ...] = Field(min_length=1)
     every: PositiveInt = 1

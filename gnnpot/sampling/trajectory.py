@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self, TextIO
+from typing import Any, Self, TextIO
 
 from ase import Atoms
 from ase.io.extxyz import write_extxyz
@@ -43,7 +43,9 @@ class Trajectory:
     @classmethod
     def begin(cls, folder: Path) -> Self:
         """Start with empty files."""
-        return cls(folder, *_opened(folder, "w"))
+        for name in (FRAMES, LOG):
+            (folder / name).write_text("")
+        return cls(folder, *_opened(folder))
 
     @classmethod
     def go_on(cls, folder: Path) -> tuple[Self, Mapping[str, Any] | None]:
@@ -64,7 +66,7 @@ class Trajectory:
             raise DataError(
                 f"expected a state in {path}, got {error}; start anew in another folder"
             ) from error
-        return cls(folder, *_opened(folder, "a"), count=count), state
+        return cls(folder, *_opened(folder), count=count), state
 
     def __enter__(self) -> Self:
         return self
@@ -117,8 +119,8 @@ class Trajectory:
         self._next = ended + max(_PAUSE, _SHARE * (ended - begun))
 
 
-def _opened(folder: Path, mode: Literal["w", "a"]) -> tuple[TextIO, TextIO]:
-    return (folder / FRAMES).open(mode, encoding="utf-8"), (folder / LOG).open(mode, encoding="utf-8")
+def _opened(folder: Path) -> tuple[TextIO, TextIO]:
+    return (folder / FRAMES).open("a", encoding="utf-8"), (folder / LOG).open("a", encoding="utf-8")
 
 
 def _cut(path: Path, length: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -132,6 +132,7 @@ class Walk(Iterator[Atoms]):
         self.frames = 0
         self.failure = ""
         self.rows: list[tuple[float, ...]] = []
+        self.between: Callable[[], None] = lambda: None
         self._temperature = plan.schedule.temperature(0)
         self._memory: Mapping[str, Any] = {}
         self._driver: MolecularDynamics | None = None
@@ -152,6 +153,7 @@ class Walk(Iterator[Atoms]):
                 if not self.failure:
                     self.frames += 1
                     return self._frame()
+            self.between()
         raise StopIteration
 
     def state(self) -> dict[str, Any]:
@@ -221,7 +223,7 @@ class Walk(Iterator[Atoms]):
         """What went wrong; errors that are no explosion are raised."""
         if motion := self.plan.limits.motion_of(self.atoms, temperature):
             return motion
-        if isinstance(error, GnnpotError | CalculatorError) and self.step > 0:
+        if isinstance(error, GnnpotError | CalculatorError):
             return " ".join(str(error).split())
         raise error
 
@@ -257,14 +259,24 @@ class Walks(Iterator[Atoms]):
         self.shared = shared
         self._turn = 0
 
+    @property
+    def between(self) -> Callable[[], None]:
+        """What is done every few steps that leave no frame, when the state can be kept."""
+        return self.walks[0].between
+
+    @between.setter
+    def between(self, action: Callable[[], None]) -> None:
+        for walk in self.walks:
+            walk.between = action
+
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Atoms:
         for _ in range(len(self.walks)):
             walk = self.walks[self._turn]
-            self._turn = (self._turn + 1) % len(self.walks)
             frame = next(walk, None)
+            self._turn = (self._turn + 1) % len(self.walks)
             if frame is not None:
                 return frame
         raise StopIteration
