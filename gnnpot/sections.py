@@ -143,26 +143,33 @@ def _with(value: Any, names: Sequence[str], new: Any) -> Any:
 
 def _fault(entry: Any, section: type[BaseModel]) -> str:
     """One fault of a configuration in words, with the nearest name for an unknown key."""
-    where = ".".join(str(part) for part in entry["loc"])
+    schema = section.model_json_schema()
+    paths = list(_key_paths(schema, schema.get("$defs", {})))
+    keys = {path.rpartition(".")[2] for path in paths}
+    *above, last = entry["loc"] or ("",)
+    place = [str(part) for part in above if isinstance(part, int) or part in keys]  # kinds of sections go
     if entry["type"] == "extra_forbidden":
-        return f"no key is called {where}; {_suggestion(entry['loc'], section)}"
+        return f"no key is called {'.'.join([*place, str(last)])}; {_suggestion(str(last), place, paths)}"
+    if isinstance(last, int) or last in keys:
+        place.append(str(last))
     message = entry["msg"].removeprefix("Value error, ")
     said = "got" in message or not entry["loc"]  # the whole section is no answer
-    return (f"{where}: " if where else "") + message + ("" if said else f", got {entry['input']!r}")
+    return (f"{'.'.join(place)}: " if place else "") + message + ("" if said else f", got {entry['input']!r}")
 
 
-def _suggestion(place: Sequence[str | int], section: type[BaseModel]) -> str:
-    """The nearest key, with its section where the unknown key is in another."""
-    schema = section.model_json_schema()
-    paths: dict[str, str] = {}
-    for path in _key_paths(schema, schema.get("$defs", {})):
-        if not set(path.split(".")) <= set(place):  # the key itself, of another kind of its section
-            paths.setdefault(path.rpartition(".")[2], path)
-    close = get_close_matches(str(place[-1]), paths, n=1)
-    if not close:
-        return "remove it"
-    *above, name = paths[close[0]].split(".")
-    return f"did you mean {name if set(above) <= set(place[:-1]) and name != place[-1] else paths[name]!r}?"
+def _suggestion(name: str, place: Sequence[str], paths: Iterable[str]) -> str:
+    """The nearest key of the same section, else of another, with its place."""
+    here, elsewhere = set[str](), dict[str, str]()
+    for path in paths:
+        *above, key = path.split(".")
+        if above == list(place):
+            here.add(key)
+        else:
+            elsewhere.setdefault(key, path)
+    for known in (here - {name}, elsewhere):
+        if close := get_close_matches(name, known, n=1):
+            return f"did you mean {elsewhere[close[0]] if known is elsewhere else close[0]!r}?"
+    return "remove it"
 
 
 def _key_paths(schema: Any, named: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[str]:
