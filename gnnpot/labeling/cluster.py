@@ -129,8 +129,12 @@ def _cluster(config: DaskConfig, scratch: Path) -> Any:
         raise EngineError(
             f"expected {submit} of {config.queue}, got none on the path; start where jobs are submitted"
         )
+    ours = {
+        "log_directory": str(scratch / "jobs"),
+        "scheduler_options": {"dashboard_address": ":0"},  # any port: several runs may start here
+    }
     try:
-        cluster = make(**{"log_directory": str(scratch / "jobs"), **config.options})
+        cluster = make(**{**ours, **config.options})
     except (TypeError, ValueError) as error:
         what = _line(error).partition(". ")[0]
         raise EngineError(
