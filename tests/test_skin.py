@@ -136,6 +136,14 @@ def test_positions_that_are_not_finite_are_told_on_a_list_that_exists():
         neighbors.graph(atoms)
 
 
+def test_a_cell_that_is_not_finite_is_told_on_a_list_that_exists():
+    atoms, neighbors = silicon(), skin_list()
+    neighbors.graph(atoms)
+    atoms.cell[0, 0] = np.nan
+    with pytest.raises(DataError, match="expected finite cell vectors"):
+        neighbors.graph(atoms)
+
+
 def test_trimming_keeps_what_is_shorter_and_its_derivative():
     graph = AtomicGraph.from_ase(silicon(), 6.0, torch.float64)
     trimmed = trim(graph, 4.0)
