@@ -271,6 +271,17 @@ def test_updates_off_the_mesh_are_left_out():
     assert not bias.deposited.any()
 
 
+def test_a_mesh_that_dynamics_never_meet_is_refused():
+    axis = {"first": 0.0, "last": 1.0, "nodes": 5}
+    bias = Bias(MeshConfig.model_validate({"enthalpy": axis, "order": axis}), 1000.0)
+    for _ in range(499):
+        bias.update(-7.0, 3.0)
+    with pytest.raises(DataError, match=r"got -7.0 eV and 3.0; .* mend sampler.mesh"):
+        bias.update(-7.0, 3.0)
+    bias.update(0.5, 0.5)
+    bias.update(-7.0, 3.0)
+
+
 def test_wang_landau_steps_halve_when_flat_then_fall_as_one_over_t_and_freeze():
     axis = {"first": 0, "last": 3, "nodes": 4}
     mesh = MeshConfig.model_validate({"enthalpy": axis, **NO_ORDER})

@@ -18,6 +18,7 @@ from gnnpot.files import write_text
 
 Array = np.ndarray
 
+_PATIENCE = 500  # updates off the mesh before the first on it
 _REACH = 4  # widths, where a Gaussian ends
 
 
@@ -209,6 +210,7 @@ class Bias:
         self.widths = widths
         shape = (config.enthalpy.nodes, config.order.nodes)
         self.deposited: Float[Array, "H O"] = np.zeros(shape)
+        self._missed = 0
         self.visits: Float[Array, "H O"] = np.zeros(shape)  # since the histogram was last flat
         self.histogram: Float[Array, "H O"] = np.zeros(shape)
         self.progress = steps.begin()
@@ -238,11 +240,22 @@ class Bias:
         )
 
     def update(self, enthalpy: float, order: float) -> None:
-        """Add one step where dynamics are now, and go on in the schedule."""
+        """Add one step where dynamics are now, and go on in the schedule.
+
+        Raises:
+            DataError: The mesh lies elsewhere: no step of many has met it.
+        """
         mesh = self.config
         row, column = mesh.enthalpy.place(enthalpy), mesh.order.place(order)
         node = round(row), round(column)
         if not (0 <= node[0] < mesh.enthalpy.nodes and 0 <= node[1] < mesh.order.nodes):
+            self._missed += 1
+            if self._missed >= _PATIENCE and not self.histogram.any():
+                raise DataError(
+                    f"expected dynamics within the mesh, enthalpy {mesh.enthalpy.first:g} to "
+                    f"{mesh.enthalpy.last:g} eV and order {mesh.order.first:g} to {mesh.order.last:g}, got "
+                    f"{enthalpy:.1f} eV and {order:.1f}; both grow with the atoms: mend sampler.mesh"
+                )
             return
         self.visits[node] += 1
         self.histogram[node] += 1
