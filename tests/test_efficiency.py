@@ -144,6 +144,8 @@ def test_percentages_compare_means_over_the_splits():
 def test_what_cannot_be_studied_is_refused(config, folder):
     with pytest.raises(DataError, match="expected at least 103 structures"):
         pool_of(config.model_copy(update={"sizes": (100,)}))
+    with pytest.raises(DataError, match="than the 1000 that the test takes"):
+        pool_of(config.model_copy(update={"held_out": 1000}))
     with pytest.raises(DataError, match="got 'odds'; did you mean 'odd'"):
         pool_of(config.model_copy(update={"exclude": ("odds",)}))
     values = yaml.safe_load((folder / "transfer.yaml").read_text())

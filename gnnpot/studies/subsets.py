@@ -75,6 +75,12 @@ def read_pool(
     isolated = [atoms for atoms in everything if is_isolated_atom(atoms)]
     rest = [atoms for atoms in everything if not is_isolated_atom(atoms)]
     if isinstance(test, SplitConfig):
+        taken = test.frames or 0
+        if len(rest) <= taken:
+            raise DataError(
+                f"expected more structures than the {taken} that the test takes, got {len(rest)} beside the "
+                "groups that are left out; take a smaller test, or add data"
+            )
         hashes, groups = [content_hash(atoms) for atoms in rest], [atoms.info["group"] for atoms in rest]
         chosen = split_indices(hashes, groups, config=test, seed=0)
         pool, held_out = ([rest[index] for index in indices] for indices in chosen)
