@@ -193,6 +193,11 @@ def references_of(
     if not labeled and "energy" not in config.training.loss.labels:
         zeros = dict.fromkeys(training.elements(), 0.0)
         return ReferenceEnergies({**zeros, **isolated, **config.reference_energies}, "zero: no energy labels")
+    if not labeled and not isolated and not config.reference_energies:
+        raise DataError(
+            f"expected energy labels, as training.loss weighs energy, got none on {len(training)} frames; "
+            "name their key with keys.energy, or set training.loss.energy=0"
+        )
     explained = interaction or {}
     energies = [float(store.energy[row]) - explained.get(row, 0.0) for row in labeled]
     return reference_energies(

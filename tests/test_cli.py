@@ -135,6 +135,13 @@ def test_a_file_without_any_label(refused, frames, tmp_path):
     assert "name their keys with keys.energy" in refused()
 
 
+def test_forces_without_energies(refused, frames, tmp_path):
+    for atoms in frames:
+        del atoms.calc.results["energy"]
+    write(tmp_path / "train.xyz", frames)
+    assert "set training.loss.energy=0" in refused(training={"max_epochs": 1})
+
+
 def test_a_metric_without_labels_does_not_pick_the_model(refused, config, frames, tmp_path):
     for atoms in frames:
         del atoms.calc.results["stress"]
