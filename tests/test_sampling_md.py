@@ -130,9 +130,13 @@ def test_a_run_that_explodes_stops_and_keeps_what_was_good():
 def test_atoms_that_met_end_a_run():
     start = Atoms("Cu2", [[0, 0, 0], [0.5, 0, 0]], cell=[9, 9, 9], pbc=True)
     start.calc = EinsteinCrystal(start)
-    walks = sampled(start=start, temperatures=1)
-    assert list(walks) == []
+    start.positions[1, 0] = 1.1
+    walks = sampled(start=start, temperatures=1, limits={"heating": 1e6}, interval=2)
+    assert len(list(walks)) < 30
     assert "Å apart" in walks.walks[0].failure
+    start.positions[1, 0] = 0.5
+    with pytest.raises(DataError, match="expected atoms apart to start from"):
+        sampled(start=start, temperatures=1)
 
 
 def test_a_potential_and_a_committee_of_ours_drive_dynamics():

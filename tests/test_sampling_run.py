@@ -314,3 +314,4 @@ def test_mistakes_are_one_line(refused):
     assert "expected labels: drop for noise" in refused("noise", "labels=keep")
     assert "no element is called 'Gx'" in refused("noise", "sampler={kind: scaling, elements: {Cu: Gx}}")
     assert "structures" in refused("md", "structures=3")
+    assert "expected atoms apart to start from" in refused("md", "structures.lattice_constant=0.5")

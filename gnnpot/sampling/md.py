@@ -110,6 +110,10 @@ def side_by_side(
             atoms = Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=structure.pbc)
             atoms.calc, action = prepare(atoms)
             if plan is plans[0]:
+                if overlap := plan.limits.overlap_in(atoms):
+                    raise DataError(
+                        f"expected atoms apart to start from, got {overlap}; mend structures or limits"
+                    )
                 _check_calculates(atoms, cell_moves=isinstance(plan.ensemble, CELL_MOVES))
             provenance = {"sampler": sampler, "group": sampler, "seed": seed, "run": len(found)}
             found.append(Walk(atoms, plan, rng.spawn(1)[0], action=action, provenance=provenance))
