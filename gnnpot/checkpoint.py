@@ -22,7 +22,7 @@ from torch import Tensor
 
 from gnnpot import __version__
 from gnnpot.devices import choose_device
-from gnnpot.errors import GnnpotError, ModelFileError
+from gnnpot.errors import GnnpotError, ModelFileError, one_line
 from gnnpot.files import write_bytes
 from gnnpot.models import MODELS, AtomicEnergyModel
 from gnnpot.potential import Potential
@@ -237,4 +237,4 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
         faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
         return ", ".join(faults)
-    return " ".join(str(error).split())
+    return one_line(error)

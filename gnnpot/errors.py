@@ -23,6 +23,11 @@ class GnnpotError(Exception):
     """A mistake that the user can mend; the command line prints it as one line and exits with 2."""
 
 
+def one_line(error: Exception) -> str:
+    """What an error says, on one line; its kind where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 class ConfigError(GnnpotError):
     """The configuration does not fit."""
 

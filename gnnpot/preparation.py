@@ -136,11 +136,9 @@ def _check_sets(config: RunConfig, training: GraphDataset, validation: GraphData
     trained = {content: origin for origin, content in training.named_hashes()}
     check_disjoint(trained, {content: origin for origin, content in validation.named_hashes()}, "validation")
     if config.test:
-        tested = (atoms for atoms in read_frames(data_paths(config.test), config.keys))
-        hashes = {
-            content_hash(atoms): atoms.info["origin"] for atoms in tested if not is_isolated_atom(atoms)
-        }
-        check_disjoint(trained, hashes, "test")
+        frames = read_frames(data_paths(config.test), config.keys)
+        tested = {content_hash(one): one.info["origin"] for one in frames if not is_isolated_atom(one)}
+        check_disjoint(trained, tested, "test")
     unseen = set(validation.elements()) - set(training.elements())
     if unseen:
         raise DataError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
@@ -18,6 +18,12 @@ from gnnpot.registry import nearest
 
 SHIPPED = "gnnpot:"  # prefix of files that come with the package
 _DEEPEST = 4  # sections within sections
+
+
+class Section(BaseModel):
+    """A part of a configuration: frozen, without unknown keys, its numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def _one_or_several(value: Any) -> Any:

@@ -214,8 +214,9 @@ def _score_start(job: Transfer, observer: Observer) -> dict[str, Any] | None:
     """Errors of the untuned potential, which is kept; there are none of random weights."""
     if job.start is None or not is_first_process():
         return None
-    _check_same_source(job)
-    provenance = {"transfer": _said(job), "reference_energies_source": job.data.references.source}
+    said = _said(job)
+    _check_same_source(job, said["source_hash"])
+    provenance = {"transfer": said, "reference_energies_source": job.data.references.source}
     save_potential(job.potential, job.output / START_FILE, provenance=provenance)
     untuned = load_potential(job.output / START_FILE)
     baseline = metrics_of(evaluate_splits(untuned, job.stages[0].config, job.data))
@@ -223,7 +224,7 @@ def _score_start(job: Transfer, observer: Observer) -> dict[str, Any] | None:
     return baseline
 
 
-def _check_same_source(job: Transfer) -> None:
+def _check_same_source(job: Transfer, source_hash: str) -> None:
     """Refuse to go on from another source.
 
     Raises:
@@ -233,7 +234,7 @@ def _check_same_source(job: Transfer) -> None:
     if not path.exists():
         return
     before = read_header(path).provenance["transfer"].get("source_hash")
-    if before not in (None, _said(job)["source_hash"]):
+    if before not in (None, source_hash):
         raise ConfigError(
             f"expected the source that the transfer in {job.output} began with, got another file at "
             f"{job.config.source}; resume with the same, or use another --output"

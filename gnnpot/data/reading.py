@@ -23,7 +23,7 @@ from ase.io.formats import UnknownFileTypeError, open_with_compression
 
 from gnnpot.data.labels import LabelKeys as LabelKeys
 from gnnpot.data.labels import labeled
-from gnnpot.errors import DataError
+from gnnpot.errors import DataError, one_line
 from gnnpot.registry import nearest
 
 # What the parsers of ASE raise on files that they cannot read.
@@ -132,7 +132,7 @@ def _raw_frames(path: Path) -> Iterator[Atoms]:
             number += 1
             yield atoms
     except _PARSER_ERRORS as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise DataError(
             f"expected a structure at {path}:{number + 1}, got {reason[:200]}; check the file"
         ) from error

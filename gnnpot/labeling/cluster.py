@@ -13,7 +13,7 @@ from uuid import uuid4
 from ase import Atoms
 
 from gnnpot.engines.base import library
-from gnnpot.errors import EngineError
+from gnnpot.errors import EngineError, one_line
 from gnnpot.labeling.labeler import Failure, Outcome
 from gnnpot.labeling.local import Finished, LocalPool, Pool
 
@@ -136,7 +136,7 @@ def _cluster(config: DaskConfig, scratch: Path) -> Any:
     try:
         cluster = make(**{**ours, **config.options})
     except (TypeError, ValueError) as error:
-        what = _line(error).partition(". ")[0]
+        what = one_line(error)[:300].partition(". ")[0]
         raise EngineError(
             f"expected options of dask-jobqueue's {name}, got {config.options} ({what}); mend running.options"
         ) from error
@@ -148,14 +148,10 @@ def _cluster(config: DaskConfig, scratch: Path) -> Any:
             job.status = library("distributed", INSTALL).Status.failed  # closing expects to be told
         cluster.close()
         raise EngineError(
-            f"expected {config.queue} to take a job, got {_line(error)}; mend running.options"
+            f"expected {config.queue} to take a job, got {one_line(error)[:300]}; mend running.options"
         ) from error
     cluster.scale(jobs=config.jobs)
     return cluster
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def _label_there(there: _There, key: str, atoms: Atoms) -> Outcome:

@@ -22,7 +22,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from gnnpot.data.reading import content_hash
 from gnnpot.engines import EngineConfig
-from gnnpot.errors import LabelingError
+from gnnpot.errors import LabelingError, one_line
 
 Array = np.ndarray
 
@@ -104,7 +104,7 @@ class CalculatorLabeler:
             results = self._results(structure)
         except (CalculatorError, OSError, RuntimeError, ValueError, IndexError, AssertionError) as error:
             self._shared = None  # an engine may be in no state to go on
-            raise LabelingError(" ".join(str(error).split()) or type(error).__name__) from error
+            raise LabelingError(one_line(error)) from error
         largest = np.abs(results["forces"]).max(initial=0.0)
         if not largest < self.max_force:  # also true of NaN
             raise ForceLimitError(

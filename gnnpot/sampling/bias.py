@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 import numpy as np
 from ase import units
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat, model_validator
+from pydantic import Field, FiniteFloat, PositiveFloat, model_validator
 
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.files import write_text
+from gnnpot.sections import Section
 
 Array = np.ndarray
 
@@ -22,7 +23,7 @@ _PATIENCE = 500  # updates off the mesh before the first on it
 _REACH = 4  # widths, where a Gaussian ends
 
 
-class AxisConfig(BaseModel):
+class AxisConfig(Section):
     """Evenly spaced nodes.
 
     Args:
@@ -30,8 +31,6 @@ class AxisConfig(BaseModel):
         last: Highest node.
         nodes: Their number.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     first: FiniteFloat
     last: FiniteFloat
@@ -58,7 +57,7 @@ class AxisConfig(BaseModel):
         return (value - self.first) / self.spacing
 
 
-class MeshConfig(BaseModel):
+class MeshConfig(Section):
     """The mesh of the bias.
 
     Args:
@@ -68,22 +67,18 @@ class MeshConfig(BaseModel):
         hottest: Highest (K).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     enthalpy: AxisConfig
     order: AxisConfig
     coldest: PositiveFloat = 300.0
     hottest: PositiveFloat = 4000.0
 
 
-class ConstantSteps(BaseModel):
+class ConstantSteps(Section):
     """Steps of one size for ever: the bias never rests, and frames stay diverse.
 
     Args:
         size: Of a step at its middle, in units of k T.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["constant"] = "constant"
     size: PositiveFloat = 0.05
@@ -97,7 +92,7 @@ class ConstantSteps(BaseModel):
         return progress._replace(updates=progress.updates + 1)
 
 
-class WangLandauSteps(BaseModel):
+class WangLandauSteps(Section):
     """Steps that halve whenever the histogram is flat, then fall as 1/t, and end: for thermodynamics.
 
     Source: Wang, Landau, Phys. Rev. Lett. 86, 2050 (2001); Belardinelli, Pereyra, Phys. Rev. E 75, 046701
@@ -108,8 +103,6 @@ class WangLandauSteps(BaseModel):
         flatness: Fewest visits of a node that was ever visited, over their mean.
         final: Size at which the bias freezes.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["wang-landau"] = "wang-landau"
     size: PositiveFloat = 0.1
@@ -132,10 +125,8 @@ class WangLandauSteps(BaseModel):
         return Progress(0.0 if size <= self.final else size, updates, progress.flats + flat, flat)
 
 
-class NoSteps(BaseModel):
+class NoSteps(Section):
     """A frozen bias, for production."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["none"] = "none"
 

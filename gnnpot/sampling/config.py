@@ -8,9 +8,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -29,7 +27,7 @@ from gnnpot.sampling.md import MDConfig
 from gnnpot.sampling.momt import MOMTConfig
 from gnnpot.sampling.steered import SteeredConfig
 from gnnpot.sampling.structures import CrystalConfig, FilesConfig, MoleculeConfig, as_section
-from gnnpot.sections import faults_of, read_values
+from gnnpot.sections import Section, faults_of, read_values
 
 SamplerConfig = (
     MDConfig
@@ -62,7 +60,7 @@ StructuresSection = Annotated[
 ]
 
 
-class SampleConfig(BaseModel):
+class SampleConfig(Section):
     """One sampling run.
 
     Args:
@@ -72,8 +70,6 @@ class SampleConfig(BaseModel):
         labels: Whether frames keep what the calculator says of them, to be trained on.
         seed: Of all random numbers.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     structures: StructuresSection
     sampler: Annotated[SamplerConfig, Field(discriminator="kind")]

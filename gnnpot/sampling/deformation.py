@@ -11,8 +11,6 @@ from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 from jaxtyping import Float
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     FiniteFloat,
     NonNegativeFloat,
@@ -29,6 +27,7 @@ from gnnpot.sampling.md import side_by_side, with_cells
 from gnnpot.sampling.once import OncePerStep
 from gnnpot.sampling.schedule import Ramp, Schedule, Timing
 from gnnpot.sampling.walk import Plan, Walks
+from gnnpot.sections import Section
 from gnnpot.units import kBar
 
 Array = np.ndarray
@@ -61,8 +60,6 @@ class DeformationConfig(Timing):
         repetitions: Runs of each structure with random numbers of their own.
         limits: When a run is stopped.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["deformation"] = "deformation"
     components: tuple[Component, ...] = Field(min_length=1)
@@ -183,7 +180,7 @@ class CellMoves:
         return atoms.get_potential_energy() + self.config.pressure * kBar / 1000 * atoms.get_volume()
 
 
-class StrainConfig(BaseModel):
+class StrainConfig(Section):
     """Structures strained by given amounts.
 
     Args:
@@ -192,8 +189,6 @@ class StrainConfig(BaseModel):
         combine: Each component by itself, or every combination.
         rattle: Standard deviation of random displacements on top (Å).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["strain"] = "strain"
     strains: dict[Strain, tuple[FiniteFloat, ...]] = Field(min_length=1)

@@ -9,24 +9,23 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from jaxtyping import Float
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PositiveFloat, PositiveInt, field_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator
 
 from gnnpot.errors import ConfigError, DataError
+from gnnpot.sections import Section
 from gnnpot.structure_transfer import check_symbols, parse_scale, transferred
 
 Array = np.ndarray
 Displacements = Callable[[tuple[int, int]], Float[Array, "N 3"]]
 
 
-class RattleConfig(BaseModel):
+class RattleConfig(Section):
     """Normally distributed displacements of every coordinate of every atom.
 
     Args:
         deviation: Their standard deviation (Å).
         copies: Of each structure.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["rattle"] = "rattle"
     deviation: PositiveFloat = 0.05
@@ -41,15 +40,13 @@ class RattleConfig(BaseModel):
         return rng.normal(scale=self.deviation, size=shape)
 
 
-class NoiseConfig(BaseModel):
+class NoiseConfig(Section):
     """Evenly distributed displacements of every coordinate of every atom, to augment a set.
 
     Args:
         amplitude: Largest displacement along each axis (Å).
         copies: Of each structure.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["noise"] = "noise"
     amplitude: PositiveFloat = 0.05
@@ -92,7 +89,7 @@ def _factor(value: Any) -> Any:
         raise ValueError(str(error)) from error
 
 
-class ScalingConfig(BaseModel):
+class ScalingConfig(Section):
     """The same structures of another material.
 
     Args:
@@ -100,10 +97,8 @@ class ScalingConfig(BaseModel):
         scale: Factor of all lengths, as 1.15 or 4.05/3.52.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     kind: Literal["scaling"] = "scaling"
-    elements: dict[str, str] = {}
+    elements: dict[str, str] = Field(default={})
     scale: Annotated[float, BeforeValidator(_factor, json_schema_input_type=float | str)] = 1.0
 
     @field_validator("elements")

@@ -15,8 +15,9 @@ from ase.md.md import MolecularDynamics
 from ase.md.nose_hoover_chain import MTKNPT, IsotropicMTKNPT, NoseHooverChainNVT
 from ase.md.nvtberendsen import NVTBerendsen
 from ase.md.verlet import VelocityVerlet
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PositiveFloat
+from pydantic import Field, FiniteFloat, PositiveFloat
 
+from gnnpot.sections import Section
 from gnnpot.units import kBar
 
 _BAR = kBar / 1000
@@ -40,10 +41,8 @@ _MEMORY: dict[type[MolecularDynamics], tuple[str, ...]] = {
 }
 
 
-class NVE(BaseModel):
+class NVE(Section):
     """Constant energy and volume."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["nve"] = "nve"
 
@@ -54,14 +53,12 @@ class NVE(BaseModel):
         return VelocityVerlet(atoms, timestep * units.fs)
 
 
-class LangevinNVT(BaseModel):
+class LangevinNVT(Section):
     """Friction and random forces on every atom.
 
     Args:
         friction: Rate (1/fs).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["langevin"] = "langevin"
     friction: PositiveFloat = 0.01
@@ -74,7 +71,7 @@ class LangevinNVT(BaseModel):
         return Langevin(atoms, timestep * units.fs, rng=rng, **settings)
 
 
-class BussiNVT(BaseModel):
+class BussiNVT(Section):
     """Stochastic rescaling of all velocities at once.
 
     Source: Bussi, Donadio, Parrinello, J. Chem. Phys. 126, 014101 (2007).
@@ -82,8 +79,6 @@ class BussiNVT(BaseModel):
     Args:
         time: Relaxation time of the kinetic energy (fs).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["bussi"] = "bussi"
     time: PositiveFloat = 100.0
@@ -95,14 +90,12 @@ class BussiNVT(BaseModel):
         return Bussi(atoms, timestep * units.fs, temperature, self.time * units.fs, rng=rng)
 
 
-class BerendsenNVT(BaseModel):
+class BerendsenNVT(Section):
     """Velocities pulled to the temperature; no ensemble, but a calm way to pull molecules.
 
     Args:
         time: Relaxation time of the temperature (fs).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["berendsen"] = "berendsen"
     time: PositiveFloat = 100.0
@@ -115,7 +108,7 @@ class BerendsenNVT(BaseModel):
         return NVTBerendsen(atoms, timestep * units.fs, **settings)
 
 
-class NoseHooverNVT(BaseModel):
+class NoseHooverNVT(Section):
     """A chain of Nosé and Hoover's thermostats.
 
     Source: Martyna, Klein, Tuckerman, J. Chem. Phys. 97, 2635 (1992).
@@ -124,8 +117,6 @@ class NoseHooverNVT(BaseModel):
         time: Period of the thermostat (fs).
         chain: Number of thermostats.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["nose-hoover"] = "nose-hoover"
     time: PositiveFloat = 100.0
@@ -140,7 +131,7 @@ class NoseHooverNVT(BaseModel):
         )
 
 
-class LangevinNPT(BaseModel):
+class LangevinNPT(Section):
     """Constant pressure and shape of the cell with friction on atoms and volume.
 
     Source: Quigley, Probert, J. Chem. Phys. 120, 11432 (2004).
@@ -150,8 +141,6 @@ class LangevinNPT(BaseModel):
         time: Relaxation time of the velocities (fs).
         pressure_time: Relaxation time of the volume (fs).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["npt-langevin"] = "npt-langevin"
     pressure: FiniteFloat = 1.0
@@ -176,7 +165,7 @@ class LangevinNPT(BaseModel):
         )
 
 
-class _ChainNPT(BaseModel):
+class _ChainNPT(Section):
     """Constant pressure with chains of thermostats.
 
     Source: Martyna, Tobias, Klein, J. Chem. Phys. 101, 4177 (1994).
@@ -186,8 +175,6 @@ class _ChainNPT(BaseModel):
         time: Period of the thermostat (fs).
         pressure_time: Period of the barostat (fs).
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     integrator: ClassVar[type[MolecularDynamics]]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from pydantic import BaseModel, ConfigDict, PositiveFloat
+from pydantic import PositiveFloat
 
 from gnnpot.data.neighbors import neighbor_pairs
+from gnnpot.sections import Section
 
 
-class Limits(BaseModel):
+class Limits(Section):
     """What a believable frame stays within.
 
     Args:
@@ -18,8 +19,6 @@ class Limits(BaseModel):
         force: Largest force on an atom (eV/Å).
         distance: Smallest distance of two atoms, over the sum of their covalent radii.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     heating: PositiveFloat = 10.0
     force: PositiveFloat = 200.0

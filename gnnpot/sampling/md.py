@@ -8,7 +8,7 @@ from typing import Literal, Self
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorError
-from pydantic import ConfigDict, PositiveInt, model_validator
+from pydantic import PositiveInt, model_validator
 
 from gnnpot.errors import DataError, GnnpotError
 from gnnpot.sampling.ensembles import CELL_MOVES, Ensemble, LangevinNVT
@@ -27,8 +27,6 @@ class MDConfig(Timing):
         repetitions: Runs of each structure and temperature with random numbers of their own.
         limits: When a run is stopped.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["md"] = "md"
     ensemble: Ensemble = LangevinNVT()

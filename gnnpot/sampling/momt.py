@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from gnnpot.errors import DataError
 from gnnpot.sampling.bias import Bias, ConstantSteps, Growth, MeshConfig
@@ -39,8 +39,6 @@ class MOMTConfig(Timing):
         bias: File of an earlier bias to start from.
         limits: When a run is stopped.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["momt"] = "momt"
     ensemble: IsobaricEnsemble = LangevinNPT()

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import CalculationFailed, Calculator, CalculatorError
 
-from gnnpot.errors import GnnpotError
+from gnnpot.errors import GnnpotError, one_line
 
 _KEPT = ("energy", "free_energy", "forces", "stress")
 
@@ -51,8 +51,7 @@ class OncePerStep(GetPropertiesMixin):
             except (GnnpotError, CalculatorError, NotImplementedError):
                 raise
             except Exception as error:  # engines have errors of all kinds; LAMMPS raises the most general
-                said = " ".join(str(error).split())
-                raise CalculationFailed(f"{type(error).__name__}: {said}") from error
+                raise CalculationFailed(f"{type(error).__name__}: {one_line(error)}") from error
             found = self.calculator.results
             self.results = {kept: np.copy(found[kept]) for kept in _KEPT if kept in found}
             self.results[name] = value

@@ -8,9 +8,10 @@ from typing import Annotated, Literal, NamedTuple
 import numpy as np
 from ase import Atoms
 from jaxtyping import Float, Int
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from gnnpot.errors import DataError
+from gnnpot.sections import Section
 
 Array = np.ndarray
 Crystal = Literal["fcc", "bcc", "sc", "diamond"]
@@ -38,7 +39,7 @@ class Order(NamedTuple):
     gradient: Float[Array, "N 3"]  # 1/Å, at fixed cell
 
 
-class OrderConfig(BaseModel):
+class OrderConfig(Section):
     """Which crystal the order parameter looks for.
 
     Args:
@@ -46,8 +47,6 @@ class OrderConfig(BaseModel):
         repeats: Number of its conventional cubic cells along each vector of the simulation cell.
         vectors: Reciprocal vectors as integers in the simulation cell, in place of a crystal.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     crystal: Crystal | None = None
     repeats: Annotated[int, Field(ge=1)] | tuple[int, int, int] = 1

@@ -120,7 +120,8 @@ def _write(
     frames: Iterator[Atoms], trajectory: Trajectory, *, keep: bool, advance: Callable[[int], None]
 ) -> None:
     if isinstance(frames, Walks):
-        frames.between = lambda: _note_if_due(frames, trajectory)
+        for walk in frames.walks:
+            walk.between = lambda: _note_if_due(frames, trajectory)
     for frame in frames:
         if not keep:
             frame.calc = None

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     NonNegativeInt,
@@ -19,8 +18,10 @@ from pydantic import (
     model_validator,
 )
 
+from gnnpot.sections import Section
 
-class Ramp(BaseModel):
+
+class Ramp(Section):
     """A temperature that changes evenly over a run.
 
     Args:
@@ -28,13 +29,11 @@ class Ramp(BaseModel):
         last: At the end (K).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
     first: PositiveFloat
     last: PositiveFloat
 
 
-class TemperatureGrid(BaseModel):
+class TemperatureGrid(Section):
     """Evenly spaced temperatures, a run for each.
 
     Args:
@@ -42,8 +41,6 @@ class TemperatureGrid(BaseModel):
         last: Highest (K).
         count: Their number.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     first: PositiveFloat
     last: PositiveFloat
@@ -70,7 +67,7 @@ Temperatures = Annotated[
 ]
 
 
-class Timing(BaseModel):
+class Timing(Section):
     """How long dynamics take.
 
     Args:
@@ -79,8 +76,6 @@ class Timing(BaseModel):
         steps: Steps that frames are taken from.
         interval: Steps between two frames.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     timestep: PositiveFloat = 1.0
     equilibration: NonNegativeInt = 0

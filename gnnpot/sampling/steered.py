@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from jaxtyping import Float
-from pydantic import ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
+from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 from gnnpot.sampling.ensembles import BerendsenNVT, Ensemble
 from gnnpot.sampling.limits import Limits
@@ -38,8 +38,6 @@ class SteeredConfig(Timing):
         repetitions: Runs of each structure with random numbers of their own.
         limits: When a run is stopped.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     kind: Literal["steered"] = "steered"
     between: tuple[NonNegativeInt | tuple[NonNegativeInt, ...], NonNegativeInt | tuple[NonNegativeInt, ...]]

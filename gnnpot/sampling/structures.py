@@ -8,16 +8,16 @@ from typing import Any, Literal
 
 from ase import Atoms
 from ase.build import bulk, molecule
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import ConfigError
-from gnnpot.sections import data_paths
+from gnnpot.sections import Section, data_paths
 
 Repeats = PositiveInt | tuple[PositiveInt, PositiveInt, PositiveInt]
 
 
-class CrystalConfig(BaseModel):
+class CrystalConfig(Section):
     """A perfect crystal of one element in repeated conventional cells.
 
     Args:
@@ -26,8 +26,6 @@ class CrystalConfig(BaseModel):
         lattice_constant: Å.
         repeats: Conventional cells along each vector.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     element: str
     crystal: Literal["fcc", "bcc", "sc", "diamond"]
@@ -44,14 +42,12 @@ class CrystalConfig(BaseModel):
         yield Atoms(repeated.numbers, repeated.positions, cell=repeated.cell, pbc=True)
 
 
-class MoleculeConfig(BaseModel):
+class MoleculeConfig(Section):
     """A molecule that ASE knows by name.
 
     Args:
         molecule: Name, as in ``ase.build.molecule``.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     molecule: str
 
@@ -65,7 +61,7 @@ class MoleculeConfig(BaseModel):
             ) from error
 
 
-class FilesConfig(BaseModel):
+class FilesConfig(Section):
     """Structures in files.
 
     Args:
@@ -73,8 +69,6 @@ class FilesConfig(BaseModel):
         every: Take each ``every``-th structure.
         repeats: Cells along each vector.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     files: tuple[str, ...] = Field(min_length=1)
     every: PositiveInt = 1

@@ -12,7 +12,7 @@ from ase.calculators.calculator import CalculatorError
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.md import MolecularDynamics
 
-from gnnpot.errors import GnnpotError
+from gnnpot.errors import GnnpotError, one_line
 from gnnpot.sampling.ensembles import Ensemble, memory_of, remember, thermalize
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.schedule import Schedule
@@ -132,7 +132,7 @@ class Walk(Iterator[Atoms]):
         self.frames = 0
         self.failure = ""
         self.rows: list[tuple[float, ...]] = []
-        self.between: Callable[[], None] = lambda: None
+        self.between: Callable[[], None] = lambda: None  # after steps without a frame: the state can be kept
         self._temperature = plan.schedule.temperature(0)
         self._memory: Mapping[str, Any] = {}
         self._driver: MolecularDynamics | None = None
@@ -224,7 +224,7 @@ class Walk(Iterator[Atoms]):
         if motion := self.plan.limits.motion_of(self.atoms, temperature):
             return motion
         if isinstance(error, GnnpotError | CalculatorError):
-            return " ".join(str(error).split())
+            return one_line(error)
         raise error
 
     def _frame(self) -> Atoms:
@@ -258,16 +258,6 @@ class Walks(Iterator[Atoms]):
         self.walks = list(walks)
         self.shared = shared
         self._turn = 0
-
-    @property
-    def between(self) -> Callable[[], None]:
-        """What is done every few steps that leave no frame, when the state can be kept."""
-        return self.walks[0].between
-
-    @between.setter
-    def between(self, action: Callable[[], None]) -> None:
-        for walk in self.walks:
-            walk.between = action
 
     def __iter__(self) -> Self:
         return self
