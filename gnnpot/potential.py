@@ -15,6 +15,7 @@ from gnnpot.data.graph import AtomicGraph
 from gnnpot.errors import DataError
 from gnnpot.geometry import pair_vectors
 from gnnpot.models.base import AtomicEnergyModel, sum_over_structures
+from gnnpot.nn.dense import weights_aside
 from gnnpot.repulsion import ZBLRepulsion
 
 
@@ -99,9 +100,10 @@ class Potential(nn.Module):
             located.pair_vectors = vectors
             located.pair_lengths = torch.linalg.vector_norm(vectors, dim=-1)
             interaction = self.interaction_energies(located)
-            (gradient,) = torch.autograd.grad(
-                interaction.sum(), vectors, create_graph=differentiable, materialize_grads=True
-            )
+            with weights_aside():
+                (gradient,) = torch.autograd.grad(
+                    interaction.sum(), vectors, create_graph=differentiable, materialize_grads=True
+                )
         if not differentiable:
             interaction, vectors = interaction.detach(), vectors.detach()
         atomic_energies = interaction + self.reference_energies[graph.atomic_numbers]

@@ -17,7 +17,7 @@ from gnnpot.nn.contractions import (
     convolve,
     moments,
     read_moments,
-    reverse_messages,
+    reverse_times_pairs,
     sum_products,
     times_pairs,
 )
@@ -61,7 +61,7 @@ def functions_of(edges: Neighborhoods):
             lambda x, w, c: moments(x, w, c, edges),
             random(2 * pairs, 3), random(3, pairs, 3), random(pairs, 9),
         ),
-        "reverse_messages": (reverse_messages, random(2 * pairs, 4), random(3, pairs, 4)),
+        "reverse_times_pairs": (reverse_times_pairs, random(2 * pairs, 4), random(pairs, 4)),
         "read_moments": (lambda a, c: read_moments(a, c, edges), random(atoms, 9, 3), random(pairs, 9)),
         "convolve_table": (
             lambda x, b, table: convolve_table(x, table, SplineWeights(rows, b), edges),
@@ -91,7 +91,7 @@ def derivatives(function, inputs: list[Tensor]) -> list[Tensor]:
 
 
 NAMES = (
-    "convolve", "times_pairs", "moments", "read_moments", "reverse_messages", "convolve_table",
+    "convolve", "times_pairs", "moments", "read_moments", "reverse_times_pairs", "convolve_table",
     "convolve_frozen_table", "sum_products", "solid_harmonics", "silu", "shifted_softplus",
 )  # fmt: skip
 

@@ -19,8 +19,9 @@ from gnnpot.data.graph import AtomicGraph
 from gnnpot.geometry import both_directions, pair_lengths
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import silu
-from gnnpot.nn.angular import TripletGeometry, sum_over_triplets
+from gnnpot.nn.angular import TripletFactors, TripletGeometry, sum_over_triplets
 from gnnpot.nn.contractions import times_pairs
+from gnnpot.nn.dense import Linear, linear
 from gnnpot.nn.radial import BesselBasis, SphericalBesselBasis
 
 
@@ -60,8 +61,8 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Linear(channels, channels)
-        self.second = nn.Linear(channels, channels)
+        self.first = Linear(channels, channels)
+        self.second = Linear(channels, channels)
 
     def forward(self, x: Float[Tensor, "E F"]) -> Float[Tensor, "E F"]:
         """Add to ``x`` what the layers make of it."""
@@ -75,8 +76,8 @@ class EdgeEmbedding(nn.Module):
         super().__init__()
         width = config.channels
         self.element = nn.Embedding(len(config.elements), width)
-        self.radial = nn.Linear(config.num_radial, width)
-        self.dense = nn.Linear(3 * width, width)
+        self.radial = Linear(config.num_radial, width)
+        self.dense = Linear(3 * width, width)
 
     def forward(
         self, rows: Int[Tensor, "N"], radial: Float[Tensor, "P K"], edge_index: Int[Tensor, "2 E"]
@@ -84,7 +85,7 @@ class EdgeEmbedding(nn.Module):
         """Features of all directed edges: ``dense`` of center, source and length, each part by itself."""
         of_center, of_source, of_length = self.dense.weight.chunk(3, dim=1)
         source, center = rows.index_select(0, edge_index.flatten()).unflatten(0, (2, -1))
-        length = F.linear(silu(self.radial(radial)), of_length, self.dense.bias)
+        length = linear(silu(self.radial(radial)), of_length, self.dense.bias)
         ends = F.embedding(center, F.linear(self.element.weight, of_center))
         ends = ends + F.embedding(source, F.linear(self.element.weight, of_source))
         return silu(ends + both_directions(length))
@@ -98,19 +99,19 @@ class Interaction(nn.Module):
         width, inner, basis = config.channels, config.interaction_channels, config.basis_channels
         self.radial = _low_rank(config.num_radial, basis, width)
         self.spherical = _low_rank(config.num_spherical * config.num_radial, basis, inner)
-        self.keep = nn.Linear(width, width)
-        self.send = nn.Linear(width, width)
-        self.down = nn.Linear(width, inner, bias=False)
-        self.up = nn.Linear(inner, width, bias=False)
+        self.keep = Linear(width, width)
+        self.send = Linear(width, width)
+        self.down = Linear(width, inner, bias=False)
+        self.up = Linear(inner, width, bias=False)
         self.before_skip = nn.Sequential(*(Residual(width) for _ in range(config.num_before_skip)))
-        self.dense = nn.Linear(width, width)
+        self.dense = Linear(width, width)
         self.after_skip = nn.Sequential(*(Residual(width) for _ in range(config.num_after_skip)))
 
     def forward(
         self,
         x: Float[Tensor, "E F"],
         radial: Float[Tensor, "P F"],
-        angular: Float[Tensor, "L P C"],
+        angular: TripletFactors,
         geometry: TripletGeometry,
     ) -> Float[Tensor, "E F"]:
         """Features of the edges after the block.
@@ -118,7 +119,7 @@ class Interaction(nn.Module):
         Args:
             x: Features before it.
             radial: What ``self.radial`` makes of the radial basis.
-            angular: What ``self.spherical`` makes of the spherical basis, its sum over orders left open.
+            angular: What ``self.spherical`` makes of the spherical basis.
             geometry: Of the same batch.
         """
         sent = silu(self.down(times_pairs(silu(self.send(x)), radial)))
@@ -134,10 +135,10 @@ class Output(nn.Module):
     def __init__(self, config: DimeNetConfig) -> None:
         super().__init__()
         width, out = config.channels, config.output_channels
-        self.radial = nn.Linear(config.num_radial, width, bias=False)
-        self.up = nn.Linear(width, out, bias=False)
-        self.dense = nn.ModuleList(nn.Linear(out, out) for _ in range(config.num_output_layers))
-        self.energy = nn.Linear(out, 1, bias=False)
+        self.radial = Linear(config.num_radial, width, bias=False)
+        self.up = Linear(width, out, bias=False)
+        self.dense = nn.ModuleList(Linear(out, out) for _ in range(config.num_output_layers))
+        self.energy = Linear(out, 1, bias=False)
 
     def forward(
         self, x: Float[Tensor, "E F"], radial: Float[Tensor, "P F"], center: Int[Tensor, "E"], size: int
@@ -190,19 +191,26 @@ class DimeNet(AtomicEnergyModel):
         """Factors (P, F) of the messages of all interactions, and of all outputs, in one product."""
         maps = [_product(block.get_submodule("radial")) for block in self.interactions]
         maps += [_weight(output.get_submodule("radial")) for output in self.outputs]
-        factors = (radial @ torch.stack(maps).mT).unbind()
+        factors = torch.bmm(radial.expand(len(maps), -1, -1), torch.stack(maps).mT).unbind()
         return factors[: len(self.interactions)], factors[len(self.interactions) :]
 
-    def _angular_factors(self, spherical: Float[Tensor, "P L K"]) -> Sequence[Float[Tensor, "L P C"]]:
-        """Factors of the moments in all interactions, in one product."""
-        maps = torch.stack([_product(block.get_submodule("spherical")) for block in self.interactions])
-        by_order = maps.unflatten(2, spherical.shape[1:]).permute(0, 2, 3, 1)  # block, L, K, C
-        by_order = by_order * _legendre_norms(self.config.num_spherical, maps)
-        return (spherical.transpose(0, 1) @ by_order).unbind()
+    def _angular_factors(self, spherical: Float[Tensor, "P L K"]) -> list[TripletFactors]:
+        """Factors of the triplets in all interactions."""
+        norms = _legendre_norms(self.config.num_spherical, spherical)
+        signs = torch.ones_like(norms)
+        signs[1::2] = -1
+        by_order, flat = spherical.transpose(0, 1).contiguous(), spherical.flatten(1)
+        factors = []
+        for block in self.interactions:
+            maps = _product(block.get_submodule("spherical"))
+            maps = maps.unflatten(1, spherical.shape[1:]).permute(1, 2, 0) * norms  # L, K, C
+            backward = flat @ (signs * maps).flatten(0, 1)
+            factors.append(TripletFactors(torch.bmm(by_order, maps), backward))
+        return factors
 
 
 def _low_rank(inputs: int, rank: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, rank, bias=False), nn.Linear(rank, outputs, bias=False))
+    return nn.Sequential(Linear(inputs, rank, bias=False), Linear(rank, outputs, bias=False))
 
 
 def _product(low_rank: nn.Module) -> Float[Tensor, "F K"]:

@@ -16,6 +16,7 @@ from gnnpot.geometry import Neighborhoods, pair_lengths
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import ShiftedSoftplus
 from gnnpot.nn.contractions import convolve
+from gnnpot.nn.dense import Linear
 from gnnpot.nn.radial import EnvelopeName, GaussianBasis, envelope
 from gnnpot.nn.splines import RadialGrid, SplineWeights, convolve_table
 
@@ -95,10 +96,10 @@ class Interaction(nn.Module):
         super().__init__()
         width, filters = config.channels, config.num_filters
         self.filter = FilterNetwork(
-            nn.Linear(config.num_basis, filters), ShiftedSoftplus(), nn.Linear(filters, filters)
+            Linear(config.num_basis, filters), ShiftedSoftplus(), Linear(filters, filters)
         )
-        self.source = nn.Linear(width, filters, bias=False)
-        self.update = nn.Sequential(nn.Linear(filters, width), ShiftedSoftplus(), nn.Linear(width, width))
+        self.source = Linear(width, filters, bias=False)
+        self.update = nn.Sequential(Linear(filters, width), ShiftedSoftplus(), Linear(width, width))
 
     def forward(
         self,
@@ -124,7 +125,7 @@ class SchNet(AtomicEnergyModel):
         self.envelope = envelope(config.envelope, config.cutoff)
         self.interactions = nn.ModuleList(Interaction(config) for _ in range(config.num_interactions))
         self.readout = nn.Sequential(
-            nn.Linear(width, width // 2), ShiftedSoftplus(), nn.Linear(width // 2, 1)
+            Linear(width, width // 2), ShiftedSoftplus(), Linear(width // 2, 1)
         )
 
     def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:

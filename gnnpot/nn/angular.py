@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.geometry import Neighborhoods, pair_lengths, pair_vectors
-from gnnpot.nn.contractions import moments, read_moments, reverse_messages
+from gnnpot.nn.contractions import moments, read_moments, reverse_times_pairs
 from gnnpot.nn.fused import fusible, over_items, twice_differentiable
 
 
@@ -108,8 +108,15 @@ class TripletGeometry(NamedTuple):
         return cls(solid_harmonics(directions, num_orders), Neighborhoods.of(graph))
 
 
+class TripletFactors(NamedTuple):
+    """Radial factors w_l of the Legendre polynomials in a sum over triplets."""
+
+    orders: Float[Tensor, "L P C"]  # w_l of each unordered pair
+    backward: Float[Tensor, "P C"]  # Σ (−1)^l w_l: of an edge and its own reverse
+
+
 def sum_over_triplets(
-    messages: Float[Tensor, "E C"], radial: Float[Tensor, "L P C"], geometry: TripletGeometry
+    messages: Float[Tensor, "E C"], factors: TripletFactors, geometry: TripletGeometry
 ) -> Float[Tensor, "E C"]:
     r"""For each edge j→i the sum over the other edges k→j into its source.
 
@@ -122,9 +129,9 @@ def sum_over_triplets(
 
     Args:
         messages: x of each edge k→j.
-        radial: w_l of each unordered pair.
+        factors: w_l of each unordered pair.
         geometry: Of the same batch.
     """
     harmonics, edges = geometry
-    heard = read_moments(moments(messages, radial, harmonics, edges), harmonics, edges)
-    return heard - reverse_messages(messages, radial)
+    heard = read_moments(moments(messages, factors.orders, harmonics, edges), harmonics, edges)
+    return heard - reverse_times_pairs(messages, factors.backward)

@@ -74,16 +74,13 @@ def read_moments(
     return (outward @ moments).flatten(0, 1).index_select(0, reverse_edges(slots))
 
 
-def reverse_messages(messages: Float[Tensor, "E C"], radial: Float[Tensor, "L P C"]) -> Float[Tensor, "E C"]:
-    r"""What each edge would hear of its own reverse, :math:`x_{ij} \circ \sum_l (-1)^l w_l(r_{ij})`.
-
-    Args:
-        messages: x of each edge.
-        radial: w_l of each pair.
-    """
-    if fusible(messages):
-        return _reverse(None, messages, radial)
-    return _plain_times(reverse_edges(messages), radial[0::2].sum(0) - radial[1::2].sum(0))
+def reverse_times_pairs(
+    edge_values: Float[Tensor, "E C"], pair_values: Float[Tensor, "P C"]
+) -> Float[Tensor, "E C"]:
+    """For each edge the product of a quantity of its reverse with one of unordered pairs."""
+    if fusible(edge_values):
+        return _reverse(None, edge_values, pair_values)
+    return _plain_times(reverse_edges(edge_values), pair_values)
 
 
 def sum_products(
@@ -197,11 +194,11 @@ def _times_second(
 _times_pairs = twice_differentiable(_times, _times_first, _times_second)
 
 
-def _reverse_values(_: None, messages: Tensor, radial: Tensor) -> Tensor:
+def _reverse_values(_: None, values: Tensor, pairs: Tensor) -> Tensor:
     from gnnpot.nn import loops
 
-    out = torch.empty_like(messages)
-    over_items(loops.reverse, radial.shape[1], messages, radial, out)
+    out = torch.empty_like(values)
+    over_items(loops.reverse, len(pairs), values, pairs, out)
     return out
 
 
@@ -209,7 +206,7 @@ def _reverse_first(_: None, gradient: Tensor, *inputs: Tensor) -> tuple[Tensor, 
     from gnnpot.nn import loops
 
     out = tuple(torch.empty_like(part) for part in inputs)
-    over_items(loops.reverse_first, inputs[1].shape[1], gradient, *inputs, *out)
+    over_items(loops.reverse_first, len(inputs[1]), gradient, *inputs, *out)
     return out
 
 
@@ -219,7 +216,7 @@ def _reverse_second(
     from gnnpot.nn import loops
 
     out = tuple(torch.empty_like(part) for part in (gradient, *inputs))
-    over_items(loops.reverse_second, inputs[1].shape[1], *upstream, gradient, *inputs, *out)
+    over_items(loops.reverse_second, len(inputs[1]), *upstream, gradient, *inputs, *out)
     return out
 
 

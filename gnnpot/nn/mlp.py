@@ -9,13 +9,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gnnpot.nn.activations import ACTIVATIONS, ActivationName
+from gnnpot.nn.dense import Linear
 
 
 def dense(widths: Sequence[int], activation: ActivationName) -> nn.Sequential:
     """Linear layers of these widths, with an activation after each but the last."""
     layers: list[nn.Module] = []
     for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
-        layers += [nn.Linear(inputs, outputs), ACTIVATIONS[activation]()]
+        layers += [Linear(inputs, outputs), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gnnpot.geometry import Neighborhoods
 from gnnpot.nn.contractions import convolve
+from gnnpot.nn.dense import linear
 from gnnpot.nn.fused import fusible, over_items, twice_differentiable
 
 
@@ -48,7 +49,7 @@ class RadialGrid(nn.Module):
 
     def coefficients(self, values: Float[Tensor, "K F"]) -> Float[Tensor, "C F"]:
         """Table of the spline through ``values`` at :attr:`distances`, some of which lie beyond its ends."""
-        return self._prefilter(values) @ values
+        return linear(self._prefilter(values), values.mT)
 
     def _prefilter(self, like: Tensor) -> Float[Tensor, "C K"]:
         """The matrix of the sums over n, made once for each type and device."""

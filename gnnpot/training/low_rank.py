@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, skip_init
 
+from gnnpot.nn.dense import Linear
+
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -71,7 +73,7 @@ def _plain(layer: nn.Linear) -> nn.Linear:
     """A new layer of the same values: torch's own removal would also undo the layer that was copied."""
     weight, bias = layer.weight, layer.bias
     linear = skip_init(
-        nn.Linear, layer.in_features, layer.out_features, bias=bias is not None,
+        Linear, layer.in_features, layer.out_features, bias=bias is not None,
         device=weight.device, dtype=weight.dtype,
     )  # fmt: skip
     linear.weight.copy_(weight)

@@ -1,4 +1,4 @@
-"""Derivatives of activations."""
+"""Derivatives of activations; slices and constants of one type make them loops over vectors."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from gnnpot.nn.loops.compiled import compiled
 @compiled
 def silu_second(begin, end, u, g, x, dg, dx):
     """Gradients of the upstream gradient and of x; ``dg`` holds the logistic function of x before."""
-    for k in range(begin, end):
+    u, g, x, dg, dx = u[begin:end], g[begin:end], x[begin:end], dg[begin:end], dx[begin:end]
+    one, two = x.dtype.type(1), x.dtype.type(2)
+    for k in range(len(x)):
         s = dg[k]
-        rest = 1 - s
-        dg[k] = u[k] * s * (1 + x[k] * rest)
-        dx[k] = u[k] * g[k] * s * rest * (2 + x[k] * (rest - s))
+        rest = one - s
+        dg[k] = u[k] * s * (one + x[k] * rest)
+        dx[k] = u[k] * g[k] * s * rest * (two + x[k] * (rest - s))
 
 
 @compiled
 def softplus_second(begin, end, u, g, dg, dx):
     """Gradients of the upstream gradient and of x; ``dg`` holds the logistic function of x before."""
-    for k in range(begin, end):
+    u, g, dg, dx = u[begin:end], g[begin:end], dg[begin:end], dx[begin:end]
+    one = u.dtype.type(1)
+    for k in range(len(u)):
         s = dg[k]
         dg[k] = u[k] * s
-        dx[k] = u[k] * g[k] * s * (1 - s)
+        dx[k] = u[k] * g[k] * s * (one - s)

@@ -55,6 +55,7 @@ def times_pairs_first(begin, end, g, x, w, dx, dw):
         for c in range(x.shape[1]):
             dx[a, c] = g[a, c] * w[pair, c]
             dx[b, c] = g[b, c] * w[pair, c]
+        for c in range(x.shape[1]):
             dw[pair, c] = g[a, c] * x[a, c] + g[b, c] * x[b, c]
 
 
@@ -96,43 +97,30 @@ def sum_products_first(begin, end, targets, g, x, y, dx, dy):
 
 @compiled
 def reverse(begin, end, x, w, out):
-    """x_e Σ_l (−1)^l w_lp of the reverse e of each edge."""
+    """x_e w_p of the reverse e of each edge."""
     for pair in range(begin, end):
         a, b = 2 * pair, 2 * pair + 1
         for c in range(x.shape[1]):
-            total, sign = x.dtype.type(0), x.dtype.type(1)
-            for order_l in range(len(w)):
-                total += sign * w[order_l, pair, c]
-                sign = -sign
-            out[a, c] = x[b, c] * total
-            out[b, c] = x[a, c] * total
+            out[a, c] = x[b, c] * w[pair, c]
+            out[b, c] = x[a, c] * w[pair, c]
 
 
 @compiled
 def reverse_first(begin, end, g, x, w, dx, dw):
-    """Gradients of the edges and the radial weights."""
+    """Gradients of the edges and the pairs."""
     reverse(begin, end, g, w, dx)
     for pair in range(begin, end):
         a, b = 2 * pair, 2 * pair + 1
-        sign = x.dtype.type(1)
-        for order_l in range(len(w)):
-            for c in range(x.shape[1]):
-                dw[order_l, pair, c] = sign * (g[a, c] * x[b, c] + g[b, c] * x[a, c])
-            sign = -sign
+        for c in range(x.shape[1]):
+            dw[pair, c] = g[a, c] * x[b, c] + g[b, c] * x[a, c]
 
 
 @compiled
 def reverse_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
-    """Gradients of the upstream gradient, the edges and the radial weights."""
-    reverse(begin, end, ux, w, dg)
-    reverse(begin, end, g, uw, dx)
+    """Gradients of the upstream gradient, the edges and the pairs."""
+    reverse_first(begin, end, g, ux, uw, dx, dw)
     for pair in range(begin, end):
         a, b = 2 * pair, 2 * pair + 1
         for c in range(x.shape[1]):
-            total, sign = x.dtype.type(0), x.dtype.type(1)
-            for order_l in range(len(w)):
-                total += sign * uw[order_l, pair, c]
-                dw[order_l, pair, c] = sign * (g[a, c] * ux[b, c] + g[b, c] * ux[a, c])
-                sign = -sign
-            dg[a, c] += x[b, c] * total
-            dg[b, c] += x[a, c] * total
+            dg[a, c] = ux[b, c] * w[pair, c] + x[b, c] * uw[pair, c]
+            dg[b, c] = ux[a, c] * w[pair, c] + x[a, c] * uw[pair, c]
