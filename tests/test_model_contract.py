@@ -25,7 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "nequip": {"channels": 4, "radial_hidden": (8,), "num_neighbors": 40.0},
     "schnet": {"channels": 8, "num_filters": 8, "num_basis": 12, "num_interactions": 2},
 }
-VARIANTS = {"schnet, interpolated": {**SMALL["schnet"], "filters": "interpolated"}}
+VARIANTS = {"schnet, exact": {**SMALL["schnet"], "filters": "exact"}}
 
 
 @pytest.fixture(params=[*sorted(MODELS), *VARIANTS])

@@ -19,8 +19,8 @@ from gnnpot.training.loss import Loss, WeightedLoss
 _DIMENET_KEYS = ("channels", "interaction_channels", "output_channels")
 _SCHNET = {"kind": "schnet", "cutoff": CUTOFF, "num_filters": SCHNET["channels"], **SCHNET}
 STANDARD: dict[str, dict[str, Any]] = {
-    "schnet": _SCHNET,
-    "schnet-interpolated": {**_SCHNET, "filters": "interpolated"},
+    "schnet": {**_SCHNET, "filters": "exact"},
+    "schnet-interpolated": _SCHNET,
     **{
         name: {"kind": "dimenet++", "cutoff": CUTOFF, **dict(zip(_DIMENET_KEYS, widths, strict=True))}
         for name, widths in DIMENET.items()

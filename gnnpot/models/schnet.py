@@ -30,9 +30,9 @@ class SchNetConfig(ModelConfig):
         num_basis: Number K of Gaussians.
         num_interactions: Number of interaction blocks.
         envelope: What brings the filters to zero at the cutoff; the paper's is ``cosine``.
-        filters: ``exact`` evaluates the filter networks for each pair; ``interpolated`` on a grid of
-            distances, with cubic splines between, which is faster and differs by some 1e-6 eV/Å.
-        num_knots: Intervals of that grid.
+        filters: ``interpolated`` evaluates the filter networks on a grid of distances, with cubic splines
+            between, which is faster and differs by some 1e-5 eV/Å; ``exact`` for each pair.
+        num_knots: Intervals of that grid; the difference falls with their fourth power.
     """
 
     kind: Literal["schnet"] = "schnet"
@@ -41,7 +41,7 @@ class SchNetConfig(ModelConfig):
     num_basis: PositiveInt = 50
     num_interactions: PositiveInt = 6
     envelope: EnvelopeName = "polynomial"
-    filters: Literal["exact", "interpolated"] = "exact"
+    filters: Literal["interpolated", "exact"] = "interpolated"
     num_knots: PositiveInt = 512
 
 
@@ -124,9 +124,7 @@ class SchNet(AtomicEnergyModel):
         self.grid = RadialGrid(config.num_knots, config.cutoff) if config.filters == "interpolated" else None
         self.envelope = envelope(config.envelope, config.cutoff)
         self.interactions = nn.ModuleList(Interaction(config) for _ in range(config.num_interactions))
-        self.readout = nn.Sequential(
-            Linear(width, width // 2), ShiftedSoftplus(), Linear(width // 2, 1)
-        )
+        self.readout = nn.Sequential(Linear(width, width // 2), ShiftedSoftplus(), Linear(width // 2, 1))
 
     def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
         """Energy of each atom in its environment."""

@@ -6,7 +6,7 @@ oneDNN, which torch brings too, uses them and is up to 2.3 times as fast.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-_SMALLEST = 1 << 20  # multiplications in a product for which oneDNN's longer call pays
-_PIECE = 2048  # columns of a transposed matrix that are taken at once
+_SMALLEST = 1 << 21  # multiplications in a product for which oneDNN's longer call pays
+_NARROW = 32 * 32  # size of the product of transposed matrices for which oneDNN is no faster
+_PIECE = 1 << 19  # elements of a transposed matrix that are taken at once
 _weights_aside: ContextVar[bool] = ContextVar("weights_aside", default=False)
 
 
@@ -41,7 +42,7 @@ def linear(
         bias: To add to each row.
     """
     if _pays(x, weight):
-        return _Linear.apply(x, weight, bias)
+        return _linear(x, weight, bias)
     return F.linear(x, weight, bias)
 
 
@@ -77,11 +78,15 @@ class _Linear(torch.autograd.Function):
         )
 
 
+_linear: Callable[..., Tensor] = _Linear.apply
+
+
 def _pays(x: Tensor, weight: Tensor) -> bool:
     return (
         x.dtype is torch.float32
         and x.ndim == 2
         and x.numel() * len(weight) >= _SMALLEST
+        and (x.is_contiguous() or len(x) * len(weight) > _NARROW)
         and x.device.type == "cpu"
         and _has_onednn()
     )
@@ -94,10 +99,22 @@ def _has_onednn() -> bool:
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if x.shape[1] >= 2 * _PIECE and not x.is_contiguous():  # oneDNN will copy it, which is slow beyond caches
-        parts = zip(x.split(_PIECE, dim=1), weight.split(_PIECE, dim=1), strict=True)
-        return sum(_onednn(*part, None) for part in parts) + (0 if bias is None else bias)
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, "none", [], "")
+    x, weight = _dense(x), _dense(weight)
+    if bias is None and not x.is_contiguous() and x.shape[1] > len(x):
+        return _by_columns(x, weight) if len(x) <= len(weight) else _by_columns(weight, x).mT.contiguous()
+    return _call(x, weight, bias)
+
+
+def _by_columns(narrow: Tensor, other: Tensor) -> Tensor:
+    """Product of matrices that lie in memory column by column: oneDNN copies the first, so piece by piece."""
+    columns = max(1, _PIECE // len(narrow))
+    parts = zip(narrow.split(columns, dim=1), other.split(columns, dim=1), strict=True)
+    products = [_call(*part, None) for part in parts]
+    return torch.stack(products).sum(0) if len(products) > 1 else products[0]
+
+
+def _call(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return product
 
 

@@ -22,6 +22,7 @@ from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.devices import choose_device
 from gnnpot.errors import DataError, TrainingError
 from gnnpot.files import write_bytes
+from gnnpot.memory import objects_settled
 from gnnpot.potential import Potential
 from gnnpot.training.batches import EpochBatches
 from gnnpot.training.low_rank import merged
@@ -126,13 +127,14 @@ def fit(
             rank=rank,
             world_size=world_size,
         )
-        trainer.fit(
-            module,
-            _loader(train, batches, config),
-            _loader(validation, EpochBatches(len(validation), config.batch_size, seed=None), config),
-            ckpt_path=last if last.exists() else None,
-            weights_only=True,
-        )
+        with objects_settled():
+            trainer.fit(
+                module,
+                _loader(train, batches, config),
+                _loader(validation, EpochBatches(len(validation), config.batch_size, seed=None), config),
+                ckpt_path=last if last.exists() else None,
+                weights_only=True,
+            )
     return module
 
 

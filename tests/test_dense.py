@@ -1,0 +1,75 @@
+"""Dense layers by oneDNN against those by torch."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gnnpot.nn import dense
+from gnnpot.nn.dense import Linear, linear, weights_aside
+
+
+@pytest.fixture
+def eager(monkeypatch):
+    """Takes oneDNN for products of any size; skips where there is none."""
+    if not dense._has_onednn():
+        pytest.skip("needs a processor with AVX-512 and a torch with oneDNN")
+    monkeypatch.setattr(dense, "_SMALLEST", 1)
+    monkeypatch.setattr(dense, "_NARROW", 1)
+    monkeypatch.setattr(dense, "_PIECE", 64)  # so that several pieces are taken
+
+
+def derivatives(function, inputs: list[Tensor]) -> list[Tensor]:
+    """Value, gradients, and gradients of a function of the gradients."""
+    torch.manual_seed(1)
+    value = function(*inputs)
+    weights = torch.randn(value.shape).requires_grad_(True)
+    first = torch.autograd.grad((value.tanh() * weights).sum(), inputs, create_graph=True)
+    mixed = sum((part * torch.randn(part.shape)).sum() for part in first)
+    return [value, *first, *torch.autograd.grad(mixed, [weights, *inputs])]
+
+
+LAYOUTS = {
+    "rows": lambda x: x,
+    "columns": lambda x: x.mT.contiguous().mT,
+    "a part": lambda x: torch.cat([x, x], dim=1)[:, : x.shape[1]],
+    "repeated": lambda x: x[:1].expand_as(x),
+}
+
+
+@pytest.mark.parametrize("of_weight", LAYOUTS)
+@pytest.mark.parametrize("of_x", LAYOUTS)
+@pytest.mark.parametrize("sizes", [(50, 6, 9), (50, 9, 6), (3, 20, 7), (1, 1, 1)])
+@pytest.mark.parametrize("with_bias", [False, True])
+def test_values_and_two_derivatives_equal_those_of_torch(eager, of_x, of_weight, sizes, with_bias):
+    torch.manual_seed(0)
+    rows, inputs, outputs = sizes
+    x, weight = LAYOUTS[of_x](torch.randn(rows, inputs)), LAYOUTS[of_weight](torch.randn(outputs, inputs))
+    parts = [x, weight, torch.randn(outputs)] if with_bias else [x, weight]
+    parts = [part.detach().requires_grad_(True) for part in parts]
+    assert dense._pays(x, weight)
+    for got, expected in zip(derivatives(linear, parts), derivatives(F.linear, parts), strict=True):
+        torch.testing.assert_close(got, expected, atol=2e-4, rtol=2e-4)
+
+
+def test_float64_and_small_products_are_those_of_torch():
+    x, weight = torch.randn(400, 200), torch.randn(100, 200)
+    assert torch.equal(linear(x.double(), weight.double()), F.linear(x.double(), weight.double()))
+    assert torch.equal(linear(x[:2], weight), F.linear(x[:2], weight))
+
+
+def test_derivatives_by_positions_leave_weights_out_but_can_be_differentiated_by_them(eager):
+    torch.manual_seed(0)
+    layer, x = Linear(8, 5), torch.randn(40, 8, requires_grad=True)
+    energy = layer(x).square().sum()
+    with weights_aside():
+        by_x, by_weight = torch.autograd.grad(energy, [x, layer.weight], create_graph=True, allow_unused=True)
+    assert by_weight is None
+    got = torch.autograd.grad(by_x.square().sum(), [layer.weight, layer.bias])
+    plain = F.linear(x, layer.weight, layer.bias).square().sum()
+    (by_x,) = torch.autograd.grad(plain, x, create_graph=True)
+    expected = torch.autograd.grad(by_x.square().sum(), [layer.weight, layer.bias])
+    torch.testing.assert_close(got, expected, atol=1e-3, rtol=1e-4)
+    assert torch.autograd.grad(layer(x).sum(), layer.weight)[0].abs().max() > 0  # outside they are there
