@@ -68,7 +68,7 @@ def functions_of(edges: Neighborhoods):
             random(atoms, 5), random(pairs, 4), random(12, 5),
         ),
         "sum_products": (
-            lambda x, y: sum_products(x, y, torch.arange(40) % 7, 9), random(40, 3), random(40, 2),
+            lambda x, y: sum_products(x, y, torch.tensor([0, 7, 7, 30, 40])), random(3, 40), random(2, 40),
         ),
         "solid_harmonics": (lambda u: solid_harmonics(u, 5), random(pairs, 3)),
         "convolve_frozen_table": (

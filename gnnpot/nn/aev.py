@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -105,8 +106,7 @@ class AngularFunctions(nn.Module):
     def forward(self, graph: AtomicGraph, rows: Int[Tensor, "N"], num_elements: int) -> Float[Tensor, "N Y"]:
         """Of each atom: element pairs × (len(shifts) · len(angle_shifts)) numbers."""
         lengths = pair_lengths(graph)
-        first, second = neighbor_edge_pairs(graph, lengths.detach(), self.cutoff)
-        center = graph.edge_index[1].index_select(0, first)
+        first, second, start = self._triplets(graph, lengths.detach(), rows, num_elements)
         near = (lengths.detach() < self.cutoff).nonzero().squeeze(-1)
         place = torch.full_like(lengths, -1, dtype=torch.int64).index_copy(
             0, near, torch.arange(len(near), device=near.device)
@@ -117,15 +117,27 @@ class AngularFunctions(nn.Module):
         cosine = (direction.index_select(0, one) * direction.index_select(0, other)).sum(-1)
         cosine = cosine * ((1 - 2 * (first % 2)) * (1 - 2 * (second % 2))).to(cosine.dtype)
         weights = weight.index_select(0, one) * weight.index_select(0, other)
-        angular = self._angular(_ANGLE_FACTOR * cosine) * (2 * weights)[:, None]
+        angular = self._angular(_ANGLE_FACTOR * cosine) * (2 * weights)
         mean = half.index_select(0, one) + half.index_select(0, other)
-        radial = torch.exp(-self.eta * (mean[:, None] - self.shifts.to(mean.dtype)).square())
+        radial = torch.exp(-self.eta * (mean - self.shifts.to(mean.dtype)[:, None]).square())
+        return sum_products(radial, angular, start).view(len(rows), -1)
 
-        source_rows = rows.index_select(0, graph.edge_index[0])
-        pairs = _pair_rows(source_rows[first], source_rows[second], num_elements)
-        num_pairs = num_elements * (num_elements + 1) // 2
-        targets = center * num_pairs + pairs
-        return sum_products(radial, angular, targets, len(rows) * num_pairs).view(len(rows), -1)
+    def _triplets(
+        self, graph: AtomicGraph, lengths: Float[Tensor, "P"], rows: Int[Tensor, "N"], num_elements: int
+    ) -> tuple[Int[Tensor, "T"], Int[Tensor, "T"], Int[Tensor, "bounds"]]:
+        """Pairs of edges into the same atom, and where those of each atom and pair of elements begin."""
+        first, second = neighbor_edge_pairs(graph, lengths, self.cutoff)
+        sums, num_pairs = graph.edge_index[1].index_select(0, first), 1
+        if num_elements > 1:
+            source_rows = rows.index_select(0, graph.edge_index[0])
+            pairs = _pair_rows(
+                source_rows.index_select(0, first), source_rows.index_select(0, second), num_elements
+            )
+            num_pairs = num_elements * (num_elements + 1) // 2
+            sums, order = (sums * num_pairs + pairs).sort(stable=True)
+            first, second = first.index_select(0, order), second.index_select(0, order)
+        sizes = torch.bincount(sums, minlength=len(rows) * num_pairs)
+        return first, second, F.pad(torch.cumsum(sizes, 0), (1, 0))
 
     def _of_pairs(
         self, graph: AtomicGraph, lengths: Float[Tensor, "P"], near: Int[Tensor, "Q"]
@@ -135,10 +147,10 @@ class AngularFunctions(nn.Module):
         vectors = pair_vectors(graph).index_select(0, near)
         return 0.5 * short, self.envelope(short), vectors / short[:, None]
 
-    def _angular(self, cosine: Float[Tensor, "T"]) -> Float[Tensor, "T A"]:
+    def _angular(self, cosine: Float[Tensor, "T"]) -> Float[Tensor, "A T"]:
         sine = torch.sqrt(1 - cosine.square())
-        shifted = cosine[:, None] * self.angle_cosines.to(cosine.dtype)
-        shifted = shifted + sine[:, None] * self.angle_sines.to(cosine.dtype)
+        shifted = cosine * self.angle_cosines.to(cosine.dtype)[:, None]
+        shifted = shifted + sine * self.angle_sines.to(cosine.dtype)[:, None]
         return (0.5 * (1 + shifted).clamp(min=0.0)) ** self.zeta
 
 

@@ -84,20 +84,21 @@ def reverse_times_pairs(
 
 
 def sum_products(
-    one: Float[Tensor, "T R"], other: Float[Tensor, "T A"], targets: Int[Tensor, "T"], size: int
+    one: Float[Tensor, "R T"], other: Float[Tensor, "A T"], start: Int[Tensor, "bounds"]
 ) -> Float[Tensor, "S R A"]:
-    r"""Sums of outer products, :math:`y_{s,ra} = \sum_{t \to s} p_{tr} q_{ta}`.
+    r"""Sums of outer products, :math:`y_{s,ra} = \sum_{t = t_s}^{t_{s+1} - 1} p_{rt} q_{at}`.
 
     Args:
         one: p.
         other: q.
-        targets: Number s of the sum that each product goes to.
-        size: Number of sums.
+        start: First product t of each sum, and the number of products.
     """
     if fusible(one):
-        return _sum_products((targets, size), one, other)
-    products = one[:, :, None] * other[:, None, :]
-    return one.new_zeros(size, *products.shape[1:]).index_add(0, targets, products)
+        return _sum_products(start, one, other)
+    products = (one[:, None, :] * other).flatten(0, 1).mT
+    sums = torch.arange(len(start) - 1, device=start.device).repeat_interleave(start.diff())
+    total = products.new_zeros(len(start) - 1, products.shape[1]).index_add(0, sums, products)
+    return total.unflatten(1, (len(one), len(other)))
 
 
 def parity(num_harmonics: int, like: Tensor) -> Float[Tensor, "M"]:
@@ -303,31 +304,28 @@ def _read_second(
 _read = twice_differentiable(_read_values, _read_first, _read_second)
 
 
-Targets = tuple[Tensor, int]
-
-
-def _products_values(targets: Targets, one: Tensor, other: Tensor) -> Tensor:
+def _products_values(start: Tensor, one: Tensor, other: Tensor) -> Tensor:
     from gnnpot.nn import loops
 
-    out = one.new_empty(targets[1], one.shape[1], other.shape[1])
-    over_items(loops.sum_products, one.shape[1], targets[0], one, other, out)
+    out = one.new_empty(len(start) - 1, len(one), len(other))
+    over_items(loops.sum_products, len(start) - 1, start, one, other, out)
     return out
 
 
-def _products_first(targets: Targets, gradient: Tensor, one: Tensor, other: Tensor) -> tuple[Tensor, ...]:
+def _products_first(start: Tensor, gradient: Tensor, one: Tensor, other: Tensor) -> tuple[Tensor, ...]:
     from gnnpot.nn import loops
 
     out = torch.empty_like(one), torch.empty_like(other)
-    over_items(loops.sum_products_first, len(one), targets[0], gradient, one, other, *out)
+    over_items(loops.sum_products_first, len(start) - 1, start, gradient, one, other, *out)
     return out
 
 
 def _products_second(
-    targets: Targets, upstream: tuple[Tensor, ...], gradient: Tensor, one: Tensor, other: Tensor
+    start: Tensor, upstream: tuple[Tensor, ...], gradient: Tensor, one: Tensor, other: Tensor
 ) -> tuple[Tensor, ...]:
     of_one, of_other = upstream
-    swapped = _products_first(targets, gradient, of_one, of_other)
-    sums = _products_values(targets, of_one, other).add_(_products_values(targets, one, of_other))
+    swapped = _products_first(start, gradient, of_one, of_other)
+    sums = _products_values(start, of_one, other).add_(_products_values(start, one, of_other))
     return sums, *swapped
 
 

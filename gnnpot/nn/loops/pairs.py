@@ -73,26 +73,33 @@ def times_pairs_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
 
 
 @compiled
-def sum_products(begin, end, targets, x, y, out):
-    """Sums of x_tr y_ta over the t of each target; of some r."""
-    out[:, begin:end] = 0
-    for t in range(len(targets)):
-        for r in range(begin, end):
-            for a in range(y.shape[1]):
-                out[targets[t], r, a] += x[t, r] * y[t, a]
+def sum_products(begin, end, start, x, y, out):
+    """Sums of x_rt y_at over the t of each sum, for all r, a."""
+    for s in range(begin, end):
+        first, last = start[s], start[s + 1]
+        for r in range(len(x)):
+            one = x[r, first:last]
+            for a in range(len(y)):
+                other, total = y[a, first:last], x.dtype.type(0)
+                for t in range(len(one)):
+                    total += one[t] * other[t]
+                out[s, r, a] = total
 
 
 @compiled
-def sum_products_first(begin, end, targets, g, x, y, dx, dy):
+def sum_products_first(begin, end, start, g, x, y, dx, dy):
     """Gradients of both factors."""
-    for t in range(begin, end):
-        dy[t] = 0
-        for r in range(x.shape[1]):
-            total = x.dtype.type(0)
-            for a in range(y.shape[1]):
-                total += g[targets[t], r, a] * y[t, a]
-                dy[t, a] += g[targets[t], r, a] * x[t, r]
-            dx[t, r] = total
+    for s in range(begin, end):
+        first, last = start[s], start[s + 1]
+        dx[:, first:last] = 0
+        dy[:, first:last] = 0
+        for r in range(len(x)):
+            one, of_one = x[r, first:last], dx[r, first:last]
+            for a in range(len(y)):
+                other, of_other, factor = y[a, first:last], dy[a, first:last], g[s, r, a]
+                for t in range(len(one)):
+                    of_one[t] += factor * other[t]
+                    of_other[t] += factor * one[t]
 
 
 @compiled
