@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.geometry import Neighborhoods
-from gnnpot.nn import activations, angular, contractions, splines
+from gnnpot.nn import activations, angular, contractions, splines, tensors
 from gnnpot.nn.activations import shifted_softplus, silu
 from gnnpot.nn.angular import solid_harmonics
 from gnnpot.nn.contractions import (
@@ -22,6 +22,7 @@ from gnnpot.nn.contractions import (
     times_pairs,
 )
 from gnnpot.nn.splines import RadialGrid, SplineWeights, convolve_table
+from gnnpot.nn.tensors import Path, TensorProduct, convolve_tensors
 
 pytest.importorskip("numba")
 
@@ -38,7 +39,7 @@ def plain(monkeypatch):
 
     def call(function, *inputs):
         with monkeypatch.context() as patch:
-            for module in (contractions, activations, angular, splines):
+            for module in (contractions, activations, angular, splines, tensors):
                 patch.setattr(module, "fusible", lambda tensor: False)
             return function(*inputs)
 
@@ -54,6 +55,16 @@ def functions_of(edges: Neighborhoods):
     rows = torch.randint(9, (edges.num_pairs,))
     atoms, pairs = edges.num_atoms, edges.num_pairs
     frozen = torch.randn(12, 5).double()
+    couplings = [torch.randn(sizes).double() for sizes in ((1, 3, 3), (3, 3, 1), (3, 1, 3))]
+    couplings[0][0, 1, 2] = 0.0
+    product = TensorProduct(
+        [
+            Path(first, degree, result, coupling)
+            for first, degree, result, coupling in zip(
+                (0, 1, 1), (1, 1, 0), (1, 0, 4), couplings, strict=True
+            )
+        ]
+    )
     return {
         "convolve": (lambda x, w: convolve(x, w, edges), random(atoms, 5), random(pairs, 5)),
         "times_pairs": (times_pairs, random(2 * pairs, 3), random(pairs, 3)),
@@ -69,6 +80,10 @@ def functions_of(edges: Neighborhoods):
         ),
         "sum_products": (
             lambda x, y: sum_products(x, y, torch.tensor([0, 7, 7, 30, 40])), random(3, 40), random(2, 40),
+        ),
+        "convolve_tensors": (
+            lambda x, y, w: convolve_tensors(x, y, w, product, edges),
+            random(atoms, 4, 5), random(pairs, 4), random(pairs, 3, 5),
         ),
         "solid_harmonics": (lambda u: solid_harmonics(u, 5), random(pairs, 3)),
         "convolve_frozen_table": (
@@ -92,7 +107,8 @@ def derivatives(function, inputs: list[Tensor]) -> list[Tensor]:
 
 NAMES = (
     "convolve", "times_pairs", "moments", "read_moments", "reverse_times_pairs", "convolve_table",
-    "convolve_frozen_table", "sum_products", "solid_harmonics", "silu", "shifted_softplus",
+    "convolve_frozen_table", "convolve_tensors", "sum_products", "solid_harmonics", "silu",
+    "shifted_softplus",
 )  # fmt: skip
 
 

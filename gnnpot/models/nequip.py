@@ -1,29 +1,33 @@
 """NequIP: message passing with features that rotate with the structure.
 
-Batzner et al., Nat. Commun. 13, 2453 (2022).  Tensor products, gates and linear maps of representations are
+Batzner et al., Nat. Commun. 13, 2453 (2022).  Couplings, gates and linear maps of representations are
 those of e3nn (Geiger and Smidt, arXiv:2207.09453), which is imported where a model is built.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import both_directions, pair_lengths, pair_vectors
+from gnnpot.geometry import Neighborhoods, pair_lengths, pair_vectors
 from gnnpot.models.axes import Axes, Blocks
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
+from gnnpot.nn.activations import silu
 from gnnpot.nn.angular import solid_harmonics
+from gnnpot.nn.dense import linear
 from gnnpot.nn.mlp import dense
 from gnnpot.nn.radial import BesselBasis
+from gnnpot.nn.tensors import Path, TensorProduct, convolve_tensors
 
 if TYPE_CHECKING:
     from e3nn.o3 import Irreps
@@ -56,10 +60,33 @@ class NequIPConfig(ModelConfig):
 class Surroundings(NamedTuple):
     """What all interactions need to know of the neighbors of the atoms of a batch."""
 
-    harmonics: Float[Tensor, "E M"]
+    harmonics: Float[Tensor, "P M"]  # of the even edges
     basis: Float[Tensor, "P K"]
-    edge_index: Int[Tensor, "2 E"]
+    edges: Neighborhoods
     num_neighbors: Float[Tensor, ""]
+
+
+class RadialNetwork(nn.Module):
+    """Dense layers without biases, between which SiLU is scaled to keep the second moment.
+
+    Args:
+        widths: Of the input and of all layers.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        from e3nn.math import normalize2mom
+
+        super().__init__()
+        self.weights = nn.ParameterList(torch.randn(*sizes) for sizes in pairwise(widths))
+        self.gain = normalize2mom(F.silu).cst
+
+    def forward(self, x: Float[Tensor, "P K"]) -> Float[Tensor, "P O"]:
+        """Of each pair."""
+        first, *others = (weight.mT / math.sqrt(len(weight)) for weight in self.weights)
+        x = linear(x, first)
+        for weight in others:
+            x = linear(silu(x), self.gain * weight)
+        return x
 
 
 class Convolution(nn.Module):
@@ -78,28 +105,23 @@ class Convolution(nn.Module):
     """
 
     def __init__(self, inputs: Irreps, outputs: Irreps, config: NequIPConfig) -> None:
-        from e3nn.nn import FullyConnectedNet
-        from e3nn.o3 import Irreps, Linear, TensorProduct
+        from e3nn.o3 import Irreps, Linear
 
         super().__init__()
         harmonics = Irreps.spherical_harmonics(config.l_max)
-        products, paths = _paths(inputs, harmonics, outputs)
+        self.products, paths = _paths(inputs, harmonics, outputs)
+        self.inputs, self.product = inputs, TensorProduct(paths)
         self.source = Linear(inputs, inputs)
-        self.product = TensorProduct(
-            inputs, harmonics, products, paths, shared_weights=False, internal_weights=False
-        )
-        widths = [config.num_basis, *config.radial_hidden, self.product.weight_numel]
-        self.radial = FullyConnectedNet(widths, F.silu)
-        self.update = Linear(products.simplify(), outputs)
+        self.radial = RadialNetwork((config.num_basis, *config.radial_hidden, len(paths) * config.channels))
+        self.update = Linear(self.products.simplify(), outputs)
 
     def forward(self, x: Float[Tensor, "N X"], surroundings: Surroundings) -> Float[Tensor, "N Y"]:
         """What each atom hears."""
-        source, center = surroundings.edge_index
-        weights = both_directions(self.radial(surroundings.basis))
-        features = self.source(x).index_select(0, source)
-        messages = self.product(features, surroundings.harmonics, weights)
-        gathered = messages.new_zeros(len(x), messages.shape[1]).index_add(0, center, messages)
-        return self.update(gathered / surroundings.num_neighbors.sqrt())
+        harmonics, basis, edges, num_neighbors = surroundings
+        weights = self.radial(basis).unflatten(1, (len(self.product.paths), -1))
+        features = _channels_last(self.source(x), self.inputs)
+        gathered = convolve_tensors(features, harmonics, weights, self.product, edges)
+        return self.update(_channels_first(gathered, self.products) / num_neighbors.sqrt())
 
 
 class Interaction(nn.Module):
@@ -171,9 +193,9 @@ class NequIP(AtomicEnergyModel):
         x = self.embedding(rows)
         elements = F.one_hot(rows, len(self.config.elements)).to(x.dtype)
         surroundings = Surroundings(
-            edge_harmonics(graph, self.config.l_max),
+            pair_harmonics(graph, self.config.l_max),
             self.basis(pair_lengths(graph)),
-            graph.edge_index,
+            Neighborhoods.of(graph),
             self.num_neighbors,
         )
         for interact in self.interactions:
@@ -202,24 +224,34 @@ class NequIP(AtomicEnergyModel):
         self.num_neighbors.fill_(num_edges / num_atoms if num_edges else 1.0)
 
 
-def edge_harmonics(graph: AtomicGraph, l_max: int) -> Float[Tensor, "E M"]:
-    """Spherical harmonics of the directions of all edges, in the order and normalization of e3nn.
+def pair_harmonics(graph: AtomicGraph, l_max: int) -> Float[Tensor, "P M"]:
+    """Spherical harmonics of the directions of the even edges, in the order and normalization of e3nn.
 
     Their polar axis is y, and the squares of each degree sum to 2l + 1.
     """
     directions = pair_vectors(graph) / pair_lengths(graph)[:, None]
     cyclic = torch.stack([directions[:, 2], directions[:, 0], directions[:, 1]], dim=1)
-    degrees = solid_harmonics(cyclic, l_max + 1).split([2 * degree + 1 for degree in range(l_max + 1)], dim=1)
-    parts = [
-        math.sqrt(2 * degree + 1) * torch.stack([values, (-1) ** degree * values], dim=1)
-        for degree, values in enumerate(degrees)
-    ]
-    return torch.cat(parts, dim=2).flatten(0, 1)
+    norms = [math.sqrt(2 * degree + 1) for degree in range(l_max + 1) for _ in range(2 * degree + 1)]
+    return solid_harmonics(cyclic, l_max + 1) * torch.tensor(norms, dtype=cyclic.dtype, device=cyclic.device)
 
 
-def _paths(inputs: Irreps, harmonics: Irreps, outputs: Irreps) -> tuple[Irreps, list[tuple[Any, ...]]]:
-    """All products of inputs and harmonics of a kind that the outputs have, and their instructions."""
-    from e3nn.o3 import Irreps
+def _channels_last(x: Float[Tensor, "N X"], kinds: Irreps) -> Float[Tensor, "N I U"]:
+    """Features in e3nn's order with their components before their channels."""
+    parts = x.split([kind.dim for kind in kinds], dim=1)
+    return torch.cat(
+        [part.unflatten(1, (kind.mul, -1)).mT for part, kind in zip(parts, kinds, strict=True)], dim=1
+    )
+
+
+def _channels_first(x: Float[Tensor, "N K U"], kinds: Irreps) -> Float[Tensor, "N Y"]:
+    """Features in e3nn's order."""
+    parts = x.split([kind.ir.dim for kind in kinds], dim=1)
+    return torch.cat([part.mT.flatten(1) for part in parts], dim=1)
+
+
+def _paths(inputs: Irreps, harmonics: Irreps, outputs: Irreps) -> tuple[Irreps, list[Path]]:
+    """All products of inputs and harmonics of a kind that the outputs have."""
+    from e3nn.o3 import Irreps, wigner_3j
 
     paths = [
         (first, second, kind)
@@ -229,8 +261,22 @@ def _paths(inputs: Irreps, harmonics: Irreps, outputs: Irreps) -> tuple[Irreps, 
         if kind in outputs
     ]
     products = Irreps([(inputs[first].mul, kind) for first, _, kind in paths]).sort()
-    places = zip(paths, products.p, strict=True)
-    return products.irreps, [(first, second, place, "uvu", True) for (first, second, _), place in places]
+    begins = _begins(inputs), _begins(products.irreps)
+    return products.irreps, [
+        Path(
+            begins[0][first],
+            harmonics[second].ir.l,
+            begins[1][place],
+            math.sqrt(kind.dim) * wigner_3j(inputs[first].ir.l, harmonics[second].ir.l, kind.l),
+        )
+        for (first, second, kind), place in zip(paths, products.p, strict=True)
+    ]
+
+
+def _begins(kinds: Irreps) -> list[int]:
+    """First component of each kind."""
+    sizes = [kind.ir.dim for kind in kinds]
+    return [sum(sizes[:number]) for number in range(len(sizes))]
 
 
 def _gate(outputs: Irreps) -> nn.Module:

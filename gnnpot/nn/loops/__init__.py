@@ -34,3 +34,6 @@ from gnnpot.nn.loops.tables import convolve_table_first as convolve_table_first
 from gnnpot.nn.loops.tables import convolve_table_second as convolve_table_second
 from gnnpot.nn.loops.tables import convolve_table_second_weights as convolve_table_second_weights
 from gnnpot.nn.loops.tables import convolve_table_weights as convolve_table_weights
+from gnnpot.nn.loops.tensors import tensor_products as tensor_products
+from gnnpot.nn.loops.tensors import tensor_products_atoms as tensor_products_atoms
+from gnnpot.nn.loops.tensors import tensor_products_pairs as tensor_products_pairs
