@@ -89,7 +89,7 @@ def plain_weights(model: NequIP, convolution: Convolution, length: Tensor) -> Te
     x = length / model.cutoff
     h = torch.sin(model.basis.frequencies * x) / x * (1 - 28 * x**6 + 48 * x**7 - 21 * x**8)
     norm = normalize2mom(F.silu).cst
-    *hidden, last = convolution.radial.weights
+    *hidden, last = convolution.radial.parameters()
     for weight in hidden:
         h = norm * F.silu(h @ weight / len(weight) ** 0.5)
     return h @ last / len(last) ** 0.5

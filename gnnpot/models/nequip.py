@@ -7,6 +7,7 @@ those of e3nn (Geiger and Smidt, arXiv:2207.09453), which is imported where a mo
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -22,7 +23,7 @@ from gnnpot.data.graph import AtomicGraph
 from gnnpot.geometry import Neighborhoods, pair_lengths, pair_vectors
 from gnnpot.models.axes import Axes, Blocks
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
-from gnnpot.nn.activations import silu
+from gnnpot.nn.activations import SiLU
 from gnnpot.nn.angular import solid_harmonics
 from gnnpot.nn.dense import linear
 from gnnpot.nn.mlp import dense
@@ -66,27 +67,36 @@ class Surroundings(NamedTuple):
     num_neighbors: Float[Tensor, ""]
 
 
-class RadialNetwork(nn.Module):
-    """Dense layers without biases, between which SiLU is scaled to keep the second moment.
+class RadialLayer(nn.Module):
+    """A dense layer without bias whose weights are of order one.
 
     Args:
-        widths: Of the input and of all layers.
+        inputs: Width of its input.
+        outputs: Width of its output.
+        gain: Factor of the output.
     """
 
-    def __init__(self, widths: Sequence[int]) -> None:
-        from e3nn.math import normalize2mom
-
+    def __init__(self, inputs: int, outputs: int, gain: float) -> None:
         super().__init__()
-        self.weights = nn.ParameterList(torch.randn(*sizes) for sizes in pairwise(widths))
-        self.gain = normalize2mom(F.silu).cst
+        self.weight = nn.Parameter(torch.randn(inputs, outputs))
+        self.factor = gain / math.sqrt(inputs)
 
-    def forward(self, x: Float[Tensor, "P K"]) -> Float[Tensor, "P O"]:
+    def forward(self, x: Float[Tensor, "P I"]) -> Float[Tensor, "P O"]:
         """Of each pair."""
-        first, *others = (weight.mT / math.sqrt(len(weight)) for weight in self.weights)
-        x = linear(x, first)
-        for weight in others:
-            x = linear(silu(x), self.gain * weight)
-        return x
+        return linear(x, (self.factor * self.weight).mT)
+
+
+def radial_network(widths: Sequence[int]) -> nn.Sequential:
+    """Dense layers of these widths with SiLU between, which the next scales to keep the second moment."""
+    from e3nn.math import normalize2mom
+
+    layers: dict[str, nn.Module] = {}
+    for number, (inputs, outputs) in enumerate(pairwise(widths)):
+        if number:
+            layers[f"activation{number}"] = SiLU()
+        gain = normalize2mom(F.silu).cst if number else 1.0
+        layers[f"layer{number}"] = RadialLayer(inputs, outputs, gain)
+    return nn.Sequential(OrderedDict(layers))
 
 
 class Convolution(nn.Module):
@@ -112,7 +122,7 @@ class Convolution(nn.Module):
         self.products, paths = _paths(inputs, harmonics, outputs)
         self.inputs, self.product = inputs, TensorProduct(paths)
         self.source = Linear(inputs, inputs)
-        self.radial = RadialNetwork((config.num_basis, *config.radial_hidden, len(paths) * config.channels))
+        self.radial = radial_network((config.num_basis, *config.radial_hidden, len(paths) * config.channels))
         self.update = Linear(self.products.simplify(), outputs)
 
     def forward(self, x: Float[Tensor, "N X"], surroundings: Surroundings) -> Float[Tensor, "N Y"]:
