@@ -64,11 +64,13 @@ def times_pairs_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
     """Gradients of the upstream gradient, the edges and the pairs."""
     for pair in range(begin, end):
         a, b = 2 * pair, 2 * pair + 1
+        for edge in range(a, b + 1):
+            u_e, g_e, x_e, dg_e, dx_e = ux[edge], g[edge], x[edge], dg[edge], dx[edge]
+            u_p, w_p = uw[pair], w[pair]
+            for c in range(len(w_p)):
+                dg_e[c] = u_e[c] * w_p[c] + x_e[c] * u_p[c]
+                dx_e[c] = g_e[c] * u_p[c]
         for c in range(x.shape[1]):
-            dg[a, c] = ux[a, c] * w[pair, c] + x[a, c] * uw[pair, c]
-            dg[b, c] = ux[b, c] * w[pair, c] + x[b, c] * uw[pair, c]
-            dx[a, c] = g[a, c] * uw[pair, c]
-            dx[b, c] = g[b, c] * uw[pair, c]
             dw[pair, c] = g[a, c] * ux[a, c] + g[b, c] * ux[b, c]
 
 
