@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from gnnpot.report.figures import FIGURE_STYLE
 
 ARCHITECTURES = {
-    "schnet": "SchNet",
-    "schnet-interpolated": "SchNet, interpolated",
+    "schnet-interpolated": "SchNet",
+    "schnet": "SchNet, exact filters",
     "dimenet32": "DimeNet++ 32",
     "dimenet128": "DimeNet++ 128",
     "ani": "ANI",
