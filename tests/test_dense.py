@@ -73,3 +73,16 @@ def test_derivatives_by_positions_leave_weights_out_but_can_be_differentiated_by
     expected = torch.autograd.grad(by_x.square().sum(), [layer.weight, layer.bias])
     torch.testing.assert_close(got, expected, atol=1e-3, rtol=1e-4)
     assert torch.autograd.grad(layer(x).sum(), layer.weight)[0].abs().max() > 0  # outside they are there
+
+
+def test_without_onednn_products_are_those_of_torch(monkeypatch):
+    def refuse(*_: object) -> Tensor:
+        raise RuntimeError("expected another signature")
+
+    x, weight = torch.randn(400, 200), torch.randn(100, 200)
+    monkeypatch.setattr(dense, "_call", refuse)
+    dense._has_onednn.cache_clear()
+    try:
+        assert torch.equal(linear(x, weight), F.linear(x, weight))
+    finally:
+        dense._has_onednn.cache_clear()
