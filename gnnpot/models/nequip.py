@@ -90,12 +90,12 @@ def radial_network(widths: Sequence[int]) -> nn.Sequential:
     """Dense layers of these widths with SiLU between, which the next scales to keep the second moment."""
     from e3nn.math import normalize2mom
 
+    gain = normalize2mom(F.silu).cst
     layers: dict[str, nn.Module] = {}
     for number, (inputs, outputs) in enumerate(pairwise(widths)):
         if number:
             layers[f"activation{number}"] = SiLU()
-        gain = normalize2mom(F.silu).cst if number else 1.0
-        layers[f"layer{number}"] = RadialLayer(inputs, outputs, gain)
+        layers[f"layer{number}"] = RadialLayer(inputs, outputs, gain if number else 1.0)
     return nn.Sequential(OrderedDict(layers))
 
 
