@@ -22,6 +22,18 @@ class Path(NamedTuple):
     coupling: Float[Tensor, "I J K"]
 
 
+class Terms(NamedTuple):
+    """Terms of a product, as the compiled loops take them."""
+
+    places: Int[Tensor, "T 5"]  # path, component of the features, harmonic, component of the result, odd
+    factors: Float[Tensor, "T"]
+    size: int  # components of the result
+
+    def like(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Places, and factors in the type of these values."""
+        return self.places, self.factors.to(values.dtype)
+
+
 class TensorProduct:
     """A product of features with spherical harmonics, every path with a weight for each channel.
 
@@ -31,23 +43,26 @@ class TensorProduct:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self.paths = tuple(paths)
-        self.size = sum(path.coupling.shape[2] for path in self.paths)
-        terms, factors = [], []
+        places, factors = [], []
         for number, path in enumerate(self.paths):
             first, odd = path.degree**2, path.degree % 2
             for i, j, k in path.coupling.nonzero().tolist():
-                terms.append((number, path.features + i, first + j, path.result + k, odd))
+                places.append((number, path.features + i, first + j, path.result + k, odd))
                 factors.append(path.coupling[i, j, k])
-        self.terms: Int[Tensor, "T 5"] = torch.tensor(terms)
-        self.factors: Float[Tensor, "T"] = torch.stack(factors)
+        listed, values = torch.tensor(places), torch.stack(factors)
+        sizes = [
+            (path.features + path.coupling.shape[0], path.result + path.coupling.shape[2])
+            for path in self.paths
+        ]
+        num_features, size = (max(ends) for ends in zip(*sizes, strict=True))
+        self.terms = Terms(listed, values, size)
+        # from the result to the features, along the reversed edges
+        self.adjoint = Terms(listed[:, [0, 3, 2, 1, 4]], values * (1 - 2 * listed[:, 4]), num_features)
 
 
 class _Topology(NamedTuple):
     edges: Neighborhoods
     product: TensorProduct
-
-    def terms(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        return self.product.terms, self.product.factors.to(like.dtype)
 
 
 def convolve_tensors(
@@ -82,24 +97,21 @@ def convolve_tensors(
     return whole.new_zeros(edges.num_atoms, *whole.shape[1:]).index_add(0, center, whole)
 
 
-def _values(topology: _Topology, features: Tensor, harmonics: Tensor, weights: Tensor) -> Tensor:
+def _sums(edges: Neighborhoods, terms: Terms, features: Tensor, harmonics: Tensor, weights: Tensor) -> Tensor:
     from gnnpot.nn import loops
 
-    edges, out = topology.edges, features.new_empty(len(features), topology.product.size, features.shape[2])
-    inputs = (edges.order, edges.start, edges.edge_index, *topology.terms(features))
+    out = features.new_empty(len(features), terms.size, features.shape[2])
+    inputs = (edges.order, edges.start, edges.edge_index, *terms.like(features))
     over_items(loops.tensor_products, edges.num_atoms, *inputs, features, harmonics, weights, out)
     return out
 
 
-def _of_features(topology: _Topology, gradient: Tensor, harmonics: Tensor, weights: Tensor) -> Tensor:
-    from gnnpot.nn import loops
+def _values(topology: _Topology, features: Tensor, harmonics: Tensor, weights: Tensor) -> Tensor:
+    return _sums(topology.edges, topology.product.terms, features, harmonics, weights)
 
-    edges, paths = topology.edges, topology.product.paths
-    size = max(path.features + path.coupling.shape[0] for path in paths)
-    out = gradient.new_empty(len(gradient), size, gradient.shape[2])
-    inputs = (edges.order, edges.start, edges.edge_index, *topology.terms(gradient))
-    over_items(loops.tensor_products_atoms, edges.num_atoms, *inputs, gradient, harmonics, weights, out)
-    return out
+
+def _of_features(topology: _Topology, gradient: Tensor, harmonics: Tensor, weights: Tensor) -> Tensor:
+    return _sums(topology.edges, topology.product.adjoint, gradient, harmonics, weights)
 
 
 def _of_pairs(
@@ -109,7 +121,14 @@ def _of_pairs(
     from gnnpot.nn import loops
 
     edges, out = topology.edges, (torch.empty_like(harmonics), torch.empty_like(weights))
-    inputs = (edges.edge_index, *topology.terms(gradient), gradient, features, harmonics, weights)
+    inputs = (
+        edges.edge_index,
+        *topology.product.terms.like(gradient),
+        gradient,
+        features,
+        harmonics,
+        weights,
+    )
     over_items(loops.tensor_products_pairs, edges.num_pairs, *inputs, *out)
     return out
 

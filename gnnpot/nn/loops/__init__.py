@@ -35,5 +35,4 @@ from gnnpot.nn.loops.tables import convolve_table_second as convolve_table_secon
 from gnnpot.nn.loops.tables import convolve_table_second_weights as convolve_table_second_weights
 from gnnpot.nn.loops.tables import convolve_table_weights as convolve_table_weights
 from gnnpot.nn.loops.tensors import tensor_products as tensor_products
-from gnnpot.nn.loops.tensors import tensor_products_atoms as tensor_products_atoms
 from gnnpot.nn.loops.tensors import tensor_products_pairs as tensor_products_pairs

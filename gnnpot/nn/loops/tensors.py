@@ -26,22 +26,6 @@ def tensor_products(begin, end, order, start, index, terms, c, x, y, w, out):
 
 
 @compiled
-def tensor_products_atoms(begin, end, order, start, index, terms, c, g, y, w, dx):
-    """Gradient of the features."""
-    for atom in range(begin, end):
-        dx[atom] = 0
-        for place in range(start[atom], start[atom + 1]):
-            edge = order[place] ^ 1  # out of this atom
-            pair, center = edge >> 1, g[index[1, edge]]
-            for n in range(len(terms)):
-                path, i, j, k, odd = terms[n]
-                factor = c[n] * y[pair, j] * g.dtype.type(1 - 2 * (edge & odd))
-                gradient, weight, total = center[k], w[pair, path], dx[atom, i]
-                for u in range(len(total)):
-                    total[u] += factor * gradient[u] * weight[u]
-
-
-@compiled
 def tensor_products_pairs(begin, end, index, terms, c, g, x, y, w, dy, dw):
     """Gradients of the harmonics, with weights w, and of the weights, with harmonics y."""
     for pair in range(begin, end):
