@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+from derivatives import derivatives
 from structures import ethanol, rattled_crystal
 from torch import Tensor
 
@@ -93,16 +94,6 @@ def functions_of(edges: Neighborhoods):
         "silu": (silu, 3 * random(7, 4)),
         "shifted_softplus": (shifted_softplus, 3 * random(7, 4)),
     }  # fmt: skip
-
-
-def derivatives(function, inputs: list[Tensor]) -> list[Tensor]:
-    """Value, gradients, and gradients of a function of the gradients."""
-    torch.manual_seed(1)
-    value = function(*inputs)
-    weights = torch.randn_like(value).requires_grad_(True)
-    first = torch.autograd.grad((value * weights).sum(), inputs, create_graph=True)
-    mixed = sum((part * torch.randn_like(part)).sum() for part in first)
-    return [value, *first, *torch.autograd.grad(mixed, [weights, *inputs], materialize_grads=True)]
 
 
 NAMES = (

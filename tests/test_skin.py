@@ -128,19 +128,12 @@ def test_two_atoms_on_one_spot_are_told():
         skin_list().graph(crystal)
 
 
-def test_positions_that_are_not_finite_are_told_on_a_list_that_exists():
+@pytest.mark.parametrize(("part", "name"), [("positions", "positions"), ("cell", "cell vectors")])
+def test_what_is_not_finite_is_told_on_a_list_that_exists(part, name):
     atoms, neighbors = silicon(), skin_list()
     neighbors.graph(atoms)
-    atoms.positions[0, 0] = np.nan
-    with pytest.raises(DataError, match="expected finite positions"):
-        neighbors.graph(atoms)
-
-
-def test_a_cell_that_is_not_finite_is_told_on_a_list_that_exists():
-    atoms, neighbors = silicon(), skin_list()
-    neighbors.graph(atoms)
-    atoms.cell[0, 0] = np.nan
-    with pytest.raises(DataError, match="expected finite cell vectors"):
+    getattr(atoms, part)[0, 0] = np.nan
+    with pytest.raises(DataError, match=f"expected finite {name}"):
         neighbors.graph(atoms)
 
 
