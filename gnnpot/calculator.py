@@ -81,6 +81,7 @@ class GNNPotCalculator(Calculator):
         self.potential = _resident(model, dtype).to(self.device).eval().requires_grad_(False)
         if isinstance(self.potential, Committee):
             self.implemented_properties = [*self.implemented_properties, *_COMMITTEE_PROPERTIES]
+        self._checked = np.empty(0, dtype=int)
         self._neighbors = SkinList(
             self.potential.cutoff, skin, dtype=self.potential.dtype, device=self.device
         )
@@ -99,7 +100,9 @@ class GNNPotCalculator(Calculator):
         """
         super().calculate(atoms, properties, system_changes)
         self.results = {}
-        self.potential.check_elements(torch.as_tensor(self.atoms.numbers))
+        if not np.array_equal(self.atoms.numbers, self._checked):
+            self.potential.check_elements(torch.as_tensor(self.atoms.numbers))
+            self._checked = self.atoms.numbers.copy()
         graph = self._neighbors.graph(self.atoms)
         with torch.no_grad():
             if isinstance(self.potential, Committee):
@@ -107,8 +110,10 @@ class GNNPotCalculator(Calculator):
                 results = _results(mean_prediction(predictions)) | _committee_results(predictions)
             else:
                 results = _results(self.potential(graph))
-        if not self.atoms.pbc.all():
-            del results["stress"]  # ASE then says that it is not implemented
+        if self.atoms.pbc.all():  # else ASE says that it is not implemented
+            results["stress"] = full_3x3_to_voigt_6_stress(results.pop("stress")[0])
+        else:
+            del results["stress"]
         self.results = results
 
 
@@ -132,7 +137,7 @@ def _results(prediction: Prediction) -> dict[str, Any]:
         "free_energy": energy,
         "energies": _array(prediction.atomic_energies),
         "forces": _array(prediction.forces),
-        "stress": full_3x3_to_voigt_6_stress(_array(prediction.stress)[0]),
+        "stress": _array(prediction.stress),
     }
 
 

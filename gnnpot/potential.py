@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from copy import copy
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from gnnpot.errors import DataError
 from gnnpot.geometry import pair_vectors
 from gnnpot.models.base import AtomicEnergyModel, sum_over_structures
 from gnnpot.nn.dense import weights_aside
+from gnnpot.nn.fused import differentiated_once
 from gnnpot.repulsion import ZBLRepulsion
 
 
@@ -92,7 +94,8 @@ class Potential(nn.Module):
         of, and σ = Σ sym(v ⊗ dE/dv) / V.
         """
         differentiable = torch.is_grad_enabled()
-        with torch.enable_grad():
+        derivatives = nullcontext() if differentiable else differentiated_once()
+        with torch.enable_grad(), derivatives:
             vectors = pair_vectors(graph)
             if not vectors.requires_grad:  # they do where the caller differentiates by positions
                 vectors.requires_grad_(True)
@@ -144,6 +147,8 @@ def _forces(gradient: Float[Tensor, "P 3"], graph: AtomicGraph) -> Float[Tensor,
 def _stress(
     vectors: Float[Tensor, "P 3"], gradient: Float[Tensor, "P 3"], graph: AtomicGraph
 ) -> Float[Tensor, "B 3 3"]:
+    if not gradient.requires_grad and not graph.pbc.is_cuda and not graph.periodic.any():
+        return torch.full_like(graph.cell, torch.nan)
     if graph.num_structures == 1:
         virial = (vectors.T @ gradient)[None]
     else:

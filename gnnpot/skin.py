@@ -41,6 +41,7 @@ class SkinList:
         self.device = device
         self._reference = Atoms()
         self._wide: AtomicGraph | None = None
+        self._pairs: tuple[Tensor, Tensor, Tensor]  # sources, centers and shifts of its pairs
         self._near: tuple[Tensor, AtomicGraph] | None = None  # pairs within the cutoff in the last step
 
     def graph(self, atoms: Atoms) -> AtomicGraph:
@@ -57,17 +58,21 @@ class SkinList:
             self._reference = atoms.copy()  # without the calculator, whose results would become labels
             wide = AtomicGraph.from_ase(self._reference, self.cutoff + self.skin, torch.float64)
             self._wide, self._near = wide.to(self.device), None
-        moved = copy(self._wide)
-        moved.positions = torch.tensor(atoms.positions, device=self.device)
-        moved.cell = torch.tensor(atoms.cell.array, device=self.device)[None]
-        vectors = pair_vectors(moved)
+            ends, shifts = self._wide.edge_index[:, 0::2], self._wide.cell_shifts[0::2]
+            self._pairs = (*ends.contiguous().unbind(), shifts.double())
+        positions = torch.tensor(atoms.positions, device=self.device)
+        cell = torch.tensor(atoms.cell.array, device=self.device)
+        source, center, shifts = self._pairs
+        vectors = positions.index_select(0, source) - positions.index_select(0, center)
+        if atoms.pbc.any():
+            vectors += shifts @ cell
         lengths = torch.linalg.vector_norm(vectors, dim=-1)
-        _check_apart(moved, lengths)
+        _check_apart(self._wide, lengths)
         pairs = (lengths < self.cutoff).nonzero().squeeze(-1)
         if self._near is None or not torch.equal(self._near[0], pairs):
             self._near = pairs, _of_pairs(self._wide, pairs)
         near = copy(self._near[1])
-        near.positions, near.cell = moved.positions.to(self.dtype), moved.cell.to(self.dtype)
+        near.positions, near.cell = positions.to(self.dtype), cell[None].to(self.dtype)
         near.pair_vectors = vectors.index_select(0, pairs).to(self.dtype)
         return near
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.geometry import Neighborhoods
-from gnnpot.nn import activations, angular, contractions, splines, tensors
+from gnnpot.nn import activations, angular, contractions, radial, splines, tensors
 from gnnpot.nn.activations import shifted_softplus, silu
 from gnnpot.nn.angular import solid_harmonics
 from gnnpot.nn.contractions import (
@@ -22,6 +22,8 @@ from gnnpot.nn.contractions import (
     sum_products,
     times_pairs,
 )
+from gnnpot.nn.fused import differentiated_once
+from gnnpot.nn.radial import BesselBasis, SphericalBesselBasis, envelope
 from gnnpot.nn.splines import RadialGrid, SplineWeights, convolve_table
 from gnnpot.nn.tensors import Path, TensorProduct, convolve_tensors
 
@@ -40,7 +42,7 @@ def plain(monkeypatch):
 
     def call(function, *inputs):
         with monkeypatch.context() as patch:
-            for module in (contractions, activations, angular, splines, tensors):
+            for module in (contractions, activations, angular, radial, splines, tensors):
                 patch.setattr(module, "fusible", lambda tensor: False)
             return function(*inputs)
 
@@ -66,7 +68,16 @@ def functions_of(edges: Neighborhoods):
             )
         ]
     )
+    bessel, spherical = BesselBasis(4, 3.0), SphericalBesselBasis(5, 3, cutoff=3.0)
+    bessel.requires_grad_(False)
+    grid = RadialGrid(16, 3.0)
+    lengths = (0.4 + 2.7 * torch.rand(40, dtype=torch.float64)).requires_grad_(True)  # some beyond the cutoff
     return {
+        "polynomial": (envelope("polynomial", 3.0), lengths),
+        "cosine": (envelope("cosine", 3.0), lengths),
+        "bessel": (bessel, lengths),
+        "spherical_bessel": (spherical, lengths),
+        "spline_weights": (lambda r: grid.weights(r, envelope("cosine", 3.0)).weights, lengths),
         "convolve": (lambda x, w: convolve(x, w, edges), random(atoms, 5), random(pairs, 5)),
         "times_pairs": (times_pairs, random(2 * pairs, 3), random(pairs, 3)),
         "moments": (
@@ -99,7 +110,7 @@ def functions_of(edges: Neighborhoods):
 NAMES = (
     "convolve", "times_pairs", "moments", "read_moments", "reverse_times_pairs", "convolve_table",
     "convolve_frozen_table", "convolve_tensors", "sum_products", "solid_harmonics", "silu",
-    "shifted_softplus",
+    "shifted_softplus", "polynomial", "cosine", "bessel", "spherical_bessel", "spline_weights",
 )  # fmt: skip
 
 
@@ -144,7 +155,7 @@ def test_a_spline_goes_through_its_values_and_is_twice_differentiable_between():
         return torch.stack([torch.sin(2 * r), torch.exp(-((r - 2.5) ** 2))], dim=1)
 
     def spline(r: Tensor) -> Tensor:
-        rows, weights = grid.weights(r, torch.ones_like(r))
+        rows, weights = grid.weights(r, envelope("polynomial", 1e6))
         table = grid.coefficients(function(grid.distances))
         return (table[rows[:, None] + torch.arange(4)] * weights[:, :, None]).sum(1)
 
@@ -157,6 +168,17 @@ def test_a_spline_goes_through_its_values_and_is_twice_differentiable_between():
         (slope,) = torch.autograd.grad(spline(r)[:, 0].sum(), r, create_graph=True)
         (curvature,) = torch.autograd.grad(slope.sum(), r)
         torch.testing.assert_close(curvature, -4 * torch.sin(2 * r.detach()), atol=1e-2, rtol=0)
+
+
+def test_what_is_differentiated_once_has_the_same_values_and_gradients():
+    for function in (silu, shifted_softplus):
+        x = random(50)
+        expected = function(x)
+        with differentiated_once():
+            got = function(x)
+        torch.testing.assert_close(got, expected, atol=1e-14, rtol=1e-14)
+        torch.testing.assert_close(*(torch.autograd.grad(y.sum(), x)[0] for y in (got, expected)))
+        assert type(got.grad_fn) is not type(expected.grad_fn)
 
 
 def test_a_third_derivative_is_refused(edges):

@@ -138,5 +138,5 @@ class SchNet(AtomicEnergyModel):
         lengths, edges = pair_lengths(graph), Neighborhoods.of(graph)
         if self.grid is None:
             return ExactFilters(self.basis(lengths), self.envelope(lengths), edges)
-        spline = self.grid.weights(lengths, self.envelope(lengths))
+        spline = self.grid.weights(lengths, self.envelope)
         return InterpolatedFilters(self.basis, self.grid, spline, edges)

@@ -11,14 +11,14 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gnnpot.nn.fused import fusible, over_items, twice_differentiable
+from gnnpot.nn.fused import fusible, over_items, second_derivatives, twice_differentiable
 
 ActivationName = Literal["celu", "gelu", "silu", "ssp", "tanh"]
 
 
 def silu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """The function x / (1 + e⁻ˣ)."""
-    return _silu(None, x) if fusible(x) else F.silu(x)
+    return _silu(None, x) if second_derivatives() and fusible(x) else F.silu(x)
 
 
 def shifted_softplus(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -26,7 +26,9 @@ def shifted_softplus(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
     Source: Schütt et al., J. Chem. Phys. 148, 241722 (2018).
     """
-    return _softplus(None, x) if fusible(x) else F.softplus(x) - math.log(2.0)
+    if second_derivatives() and fusible(x):
+        return _softplus(None, x)
+    return F.softplus(x) - math.log(2.0)
 
 
 class SiLU(nn.Module):

@@ -8,8 +8,10 @@ Where there is no numba, or on a GPU, the same functions are plain torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -19,6 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _GRAIN = 64  # fewest items for a thread of its own
+_differentiated_once: ContextVar[bool] = ContextVar("differentiated_once", default=False)
 
 
 def twice_differentiable(
@@ -76,6 +79,24 @@ def fusible(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and _has_numba()
 
 
+@contextmanager
+def differentiated_once() -> Iterator[None]:
+    """Say that what is computed inside is differentiated once at most, as in dynamics.
+
+    Functions that are written out for the sake of their second derivatives are then left to torch.
+    """
+    token = _differentiated_once.set(True)
+    try:
+        yield
+    finally:
+        _differentiated_once.reset(token)
+
+
+def second_derivatives() -> bool:
+    """Whether what is computed may be differentiated twice."""
+    return not _differentiated_once.get()
+
+
 def over_items(loop: Callable[..., None], count: int, *tensors: Tensor | int | float) -> None:
     """Run ``loop(begin, end, …)`` over ``count`` items, on as many threads as torch uses.
 
@@ -84,7 +105,7 @@ def over_items(loop: Callable[..., None], count: int, *tensors: Tensor | int | f
         count: Number of items.
         tensors: Further arguments; tensors go as arrays on the same memory.
     """
-    arguments = [part.detach().numpy() if isinstance(part, Tensor) else part for part in tensors]
+    arguments = [part.numpy(force=True) if isinstance(part, Tensor) else part for part in tensors]
     threads = max(1, min(torch.get_num_threads(), count // _GRAIN))
     if threads == 1:
         loop(0, count, *arguments)

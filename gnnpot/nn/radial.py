@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -13,7 +12,8 @@ from scipy.optimize import brentq
 from scipy.special import spherical_jn
 from torch import Tensor, nn
 
-from gnnpot.nn.fused import twice_differentiable
+from gnnpot.nn.fused import fusible
+from gnnpot.nn.jets import Jet, follow, jet
 
 EnvelopeName = Literal["cosine", "polynomial"]
 
@@ -39,10 +39,18 @@ class PolynomialEnvelope(nn.Module):
 
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
         """U at these lengths."""
+        if fusible(lengths):
+            return follow(self.jet(lengths), lengths)
         p = self.exponent
         x = lengths / self.cutoff
         u = 1 - x**p * ((p + 1) * (p + 2) / 2 - x * (p * (p + 2) - x * (p * (p + 1) / 2)))
         return torch.where(x < 1, u, 0.0)
+
+    def jet(self, lengths: Float[Tensor, "P"]) -> Jet:
+        """U, U′ and U″ at these lengths, by a compiled loop."""
+        from gnnpot.nn import loops
+
+        return jet(loops.polynomial_jets, lengths, self.cutoff, self.exponent)
 
 
 class CosineEnvelope(nn.Module):
@@ -60,11 +68,22 @@ class CosineEnvelope(nn.Module):
 
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
         """Its values at these lengths."""
+        if fusible(lengths):
+            return follow(self.jet(lengths), lengths)
         values = 0.5 * torch.cos(lengths * (math.pi / self.cutoff)) + 0.5
         return torch.where(lengths < self.cutoff, values, 0.0)
 
+    def jet(self, lengths: Float[Tensor, "P"]) -> Jet:
+        """Its values, slopes and curvatures at these lengths, by a compiled loop."""
+        from gnnpot.nn import loops
 
-def envelope(name: EnvelopeName, cutoff: float) -> nn.Module:
+        return jet(loops.cosine_jets, lengths, self.cutoff)
+
+
+Envelope = PolynomialEnvelope | CosineEnvelope
+
+
+def envelope(name: EnvelopeName, cutoff: float) -> Envelope:
     """The envelope of this name."""
     return CosineEnvelope(cutoff) if name == "cosine" else PolynomialEnvelope(cutoff)
 
@@ -112,6 +131,12 @@ class BesselBasis(nn.Module):
 
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P K"]:
         """Values of all functions at these lengths."""
+        if fusible(lengths) and not self.frequencies.requires_grad:
+            from gnnpot.nn import loops
+
+            settings = (self.cutoff, self.envelope.exponent, self.frequencies)
+            shape = self.frequencies.shape
+            return follow(jet(loops.bessel_jets, lengths, *settings, shape=shape), lengths)
         x = lengths / self.cutoff
         return (self.envelope(lengths) / x)[:, None] * torch.sin(self.frequencies * x[:, None])
 
@@ -145,102 +170,28 @@ class SphericalBesselBasis(nn.Module):
 
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P L K"]:
         """Values of all functions at these lengths."""
-        return _radial_functions(_SphericalBessel(self, lengths.detach().double()), lengths)
-
-
-class _SphericalBessel:
-    r"""R, R′ and R″ at some lengths, each computed at its first use.
-
-    .. math:: R = g\, j, \quad j_l' = \tfrac{l}{y} j_l - j_{l+1}, \quad
-        j_l'' = \left( \tfrac{l (l+1)}{y^2} - 1 \right) j_l - \tfrac{2}{y} j_l'
-
-    with g = N u(x) / x, x = r / r_c and y = z_ln x; primes of j are by y, those of g and R by x.
-    """
-
-    def __init__(self, basis: SphericalBesselBasis, lengths: Float[Tensor, "P"]) -> None:
-        self.cutoff = basis.cutoff
-        self.roots, self.norms = basis.roots.double(), basis.norms.double()
-        self.orders = torch.arange(len(self.roots), device=lengths.device)[:, None]
-        self.x = (lengths / basis.cutoff)[:, None, None]
-        self.factors = envelope_over_x(self.x, basis.envelope.exponent)
-
-    @cached_property
-    def inverse(self) -> Float[Tensor, "P L K"]:
-        """1 / y."""
-        return 1 / (self.x * self.roots)
-
-    @cached_property
-    def functions(self) -> tuple[Float[Tensor, "P L K"], Float[Tensor, "P L K"]]:
-        """Functions j_l and j_{l+1} of y, by upward recursion."""
-        argument = self.x * self.roots
-        inverse = self.inverse
-        sine = torch.sin(argument).mul_(inverse)
-        previous, current = sine, torch.cos(argument).neg_().add_(sine).mul_(inverse)
-        chosen, following = [previous[:, 0]], [current[:, 0]]
+        if fusible(lengths):
+            return follow(self._jet(lengths), lengths)
+        x = lengths.double() / self.cutoff
+        argument = x[:, None, None] * self.roots.double()
+        inverse = 1 / argument
+        previous = torch.sin(argument) * inverse
+        current = (previous - torch.cos(argument)) * inverse
+        functions = [previous[:, 0]]
         for order in range(1, len(self.roots)):
-            previous, current = (
-                current[:, 1:],
-                (2 * order + 1) * inverse[:, order:] * current[:, 1:] - previous[:, 1:],
-            )
-            chosen.append(previous[:, 0])
-            following.append(current[:, 0])
-        return torch.stack(chosen, dim=1), torch.stack(following, dim=1)
+            functions.append(current[:, order])
+            previous, current = current, (2 * order + 1) * inverse * current - previous
+        scaled = (self.envelope(lengths.double()) / x)[:, None, None] * self.norms.double()
+        return (scaled * torch.stack(functions, dim=1)).to(lengths.dtype)
 
-    @cached_property
-    def values(self) -> Float[Tensor, "P L K"]:
-        """R."""
-        return self.functions[0] * self.factors[0] * self.norms
+    def _jet(self, lengths: Float[Tensor, "P"]) -> Jet:
+        from gnnpot.nn import loops
 
-    @cached_property
-    def slopes(self) -> Float[Tensor, "P L K"]:
-        """The slopes dR / dr."""
-        g, dg, _ = self.factors
-        slopes = dg * self.functions[0] + g * self.roots * self._by_argument
-        return slopes * (self.norms / self.cutoff)
-
-    @cached_property
-    def curvatures(self) -> Float[Tensor, "P L K"]:
-        """d²R / dr²."""
-        g, dg, ddg = self.factors
-        j, dj = self.functions[0], self._by_argument
-        ddj = (self.orders * (self.orders + 1) * self.inverse.square() - 1) * j - 2 * self.inverse * dj
-        curvatures = ddg * j + (2 * dg * self.roots) * dj + (g * self.roots.square()) * ddj
-        return curvatures * (self.norms / self.cutoff**2)
-
-    @cached_property
-    def _by_argument(self) -> Float[Tensor, "P L K"]:
-        current, following = self.functions
-        return self.orders * self.inverse * current - following
-
-
-def envelope_over_x(x: Tensor, exponent: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The polynomial envelope over its argument, u(x) / x, and its first two derivatives; zero beyond 1."""
-    p = exponent
-    a, b, c = -(p + 1) * (p + 2) / 2, p * (p + 2), -p * (p + 1) / 2
-    power = x ** (p - 3)
-    inside, inverse = x < 1, 1 / x
-    value = inverse + power * x**2 * (a + x * (b + x * c))
-    slope = -(inverse**2) + power * x * (a * (p - 1) + x * (b * p + x * c * (p + 1)))
-    curvature = 2 * inverse**3 + power * (a * (p - 1) * (p - 2) + x * (b * p * (p - 1) + x * c * (p + 1) * p))
-    value, slope, curvature = (torch.where(inside, part, 0.0) for part in (value, slope, curvature))
-    return value, slope, curvature
-
-
-def _bessel_first(functions: _SphericalBessel, gradient: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-    return ((gradient * functions.slopes.to(gradient.dtype)).sum((1, 2)),)
-
-
-def _bessel_second(
-    functions: _SphericalBessel, upstream: tuple[Tensor, ...], gradient: Tensor, lengths: Tensor
-) -> tuple[Tensor, ...]:
-    (of_lengths,) = upstream
-    curved = (gradient * functions.curvatures.to(gradient.dtype)).sum((1, 2))
-    return of_lengths[:, None, None] * functions.slopes.to(gradient.dtype), of_lengths * curved
-
-
-_radial_functions = twice_differentiable(
-    lambda functions, lengths: functions.values.to(lengths.dtype), _bessel_first, _bessel_second
-)
+        roots, norms = self.roots.double(), self.norms.double()
+        argument = (lengths.detach().double() / self.cutoff)[:, None, None] * roots
+        tables = (roots, norms, torch.sin(argument), torch.cos(argument))
+        settings = (self.cutoff, self.envelope.exponent)
+        return jet(loops.spherical_bessel_jets, lengths, *settings, *tables, shape=roots.shape)
 
 
 def spherical_bessel_roots(num_spherical: int, num_radial: int) -> Float[np.ndarray, "L K"]:

@@ -12,6 +12,8 @@ from gnnpot.geometry import Neighborhoods
 from gnnpot.nn.contractions import convolve
 from gnnpot.nn.dense import linear
 from gnnpot.nn.fused import fusible, over_items, twice_differentiable
+from gnnpot.nn.jets import follow, jet
+from gnnpot.nn.radial import Envelope
 
 
 class SplineWeights(NamedTuple):
@@ -60,14 +62,21 @@ class RadialGrid(nn.Module):
             self._matrix = torch.where(steps <= _TAIL, factors, 0.0).to(like.dtype)
         return self._matrix
 
-    def weights(self, lengths: Float[Tensor, "P"], factors: Float[Tensor, "P"]) -> SplineWeights:
-        """The four B-splines at each length, times ``factors``."""
+    def weights(self, lengths: Float[Tensor, "P"], envelope: Envelope) -> SplineWeights:
+        """The four B-splines at each length, times the envelope."""
+        if fusible(lengths):
+            from gnnpot.nn import loops
+
+            rows = torch.empty_like(lengths, dtype=torch.int64)
+            settings = (self.spacing, self.num_knots, envelope.jet(lengths), rows)
+            splines = jet(loops.spline_jets, lengths, *settings, shape=(4,))
+            return SplineWeights(rows, follow(splines, lengths))
         place = lengths / self.spacing
         rows = place.detach().floor().to(torch.int64).clamp_(0, self.num_knots - 1)
         t = place - rows
         s = 1 - t
         parts = [s**3, 4 - 3 * t**2 * (1 + s), 4 - 3 * s**2 * (1 + t), t**3]
-        return SplineWeights(rows, torch.stack(parts, dim=1) * (factors / 6)[:, None])
+        return SplineWeights(rows, torch.stack(parts, dim=1) * (envelope(lengths) / 6)[:, None])
 
 
 def convolve_table(

@@ -29,6 +29,11 @@ from gnnpot.nn.loops.pairs import sum_products_first as sum_products_first
 from gnnpot.nn.loops.pairs import times_pairs as times_pairs
 from gnnpot.nn.loops.pairs import times_pairs_first as times_pairs_first
 from gnnpot.nn.loops.pairs import times_pairs_second as times_pairs_second
+from gnnpot.nn.loops.radial import bessel_jets as bessel_jets
+from gnnpot.nn.loops.radial import cosine_jets as cosine_jets
+from gnnpot.nn.loops.radial import polynomial_jets as polynomial_jets
+from gnnpot.nn.loops.radial import spherical_bessel_jets as spherical_bessel_jets
+from gnnpot.nn.loops.radial import spline_jets as spline_jets
 from gnnpot.nn.loops.tables import convolve_table as convolve_table
 from gnnpot.nn.loops.tables import convolve_table_first as convolve_table_first
 from gnnpot.nn.loops.tables import convolve_table_second as convolve_table_second
