@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,16 +12,17 @@ from structures import ethanol, rattled_crystal
 from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph, collate
-from gnnpot.geometry import Neighborhoods
-from gnnpot.nn import activations, angular, contractions, radial, splines, tensors
+from gnnpot.geometry import Neighborhoods, pair_vectors
+from gnnpot.nn import activations, aev, angular, contractions, radial, splines, tensors, triplets
 from gnnpot.nn.activations import shifted_softplus, silu
+from gnnpot.nn.aev import AngularFunctions
 from gnnpot.nn.angular import solid_harmonics
 from gnnpot.nn.contractions import (
     convolve,
     moments,
     read_moments,
     reverse_times_pairs,
-    sum_products,
+    sum_by_element,
     times_pairs,
 )
 from gnnpot.nn.fused import differentiated_once
@@ -31,9 +34,8 @@ pytest.importorskip("numba")
 
 
 @pytest.fixture
-def edges():
-    graphs = [AtomicGraph.from_ase(make(), 3.0, torch.float64) for make in (rattled_crystal, ethanol)]
-    return Neighborhoods.of(collate(graphs))
+def graph():
+    return collate([AtomicGraph.from_ase(make(), 3.0, torch.float64) for make in (rattled_crystal, ethanol)])
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def plain(monkeypatch):
 
     def call(function, *inputs):
         with monkeypatch.context() as patch:
-            for module in (contractions, activations, angular, radial, splines, tensors):
+            for module in (contractions, activations, aev, angular, radial, splines, tensors, triplets):
                 patch.setattr(module, "fusible", lambda tensor: False)
             return function(*inputs)
 
@@ -53,8 +55,9 @@ def random(*shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
 
 
-def functions_of(edges: Neighborhoods):
+def functions_of(graph: AtomicGraph):
     """Each fused function with inputs to try it on."""
+    edges = Neighborhoods.of(graph)
     rows = torch.randint(9, (edges.num_pairs,))
     atoms, pairs = edges.num_atoms, edges.num_pairs
     frozen = torch.randn(12, 5).double()
@@ -72,7 +75,17 @@ def functions_of(edges: Neighborhoods):
     bessel.requires_grad_(False)
     grid = RadialGrid(16, 3.0)
     lengths = (0.4 + 2.7 * torch.rand(40, dtype=torch.float64)).requires_grad_(True)  # some beyond the cutoff
+    shells = {"eta": 8.0, "shifts": (0.8, 1.5, 2.4), "envelope_name": "polynomial"}
+    angles = AngularFunctions(2.8, zeta=14.1, angle_shifts=(0.4, 2.5), **shells)
+    elements = torch.randint(3, (atoms,))
+
+    def angular_functions(vectors: Tensor) -> Tensor:
+        moved = copy(graph)
+        moved.pair_vectors = vectors
+        return angles(moved, elements, 3)
+
     return {
+        "angular_functions": (angular_functions, pair_vectors(graph)),
         "polynomial": (envelope("polynomial", 3.0), lengths),
         "cosine": (envelope("cosine", 3.0), lengths),
         "bessel": (bessel, lengths),
@@ -90,8 +103,8 @@ def functions_of(edges: Neighborhoods):
             lambda x, b, table: convolve_table(x, table, SplineWeights(rows, b), edges),
             random(atoms, 5), random(pairs, 4), random(12, 5),
         ),
-        "sum_products": (
-            lambda x, y: sum_products(x, y, torch.tensor([0, 7, 7, 30, 40])), random(3, 40), random(2, 40),
+        "sum_by_element": (
+            lambda x: sum_by_element(x, edges, torch.arange(atoms) % 3, 3), random(pairs, 4),
         ),
         "convolve_tensors": (
             lambda x, y, w: convolve_tensors(x, y, w, product, edges),
@@ -109,15 +122,16 @@ def functions_of(edges: Neighborhoods):
 
 NAMES = (
     "convolve", "times_pairs", "moments", "read_moments", "reverse_times_pairs", "convolve_table",
-    "convolve_frozen_table", "convolve_tensors", "sum_products", "solid_harmonics", "silu",
+    "convolve_frozen_table", "convolve_tensors", "sum_by_element", "solid_harmonics", "silu",
     "shifted_softplus", "polynomial", "cosine", "bessel", "spherical_bessel", "spline_weights",
+    "angular_functions",
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_values_and_two_derivatives_equal_those_of_plain_torch(name, edges, plain):
+def test_values_and_two_derivatives_equal_those_of_plain_torch(name, graph, plain):
     torch.manual_seed(0)
-    function, *inputs = functions_of(edges)[name]
+    function, *inputs = functions_of(graph)[name]
     inputs = [part.detach().requires_grad_(True) for part in inputs]
     for got, expected in zip(
         derivatives(function, inputs), plain(derivatives, function, inputs), strict=True
@@ -126,9 +140,9 @@ def test_values_and_two_derivatives_equal_those_of_plain_torch(name, edges, plai
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_several_threads_give_what_one_gives(name, edges):
+def test_several_threads_give_what_one_gives(name, graph):
     torch.manual_seed(0)
-    function, *inputs = functions_of(edges)[name]
+    function, *inputs = functions_of(graph)[name]
     inputs = [part.detach().requires_grad_(True) for part in inputs]
     alone = derivatives(function, inputs)
     threads = torch.get_num_threads()
@@ -181,7 +195,7 @@ def test_what_is_differentiated_once_has_the_same_values_and_gradients():
         assert type(got.grad_fn) is not type(expected.grad_fn)
 
 
-def test_a_third_derivative_is_refused(edges):
+def test_a_third_derivative_is_refused():
     x = random(4)
     (first,) = torch.autograd.grad(silu(x).sum(), x, create_graph=True)
     (second,) = torch.autograd.grad(first.sum(), x, create_graph=True)

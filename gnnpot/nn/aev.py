@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import pair_lengths, pair_vectors
-from gnnpot.nn.contractions import sum_products
+from gnnpot.geometry import Neighborhoods, pair_lengths, pair_vectors
+from gnnpot.nn.contractions import sum_by_element
+from gnnpot.nn.fused import fusible, over_items, twice_differentiable
 from gnnpot.nn.radial import EnvelopeName, envelope
+from gnnpot.nn.triplets import Triplets
 
 _ANGLE_FACTOR = 0.95  # of the cosine, in ANI: keeps derivatives finite for collinear atoms
 
@@ -53,11 +54,7 @@ class RadialFunctions(nn.Module):
         lengths = pair_lengths(graph)
         distances = lengths[:, None] - self.shifts.to(lengths.dtype)
         terms = 0.25 * torch.exp(-self.eta * distances.square()) * self.envelope(lengths)[:, None]
-        source, center = graph.edge_index[:, 0::2]
-        sums = terms.new_zeros(len(rows) * num_elements, terms.shape[1])
-        sums = sums.index_add(0, center * num_elements + rows[source], terms)
-        sums = sums.index_add(0, source * num_elements + rows[center], terms)
-        return sums.view(len(rows), num_elements * terms.shape[1])
+        return sum_by_element(terms, Neighborhoods.of(graph), rows, num_elements).flatten(1)
 
 
 class AngularFunctions(nn.Module):
@@ -105,47 +102,32 @@ class AngularFunctions(nn.Module):
 
     def forward(self, graph: AtomicGraph, rows: Int[Tensor, "N"], num_elements: int) -> Float[Tensor, "N Y"]:
         """Of each atom: element pairs × (len(shifts) · len(angle_shifts)) numbers."""
-        lengths = pair_lengths(graph)
-        first, second, start = self._triplets(graph, lengths.detach(), rows, num_elements)
-        near = (lengths.detach() < self.cutoff).nonzero().squeeze(-1)
-        place = torch.full_like(lengths, -1, dtype=torch.int64).index_copy(
-            0, near, torch.arange(len(near), device=near.device)
-        )
-        half, weight, direction = self._of_pairs(graph, lengths, near)
-        one, other = place[first // 2], place[second // 2]
+        vectors, lengths = pair_vectors(graph), pair_lengths(graph)
+        triplets = Triplets.of(Neighborhoods.of(graph), lengths.detach(), self.cutoff, rows, num_elements)
+        if fusible(vectors):
+            sums = _triplet_sums(_TripletTables(self, triplets, vectors.detach(), lengths.detach()), vectors)
+        else:
+            sums = self._plain_sums(triplets, vectors, lengths)
+        return sums.view(len(rows), -1)
+
+    def _plain_sums(
+        self, triplets: Triplets, vectors: Float[Tensor, "P 3"], lengths: Float[Tensor, "P"]
+    ) -> Float[Tensor, "S R A"]:
+        one, other = triplets.first // 2, triplets.second // 2
+        near, place = torch.unique(torch.cat([one, other]), return_inverse=True)
+        one, other = place.split(len(one))
+        length = lengths.index_select(0, near)
+        direction, weight = vectors.index_select(0, near) / length[:, None], self.envelope(length)
 
         cosine = (direction.index_select(0, one) * direction.index_select(0, other)).sum(-1)
-        cosine = cosine * ((1 - 2 * (first % 2)) * (1 - 2 * (second % 2))).to(cosine.dtype)
+        cosine = cosine * (1 - 2 * ((triplets.first ^ triplets.second) % 2)).to(cosine.dtype)
         weights = weight.index_select(0, one) * weight.index_select(0, other)
         angular = self._angular(_ANGLE_FACTOR * cosine) * (2 * weights)
-        mean = half.index_select(0, one) + half.index_select(0, other)
+        mean = 0.5 * (length.index_select(0, one) + length.index_select(0, other))
         radial = torch.exp(-self.eta * (mean - self.shifts.to(mean.dtype)[:, None]).square())
-        return sum_products(radial, angular, start).view(len(rows), -1)
-
-    def _triplets(
-        self, graph: AtomicGraph, lengths: Float[Tensor, "P"], rows: Int[Tensor, "N"], num_elements: int
-    ) -> tuple[Int[Tensor, "T"], Int[Tensor, "T"], Int[Tensor, "bounds"]]:
-        """Pairs of edges into the same atom, and where those of each atom and pair of elements begin."""
-        first, second = neighbor_edge_pairs(graph, lengths, self.cutoff)
-        sums, num_pairs = graph.edge_index[1].index_select(0, first), 1
-        if num_elements > 1:
-            source_rows = rows.index_select(0, graph.edge_index[0])
-            pairs = _pair_rows(
-                source_rows.index_select(0, first), source_rows.index_select(0, second), num_elements
-            )
-            num_pairs = num_elements * (num_elements + 1) // 2
-            sums, order = (sums * num_pairs + pairs).sort(stable=True)
-            first, second = first.index_select(0, order), second.index_select(0, order)
-        sizes = torch.bincount(sums, minlength=len(rows) * num_pairs)
-        return first, second, F.pad(torch.cumsum(sizes, 0), (1, 0))
-
-    def _of_pairs(
-        self, graph: AtomicGraph, lengths: Float[Tensor, "P"], near: Int[Tensor, "Q"]
-    ) -> tuple[Float[Tensor, "Q"], Float[Tensor, "Q"], Float[Tensor, "Q 3"]]:
-        """Half the length, the envelope and the direction of the pairs within the cutoff."""
-        short = lengths.index_select(0, near)
-        vectors = pair_vectors(graph).index_select(0, near)
-        return 0.5 * short, self.envelope(short), vectors / short[:, None]
+        products = (radial[:, None, :] * angular).permute(2, 0, 1)
+        total = products.new_zeros(len(triplets.start) - 1, *products.shape[1:])
+        return total.index_add(0, triplets.sums(), products)
 
     def _angular(self, cosine: Float[Tensor, "T"]) -> Float[Tensor, "A T"]:
         sine = torch.sqrt(1 - cosine.square())
@@ -154,27 +136,72 @@ class AngularFunctions(nn.Module):
         return (0.5 * (1 + shifted).clamp(min=0.0)) ** self.zeta
 
 
-def neighbor_edge_pairs(
-    graph: AtomicGraph, lengths: Float[Tensor, "P"], cutoff: float
-) -> tuple[Int[Tensor, "T"], Int[Tensor, "T"]]:
-    """All unordered pairs of edges shorter than ``cutoff`` into the same center."""
-    near = (lengths < cutoff).repeat_interleave(2).nonzero().squeeze(-1)
-    center, order = graph.edge_index[1].index_select(0, near).sort(stable=True)
-    near = near.index_select(0, order)
-    degree = torch.bincount(center, minlength=len(graph.atomic_numbers))
-    end = torch.cumsum(degree, 0).index_select(0, center)
-    place = torch.arange(len(near), device=near.device)
-    following = end - place - 1  # edges of the same center that come later
-    first = place.repeat_interleave(following)
-    start = torch.cumsum(following, 0) - following
-    second = first + 1 + torch.arange(len(first), device=near.device) - start.index_select(0, first)
-    return near.index_select(0, first), near.index_select(0, second)
+class _TripletTables:
+    """What the loops over triplets read."""
+
+    def __init__(
+        self,
+        functions: AngularFunctions,
+        triplets: Triplets,
+        vectors: Float[Tensor, "P 3"],
+        lengths: Float[Tensor, "P"],
+    ) -> None:
+        from gnnpot.nn import loops
+
+        self.triplets = triplets
+        self.envelopes = functions.envelope.jet(lengths)
+        angles = functions.shifts, functions.angle_cosines, functions.angle_sines
+        shifts, cosines, sines = (part.to(vectors.dtype) for part in angles)
+        pairs, count = (triplets.first, triplets.second), len(triplets.first)
+        shells, self.bases = (vectors.new_empty(len(part), count) for part in (shifts, cosines))
+        directions = vectors / lengths[:, None]
+        arguments = (directions, lengths, _ANGLE_FACTOR, functions.eta, shifts, cosines, sines)
+        over_items(loops.triplet_arguments, count, *pairs, *arguments, shells, self.bases)
+        self.shells, self.powers = shells.exp_(), self.bases**functions.zeta
+        self.geometry = (self.envelopes, directions, lengths, 1 / lengths, _ANGLE_FACTOR)
+        self.functions = (functions.eta, functions.zeta, shifts, cosines, sines)
 
 
-def _pair_rows(first: Int[Tensor, "T"], second: Int[Tensor, "T"], num_elements: int) -> Int[Tensor, "T"]:
-    """Number of an unordered pair of elements, in the order (0,0), (0,1), …, (1,1), …."""
-    low, high = torch.minimum(first, second), torch.maximum(first, second)
-    return low * num_elements - low * (low - 1) // 2 + high - low
+def _triplet_values(tables: _TripletTables, vectors: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    triplets, shells, powers = tables.triplets, tables.shells, tables.powers
+    ends = (tables.envelopes[0].index_select(0, part // 2) for part in (triplets.first, triplets.second))
+    weights = 2 * math.prod(ends)
+    out = vectors.new_empty(len(triplets.start) - 1, len(shells), len(powers))
+    over_items(loops.sum_triplets, len(out), triplets.start, weights, shells, powers, out)
+    return out
+
+
+def _triplet_gradients(
+    loop: Callable[..., None], tables: _TripletTables, *tensors: Tensor
+) -> Float[Tensor, "P 3"]:
+    """What a loop over atoms adds to the edges, for each pair."""
+    triplets = tables.triplets
+    of_edges = tables.shells.new_zeros(2 * len(tables.envelopes[0]), 3)
+    edges = (triplets.num_sums, triplets.start, triplets.first, triplets.second)
+    values = (tables.shells, tables.bases, tables.powers)
+    atoms = (len(triplets.start) - 1) // triplets.num_sums
+    over_items(loop, atoms, *edges, *tables.geometry, *tables.functions, *values, *tensors, of_edges)
+    return of_edges[0::2] + of_edges[1::2]
+
+
+def _triplet_first(tables: _TripletTables, gradient: Tensor, vectors: Tensor) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    return (_triplet_gradients(loops.sum_triplets_first, tables, gradient),)
+
+
+def _triplet_second(
+    tables: _TripletTables, upstream: tuple[Tensor, ...], gradient: Tensor, vectors: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(gradient)
+    return out, _triplet_gradients(loops.sum_triplets_second, tables, *upstream, gradient, out)
+
+
+_triplet_sums = twice_differentiable(_triplet_values, _triplet_first, _triplet_second)
 
 
 def evenly_spaced(start: float, step: float, count: int) -> tuple[float, ...]:

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gnnpot.geometry import Neighborhoods, reverse_edges
+from gnnpot.geometry import Neighborhoods, both_directions, reverse_edges
 from gnnpot.nn.fused import fusible, over_items, twice_differentiable
 
 
@@ -83,22 +83,23 @@ def reverse_times_pairs(
     return _plain_times(reverse_edges(edge_values), pair_values)
 
 
-def sum_products(
-    one: Float[Tensor, "R T"], other: Float[Tensor, "A T"], start: Int[Tensor, "bounds"]
-) -> Float[Tensor, "S R A"]:
-    r"""Sums of outer products, :math:`y_{s,ra} = \sum_{t = t_s}^{t_{s+1} - 1} p_{rt} q_{at}`.
+def sum_by_element(
+    values: Float[Tensor, "P S"], edges: Neighborhoods, rows: Int[Tensor, "N"], num_elements: int
+) -> Float[Tensor, "N X S"]:
+    """Sums of a quantity of pairs over the neighbors of each atom, one for each of their elements.
 
     Args:
-        one: p.
-        other: q.
-        start: First product t of each sum, and the number of products.
+        values: Of the pairs.
+        edges: Of the same batch.
+        rows: Number of each atom's element.
+        num_elements: How many elements there are.
     """
-    if fusible(one):
-        return _sum_products(start, one, other)
-    products = (one[:, None, :] * other).flatten(0, 1).mT
-    sums = torch.arange(len(start) - 1, device=start.device).repeat_interleave(start.diff())
-    total = products.new_zeros(len(start) - 1, products.shape[1]).index_add(0, sums, products)
-    return total.unflatten(1, (len(one), len(other)))
+    if fusible(values):
+        return _sum_by_element((edges, rows, num_elements), values)
+    source, center = edges.edge_index
+    sums = values.new_zeros(edges.num_atoms * num_elements, values.shape[1])
+    places = center * num_elements + rows.index_select(0, source)
+    return sums.index_add(0, places, both_directions(values)).unflatten(0, (-1, num_elements))
 
 
 def parity(num_harmonics: int, like: Tensor) -> Float[Tensor, "M"]:
@@ -304,29 +305,32 @@ def _read_second(
 _read = twice_differentiable(_read_values, _read_first, _read_second)
 
 
-def _products_values(start: Tensor, one: Tensor, other: Tensor) -> Tensor:
+Elements = tuple[Neighborhoods, Tensor, int]  # edges, rows, number of elements
+
+
+def _element_sums(elements: Elements, values: Tensor) -> Tensor:
     from gnnpot.nn import loops
 
-    out = one.new_empty(len(start) - 1, len(one), len(other))
-    over_items(loops.sum_products, len(start) - 1, start, one, other, out)
+    edges, rows, num_elements = elements
+    out = values.new_empty(edges.num_atoms, num_elements, values.shape[1])
+    tables = (edges.order, edges.start, edges.edge_index, rows)
+    over_items(loops.sum_by_element, edges.num_atoms, *tables, values, out)
     return out
 
 
-def _products_first(start: Tensor, gradient: Tensor, one: Tensor, other: Tensor) -> tuple[Tensor, ...]:
+def _element_sums_first(elements: Elements, gradient: Tensor, values: Tensor) -> tuple[Tensor, ...]:
     from gnnpot.nn import loops
 
-    out = torch.empty_like(one), torch.empty_like(other)
-    over_items(loops.sum_products_first, len(start) - 1, start, gradient, one, other, *out)
-    return out
+    edges, rows, _ = elements
+    out = torch.empty_like(values)
+    over_items(loops.sum_by_element_first, len(values), edges.edge_index, rows, gradient, out)
+    return (out,)
 
 
-def _products_second(
-    start: Tensor, upstream: tuple[Tensor, ...], gradient: Tensor, one: Tensor, other: Tensor
+def _element_sums_second(
+    elements: Elements, upstream: tuple[Tensor, ...], gradient: Tensor, values: Tensor
 ) -> tuple[Tensor, ...]:
-    of_one, of_other = upstream
-    swapped = _products_first(start, gradient, of_one, of_other)
-    sums = _products_values(start, of_one, other).add_(_products_values(start, one, of_other))
-    return sums, *swapped
+    return _element_sums(elements, *upstream), torch.zeros_like(values)
 
 
-_sum_products = twice_differentiable(_products_values, _products_first, _products_second)
+_sum_by_element = twice_differentiable(_element_sums, _element_sums_first, _element_sums_second)

@@ -24,8 +24,8 @@ from gnnpot.nn.loops.pairs import multiply_ends as multiply_ends
 from gnnpot.nn.loops.pairs import reverse as reverse
 from gnnpot.nn.loops.pairs import reverse_first as reverse_first
 from gnnpot.nn.loops.pairs import reverse_second as reverse_second
-from gnnpot.nn.loops.pairs import sum_products as sum_products
-from gnnpot.nn.loops.pairs import sum_products_first as sum_products_first
+from gnnpot.nn.loops.pairs import sum_by_element as sum_by_element
+from gnnpot.nn.loops.pairs import sum_by_element_first as sum_by_element_first
 from gnnpot.nn.loops.pairs import times_pairs as times_pairs
 from gnnpot.nn.loops.pairs import times_pairs_first as times_pairs_first
 from gnnpot.nn.loops.pairs import times_pairs_second as times_pairs_second
@@ -41,3 +41,9 @@ from gnnpot.nn.loops.tables import convolve_table_second_weights as convolve_tab
 from gnnpot.nn.loops.tables import convolve_table_weights as convolve_table_weights
 from gnnpot.nn.loops.tensors import tensor_products as tensor_products
 from gnnpot.nn.loops.tensors import tensor_products_pairs as tensor_products_pairs
+from gnnpot.nn.loops.triplets import count_triplets as count_triplets
+from gnnpot.nn.loops.triplets import list_triplets as list_triplets
+from gnnpot.nn.loops.triplets import sum_triplets as sum_triplets
+from gnnpot.nn.loops.triplets import sum_triplets_first as sum_triplets_first
+from gnnpot.nn.loops.triplets import sum_triplets_second as sum_triplets_second
+from gnnpot.nn.loops.triplets import triplet_arguments as triplet_arguments

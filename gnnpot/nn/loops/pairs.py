@@ -75,33 +75,26 @@ def times_pairs_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
 
 
 @compiled
-def sum_products(begin, end, start, x, y, out):
-    """Sums of x_rt y_at over the t of each sum, for all r, a."""
-    for s in range(begin, end):
-        first, last = start[s], start[s + 1]
-        for r in range(len(x)):
-            one = x[r, first:last]
-            for a in range(len(y)):
-                other, total = y[a, first:last], x.dtype.type(0)
-                for t in range(len(one)):
-                    total += one[t] * other[t]
-                out[s, r, a] = total
+def sum_by_element(begin, end, order, start, index, rows, x, out):
+    """Sums of x_p over the edges into each atom, for each element of their sources."""
+    width = x.shape[1]
+    for atom in range(begin, end):
+        out[atom] = 0
+        for place in range(start[atom], start[atom + 1]):
+            edge = order[place]
+            block = out[atom, rows[index[0, edge]]]
+            for c in range(width):
+                block[c] += x[edge >> 1, c]
 
 
 @compiled
-def sum_products_first(begin, end, start, g, x, y, dx, dy):
-    """Gradients of both factors."""
-    for s in range(begin, end):
-        first, last = start[s], start[s + 1]
-        dx[:, first:last] = 0
-        dy[:, first:last] = 0
-        for r in range(len(x)):
-            one, of_one = x[r, first:last], dx[r, first:last]
-            for a in range(len(y)):
-                other, of_other, factor = y[a, first:last], dy[a, first:last], g[s, r, a]
-                for t in range(len(one)):
-                    of_one[t] += factor * other[t]
-                    of_other[t] += factor * one[t]
+def sum_by_element_first(begin, end, index, rows, g, dx):
+    """Gradient of the values of the pairs."""
+    for pair in range(begin, end):
+        i, j = index[1, 2 * pair], index[0, 2 * pair]
+        one, other = g[i, rows[j]], g[j, rows[i]]
+        for c in range(dx.shape[1]):
+            dx[pair, c] = one[c] + other[c]
 
 
 @compiled
