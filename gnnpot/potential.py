@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.errors import DataError
-from gnnpot.geometry import pair_vectors
+from gnnpot.geometry import Neighborhoods, pair_vectors
 from gnnpot.models.base import AtomicEnergyModel, sum_over_structures
+from gnnpot.nn.contractions import sum_opposite
 from gnnpot.nn.dense import weights_aside
 from gnnpot.nn.fused import differentiated_once
 from gnnpot.repulsion import ZBLRepulsion
@@ -105,14 +106,18 @@ class Potential(nn.Module):
             interaction = self.interaction_energies(located)
             with weights_aside():
                 (gradient,) = torch.autograd.grad(
-                    interaction.sum(), vectors, create_graph=differentiable, materialize_grads=True
+                    interaction,
+                    vectors,
+                    torch.ones_like(interaction),
+                    create_graph=differentiable,
+                    materialize_grads=True,
                 )
         if not differentiable:
             interaction, vectors = interaction.detach(), vectors.detach()
         atomic_energies = interaction + self.reference_energies[graph.atomic_numbers]
         return Prediction(
             energy=sum_over_structures(atomic_energies, graph),
-            forces=_forces(gradient, graph),
+            forces=sum_opposite(gradient, Neighborhoods.of(graph)),
             stress=_stress(vectors, gradient, graph),
             atomic_energies=atomic_energies,
         )
@@ -136,12 +141,6 @@ class Potential(nn.Module):
                 f"expected atoms of {', '.join(self.elements)}, got {', '.join(sorted(unknown))}; "
                 "use a potential that was trained on them"
             )
-
-
-def _forces(gradient: Float[Tensor, "P 3"], graph: AtomicGraph) -> Float[Tensor, "N 3"]:
-    source, center = graph.edge_index[:, 0::2]
-    zero = torch.zeros_like(graph.positions)
-    return zero.index_add(0, center, gradient).index_add(0, source, -gradient)
 
 
 def _stress(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 
 import pytest
@@ -9,20 +10,20 @@ import torch
 import torch.nn.functional as F
 from derivatives import derivatives
 from structures import ethanol, rattled_crystal
-from torch import Tensor
+from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.geometry import Neighborhoods, pair_vectors
 from gnnpot.nn import activations, aev, angular, contractions, radial, splines, tensors, triplets
 from gnnpot.nn.activations import shifted_softplus, silu
-from gnnpot.nn.aev import AngularFunctions
+from gnnpot.nn.aev import AngularFunctions, RadialFunctions
 from gnnpot.nn.angular import solid_harmonics
 from gnnpot.nn.contractions import (
     convolve,
     moments,
     read_moments,
     reverse_times_pairs,
-    sum_by_element,
+    sum_opposite,
     times_pairs,
 )
 from gnnpot.nn.fused import differentiated_once
@@ -79,19 +80,24 @@ def functions_of(graph: AtomicGraph):
     angles = AngularFunctions(2.8, zeta=14.1, angle_shifts=(0.4, 2.5), **shells)
     elements = torch.randint(3, (atoms,))
 
-    def angular_functions(vectors: Tensor) -> Tensor:
-        moved = copy(graph)
-        moved.pair_vectors = vectors
-        return angles(moved, elements, 3)
+    def of_vectors(functions: nn.Module) -> Callable[[Tensor], Tensor]:
+        def call(vectors: Tensor) -> Tensor:
+            moved = copy(graph)
+            moved.pair_vectors = vectors
+            return functions(moved, elements, 3)
+
+        return call
 
     return {
-        "angular_functions": (angular_functions, pair_vectors(graph)),
+        "angular_functions": (of_vectors(angles), pair_vectors(graph)),
+        "radial_functions": (of_vectors(RadialFunctions(2.8, **shells)), pair_vectors(graph)),
         "polynomial": (envelope("polynomial", 3.0), lengths),
         "cosine": (envelope("cosine", 3.0), lengths),
         "bessel": (bessel, lengths),
         "spherical_bessel": (spherical, lengths),
         "spline_weights": (lambda r: grid.weights(r, envelope("cosine", 3.0)).weights, lengths),
         "convolve": (lambda x, w: convolve(x, w, edges), random(atoms, 5), random(pairs, 5)),
+        "sum_opposite": (lambda x: sum_opposite(x, edges), random(pairs, 3)),
         "times_pairs": (times_pairs, random(2 * pairs, 3), random(pairs, 3)),
         "moments": (
             lambda x, w, c: moments(x, w, c, edges),
@@ -102,9 +108,6 @@ def functions_of(graph: AtomicGraph):
         "convolve_table": (
             lambda x, b, table: convolve_table(x, table, SplineWeights(rows, b), edges),
             random(atoms, 5), random(pairs, 4), random(12, 5),
-        ),
-        "sum_by_element": (
-            lambda x: sum_by_element(x, edges, torch.arange(atoms) % 3, 3), random(pairs, 4),
         ),
         "convolve_tensors": (
             lambda x, y, w: convolve_tensors(x, y, w, product, edges),
@@ -122,9 +125,9 @@ def functions_of(graph: AtomicGraph):
 
 NAMES = (
     "convolve", "times_pairs", "moments", "read_moments", "reverse_times_pairs", "convolve_table",
-    "convolve_frozen_table", "convolve_tensors", "sum_by_element", "solid_harmonics", "silu",
+    "convolve_frozen_table", "convolve_tensors", "solid_harmonics", "silu",
     "shifted_softplus", "polynomial", "cosine", "bessel", "spherical_bessel", "spline_weights",
-    "angular_functions",
+    "angular_functions", "radial_functions", "sum_opposite",
 )  # fmt: skip
 
 

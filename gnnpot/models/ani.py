@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import Literal, Self
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pydantic import PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
@@ -117,14 +117,17 @@ class ANI(AtomicEnergyModel):
 
     def environments(self, graph: AtomicGraph) -> Float[Tensor, "N X"]:
         """Atomic environment vectors: radial functions by element, then angular ones by pair."""
-        rows = self.element_rows(graph)
+        return self._environments(graph, self.element_rows(graph))
+
+    def _environments(self, graph: AtomicGraph, rows: Int[Tensor, "N"]) -> Float[Tensor, "N X"]:
         count = len(self.config.elements)
         return torch.cat([self.radial(graph, rows, count), self.angular(graph, rows, count)], dim=1)
 
     def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
         """Energy of each atom in its environment."""
         rows = self.element_rows(graph)
-        features = (self.environments(graph) - self.mean[rows]) / self.deviation[rows]
+        mean, deviation = self.mean.index_select(0, rows), self.deviation.index_select(0, rows)
+        features = (self._environments(graph, rows) - mean) / deviation
         if self.config.networks == "shared":
             features = torch.cat([features, self.embedding(rows)], dim=1)
         return self.networks(features, rows)

@@ -139,4 +139,6 @@ def build_model(config: ModelConfig, elements: tuple[str, ...] = ()) -> AtomicEn
 
 def sum_over_structures(values: Float[Tensor, "N"], graph: AtomicGraph) -> Float[Tensor, "B"]:
     """Sum of atomic values over each structure."""
+    if graph.num_structures == 1:
+        return values.sum(0, keepdim=True)
     return scatter(values, graph.batch, dim_size=graph.num_structures)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import Neighborhoods, pair_lengths, pair_vectors
-from gnnpot.nn.contractions import sum_by_element
+from gnnpot.geometry import Neighborhoods, both_directions, pair_lengths, pair_vectors
 from gnnpot.nn.fused import fusible, over_items, twice_differentiable
-from gnnpot.nn.radial import EnvelopeName, envelope
+from gnnpot.nn.radial import Envelope, EnvelopeName, envelope
 from gnnpot.nn.triplets import Triplets
 
+_SHELL_FACTOR = 0.25  # of the radial functions, in TorchANI
 _ANGLE_FACTOR = 0.95  # of the cosine, in ANI: keeps derivatives finite for collinear atoms
 
 
@@ -51,10 +52,16 @@ class RadialFunctions(nn.Module):
             rows: Number of each atom's element.
             num_elements: How many elements there are.
         """
-        lengths = pair_lengths(graph)
+        vectors, lengths, edges = pair_vectors(graph), pair_lengths(graph), Neighborhoods.of(graph)
+        if fusible(vectors):
+            geometry = _Geometry(self.envelope, vectors.detach(), lengths.detach())
+            return _shell_sums(_Shells(self, geometry, edges, rows, num_elements), vectors).flatten(1)
         distances = lengths[:, None] - self.shifts.to(lengths.dtype)
-        terms = 0.25 * torch.exp(-self.eta * distances.square()) * self.envelope(lengths)[:, None]
-        return sum_by_element(terms, Neighborhoods.of(graph), rows, num_elements).flatten(1)
+        terms = _SHELL_FACTOR * torch.exp(-self.eta * distances.square()) * self.envelope(lengths)[:, None]
+        source, center = graph.edge_index
+        places = center * num_elements + rows.index_select(0, source)
+        sums = terms.new_zeros(len(rows) * num_elements, terms.shape[1])
+        return sums.index_add(0, places, both_directions(terms)).view(len(rows), -1)
 
 
 class AngularFunctions(nn.Module):
@@ -105,7 +112,8 @@ class AngularFunctions(nn.Module):
         vectors, lengths = pair_vectors(graph), pair_lengths(graph)
         triplets = Triplets.of(Neighborhoods.of(graph), lengths.detach(), self.cutoff, rows, num_elements)
         if fusible(vectors):
-            sums = _triplet_sums(_TripletTables(self, triplets, vectors.detach(), lengths.detach()), vectors)
+            geometry = _Geometry(self.envelope, vectors.detach(), lengths.detach())
+            sums = _triplet_sums(_TripletTables(self, geometry, triplets), vectors)
         else:
             sums = self._plain_sums(triplets, vectors, lengths)
         return sums.view(len(rows), -1)
@@ -136,38 +144,98 @@ class AngularFunctions(nn.Module):
         return (0.5 * (1 + shifted).clamp(min=0.0)) ** self.zeta
 
 
-class _TripletTables:
-    """What the loops over triplets read."""
+class _Geometry:
+    """What loops read of the pairs."""
+
+    def __init__(
+        self, envelope: Envelope, vectors: Float[Tensor, "P 3"], lengths: Float[Tensor, "P"]
+    ) -> None:
+        self.envelopes, self.lengths, self.inverse = envelope.jet(lengths), lengths, 1 / lengths
+        self.directions = vectors * self.inverse[:, None]
+
+    @property
+    def arrays(self) -> tuple[Tensor, ...]:
+        """In the order of the loops."""
+        return self.envelopes, self.directions, self.inverse, self.lengths
+
+
+class _Shells:
+    """What the loops over shells read."""
 
     def __init__(
         self,
-        functions: AngularFunctions,
-        triplets: Triplets,
-        vectors: Float[Tensor, "P 3"],
-        lengths: Float[Tensor, "P"],
+        functions: RadialFunctions,
+        geometry: _Geometry,
+        edges: Neighborhoods,
+        rows: Int[Tensor, "N"],
+        num_elements: int,
     ) -> None:
         from gnnpot.nn import loops
 
-        self.triplets = triplets
-        self.envelopes = functions.envelope.jet(lengths)
-        angles = functions.shifts, functions.angle_cosines, functions.angle_sines
-        shifts, cosines, sines = (part.to(vectors.dtype) for part in angles)
-        pairs, count = (triplets.first, triplets.second), len(triplets.first)
-        shells, self.bases = (vectors.new_empty(len(part), count) for part in (shifts, cosines))
-        directions = vectors / lengths[:, None]
-        arguments = (directions, lengths, _ANGLE_FACTOR, functions.eta, shifts, cosines, sines)
+        self.edges, self.size = edges, (edges.num_atoms, num_elements, len(functions.shifts))
+        self.atoms, self.pairs = (edges.order, edges.start, edges.edge_index, rows), (edges.edge_index, rows)
+        settings = (functions.eta, functions.shifts)
+        self.shells = geometry.lengths.new_empty(edges.num_pairs, len(functions.shifts))
+        over_items(loops.shell_exponents, edges.num_pairs, geometry.lengths, *settings, self.shells)
+        self.envelopes = geometry.envelopes
+        self.functions: tuple[Any, ...] = (_SHELL_FACTOR, *geometry.arrays, *settings, self.shells.exp_())
+
+
+def _shell_values(shells: _Shells, vectors: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = vectors.new_empty(shells.size)
+    over_items(loops.sum_shells, len(out), *shells.atoms, _SHELL_FACTOR, shells.envelopes, shells.shells, out)
+    return out
+
+
+def _shell_first(shells: _Shells, gradient: Tensor, vectors: Tensor) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(vectors)
+    over_items(loops.sum_shells_first, len(out), *shells.pairs, *shells.functions, gradient, out)
+    return (out,)
+
+
+def _shell_second(
+    shells: _Shells, upstream: tuple[Tensor, ...], gradient: Tensor, vectors: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = gradient.new_empty(shells.size), torch.empty_like(vectors)
+    inputs = (*shells.functions, *upstream)
+    over_items(loops.sum_shells_second_atoms, len(out[0]), *shells.atoms, *inputs, out[0])
+    over_items(loops.sum_shells_second_pairs, len(out[1]), *shells.pairs, *inputs, gradient, out[1])
+    return out
+
+
+_shell_sums = twice_differentiable(_shell_values, _shell_first, _shell_second)
+
+
+class _TripletTables:
+    """What the loops over triplets read."""
+
+    def __init__(self, functions: AngularFunctions, geometry: _Geometry, triplets: Triplets) -> None:
+        from gnnpot.nn import loops
+
+        self.triplets, self.geometry = triplets, geometry
+        angles = (functions.shifts, functions.angle_cosines, functions.angle_sines)
+        count = len(triplets.first)
+        shells, self.bases = (geometry.lengths.new_empty(len(part), count) for part in angles[:2])
+        arguments = (geometry.directions, geometry.lengths, _ANGLE_FACTOR, functions.eta, *angles)
+        pairs = (triplets.first, triplets.second)
         over_items(loops.triplet_arguments, count, *pairs, *arguments, shells, self.bases)
         self.shells, self.powers = shells.exp_(), self.bases**functions.zeta
-        self.geometry = (self.envelopes, directions, lengths, 1 / lengths, _ANGLE_FACTOR)
-        self.functions = (functions.eta, functions.zeta, shifts, cosines, sines)
+        self.functions: tuple[Any, ...] = (_ANGLE_FACTOR, functions.eta, functions.zeta, *angles)
 
 
 def _triplet_values(tables: _TripletTables, vectors: Tensor) -> Tensor:
     from gnnpot.nn import loops
 
     triplets, shells, powers = tables.triplets, tables.shells, tables.powers
-    ends = (tables.envelopes[0].index_select(0, part // 2) for part in (triplets.first, triplets.second))
-    weights = 2 * math.prod(ends)
+    envelope = tables.geometry.envelopes[0]
+    one, other = (envelope.index_select(0, edges // 2) for edges in (triplets.first, triplets.second))
+    weights = 2 * one * other
     out = vectors.new_empty(len(triplets.start) - 1, len(shells), len(powers))
     over_items(loops.sum_triplets, len(out), triplets.start, weights, shells, powers, out)
     return out
@@ -178,11 +246,11 @@ def _triplet_gradients(
 ) -> Float[Tensor, "P 3"]:
     """What a loop over atoms adds to the edges, for each pair."""
     triplets = tables.triplets
-    of_edges = tables.shells.new_zeros(2 * len(tables.envelopes[0]), 3)
+    of_edges = tables.shells.new_zeros(2 * len(tables.geometry.lengths), 3)
     edges = (triplets.num_sums, triplets.start, triplets.first, triplets.second)
     values = (tables.shells, tables.bases, tables.powers)
     atoms = (len(triplets.start) - 1) // triplets.num_sums
-    over_items(loop, atoms, *edges, *tables.geometry, *tables.functions, *values, *tensors, of_edges)
+    over_items(loop, atoms, *edges, *tables.geometry.arrays, *tables.functions, *values, *tensors, of_edges)
     return of_edges[0::2] + of_edges[1::2]
 
 

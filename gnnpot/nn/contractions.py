@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
-from gnnpot.geometry import Neighborhoods, both_directions, reverse_edges
+from gnnpot.geometry import Neighborhoods, reverse_edges
 from gnnpot.nn.fused import fusible, over_items, twice_differentiable
 
 
@@ -25,6 +25,20 @@ def convolve(
     source, center = edges.edge_index
     messages = times_pairs(features.index_select(0, source), filters)
     return torch.zeros_like(features).index_add(0, center, messages)
+
+
+def sum_opposite(values: Float[Tensor, "P F"], edges: Neighborhoods) -> Float[Tensor, "N F"]:
+    r"""Each atom's sum of a quantity of edges of which the two directions have opposite signs.
+
+    Args:
+        values: Of the even edges.
+        edges: Of the same batch.
+    """
+    if fusible(values):
+        return _sum_opposite(edges, values)
+    source, center = edges.edge_index[:, 0::2]
+    zero = values.new_zeros(edges.num_atoms, values.shape[1])
+    return zero.index_add(0, center, values).index_add(0, source, -values)
 
 
 def times_pairs(edge_values: Float[Tensor, "E F"], pair_values: Float[Tensor, "P F"]) -> Float[Tensor, "E F"]:
@@ -81,25 +95,6 @@ def reverse_times_pairs(
     if fusible(edge_values):
         return _reverse(None, edge_values, pair_values)
     return _plain_times(reverse_edges(edge_values), pair_values)
-
-
-def sum_by_element(
-    values: Float[Tensor, "P S"], edges: Neighborhoods, rows: Int[Tensor, "N"], num_elements: int
-) -> Float[Tensor, "N X S"]:
-    """Sums of a quantity of pairs over the neighbors of each atom, one for each of their elements.
-
-    Args:
-        values: Of the pairs.
-        edges: Of the same batch.
-        rows: Number of each atom's element.
-        num_elements: How many elements there are.
-    """
-    if fusible(values):
-        return _sum_by_element((edges, rows, num_elements), values)
-    source, center = edges.edge_index
-    sums = values.new_zeros(edges.num_atoms * num_elements, values.shape[1])
-    places = center * num_elements + rows.index_select(0, source)
-    return sums.index_add(0, places, both_directions(values)).unflatten(0, (-1, num_elements))
 
 
 def parity(num_harmonics: int, like: Tensor) -> Float[Tensor, "M"]:
@@ -165,6 +160,31 @@ def _convolve_second(
 
 
 _convolve = twice_differentiable(_convolution, _convolve_first, _convolve_second)
+
+
+def _opposite(edges: Neighborhoods, values: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = values.new_empty(edges.num_atoms, values.shape[1])
+    over_items(loops.sum_opposite, edges.num_atoms, edges.order, edges.start, values, out)
+    return out
+
+
+def _opposite_first(edges: Neighborhoods, gradient: Tensor, values: Tensor) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(values)
+    over_items(loops.differences, edges.num_pairs, edges.edge_index, gradient, out)
+    return (out,)
+
+
+def _opposite_second(
+    edges: Neighborhoods, upstream: tuple[Tensor, ...], gradient: Tensor, values: Tensor
+) -> tuple[Tensor, ...]:
+    return _opposite(edges, *upstream), torch.zeros_like(values)
+
+
+_sum_opposite = twice_differentiable(_opposite, _opposite_first, _opposite_second)
 
 
 def _times(_: None, values: Tensor, pairs: Tensor) -> Tensor:
@@ -303,34 +323,3 @@ def _read_second(
 
 
 _read = twice_differentiable(_read_values, _read_first, _read_second)
-
-
-Elements = tuple[Neighborhoods, Tensor, int]  # edges, rows, number of elements
-
-
-def _element_sums(elements: Elements, values: Tensor) -> Tensor:
-    from gnnpot.nn import loops
-
-    edges, rows, num_elements = elements
-    out = values.new_empty(edges.num_atoms, num_elements, values.shape[1])
-    tables = (edges.order, edges.start, edges.edge_index, rows)
-    over_items(loops.sum_by_element, edges.num_atoms, *tables, values, out)
-    return out
-
-
-def _element_sums_first(elements: Elements, gradient: Tensor, values: Tensor) -> tuple[Tensor, ...]:
-    from gnnpot.nn import loops
-
-    edges, rows, _ = elements
-    out = torch.empty_like(values)
-    over_items(loops.sum_by_element_first, len(values), edges.edge_index, rows, gradient, out)
-    return (out,)
-
-
-def _element_sums_second(
-    elements: Elements, upstream: tuple[Tensor, ...], gradient: Tensor, values: Tensor
-) -> tuple[Tensor, ...]:
-    return _element_sums(elements, *upstream), torch.zeros_like(values)
-
-
-_sum_by_element = twice_differentiable(_element_sums, _element_sums_first, _element_sums_second)

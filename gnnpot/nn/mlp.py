@@ -40,8 +40,7 @@ class PerElement(nn.Module):
         """
         if len(self.networks) == 1:
             return self.networks[0](x).squeeze(-1)
-        out = torch.zeros_like(x[:, 0])
-        for row, network in enumerate(self.networks):
-            chosen = (rows == row).nonzero().squeeze(-1)
-            out = out.index_add(0, chosen, network(x.index_select(0, chosen)).squeeze(-1))
-        return out
+        order = torch.argsort(rows)
+        parts = x.index_select(0, order).split(torch.bincount(rows, minlength=len(self.networks)).tolist())
+        outputs = torch.cat([network(part) for network, part in zip(self.networks, parts, strict=True)])
+        return torch.zeros_like(x[:, 0]).index_copy(0, order, outputs.squeeze(-1))

@@ -20,12 +20,12 @@ from gnnpot.nn.loops.elementwise import silu_second as silu_second
 from gnnpot.nn.loops.elementwise import softplus_second as softplus_second
 from gnnpot.nn.loops.pairs import convolve as convolve
 from gnnpot.nn.loops.pairs import convolve_two as convolve_two
+from gnnpot.nn.loops.pairs import differences as differences
 from gnnpot.nn.loops.pairs import multiply_ends as multiply_ends
 from gnnpot.nn.loops.pairs import reverse as reverse
 from gnnpot.nn.loops.pairs import reverse_first as reverse_first
 from gnnpot.nn.loops.pairs import reverse_second as reverse_second
-from gnnpot.nn.loops.pairs import sum_by_element as sum_by_element
-from gnnpot.nn.loops.pairs import sum_by_element_first as sum_by_element_first
+from gnnpot.nn.loops.pairs import sum_opposite as sum_opposite
 from gnnpot.nn.loops.pairs import times_pairs as times_pairs
 from gnnpot.nn.loops.pairs import times_pairs_first as times_pairs_first
 from gnnpot.nn.loops.pairs import times_pairs_second as times_pairs_second
@@ -34,6 +34,11 @@ from gnnpot.nn.loops.radial import cosine_jets as cosine_jets
 from gnnpot.nn.loops.radial import polynomial_jets as polynomial_jets
 from gnnpot.nn.loops.radial import spherical_bessel_jets as spherical_bessel_jets
 from gnnpot.nn.loops.radial import spline_jets as spline_jets
+from gnnpot.nn.loops.shells import shell_exponents as shell_exponents
+from gnnpot.nn.loops.shells import sum_shells as sum_shells
+from gnnpot.nn.loops.shells import sum_shells_first as sum_shells_first
+from gnnpot.nn.loops.shells import sum_shells_second_atoms as sum_shells_second_atoms
+from gnnpot.nn.loops.shells import sum_shells_second_pairs as sum_shells_second_pairs
 from gnnpot.nn.loops.tables import convolve_table as convolve_table
 from gnnpot.nn.loops.tables import convolve_table_first as convolve_table_first
 from gnnpot.nn.loops.tables import convolve_table_second as convolve_table_second

@@ -75,26 +75,24 @@ def times_pairs_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
 
 
 @compiled
-def sum_by_element(begin, end, order, start, index, rows, x, out):
-    """Sums of x_p over the edges into each atom, for each element of their sources."""
-    width = x.shape[1]
+def sum_opposite(begin, end, order, start, x, out):
+    """Sum of x_p over the even edges into each atom, less those of the odd ones."""
     for atom in range(begin, end):
         out[atom] = 0
         for place in range(start[atom], start[atom + 1]):
             edge = order[place]
-            block = out[atom, rows[index[0, edge]]]
-            for c in range(width):
-                block[c] += x[edge >> 1, c]
+            sign = x.dtype.type(1 - 2 * (edge & 1))
+            for c in range(x.shape[1]):
+                out[atom, c] += sign * x[edge >> 1, c]
 
 
 @compiled
-def sum_by_element_first(begin, end, index, rows, g, dx):
-    """Gradient of the values of the pairs."""
+def differences(begin, end, index, x, out):
+    """x_i - x_j of each pair."""
     for pair in range(begin, end):
         i, j = index[1, 2 * pair], index[0, 2 * pair]
-        one, other = g[i, rows[j]], g[j, rows[i]]
-        for c in range(dx.shape[1]):
-            dx[pair, c] = one[c] + other[c]
+        for c in range(x.shape[1]):
+            out[pair, c] = x[i, c] - x[j, c]
 
 
 @compiled

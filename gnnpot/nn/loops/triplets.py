@@ -65,11 +65,12 @@ def triplet_arguments(
         for lane in range(last - block):
             s[lane] = math.sqrt(one - c[lane] * c[lane])
         for k in range(len(shifts)):
-            row, shift = exponents[k, block:last], shifts[k]
+            row, shift = exponents[k, block:last], n.dtype.type(shifts[k])
             for lane in range(len(row)):
                 row[lane] = -eta * (mean[lane] - shift) * (mean[lane] - shift)
         for a in range(len(cosines)):
-            row, cosine, sine = bases[a, block:last], cosines[a], sines[a]
+            row = bases[a, block:last]
+            cosine, sine = n.dtype.type(cosines[a]), n.dtype.type(sines[a])
             for lane in range(len(row)):
                 row[lane] = max(half * (one + c[lane] * cosine + s[lane] * sine), zero)
 
@@ -96,7 +97,7 @@ def sum_triplets(begin, end, start, weights, shells, powers, out):
 
 @compiled
 def sum_triplets_first(
-    begin, end, width, start, first, second, u, n, r, inverse, factor, eta, zeta, shifts, cosines, sines,
+    begin, end, width, start, first, second, u, n, inverse, r, factor, eta, zeta, shifts, cosines, sines,
     shells, bases, powers, g, dv,
 ):  # fmt: skip
     """Gradient of the vectors, what each atom adds to its edges; ``width`` sums belong to an atom.
@@ -129,7 +130,7 @@ def sum_triplets_first(
 
 @compiled
 def sum_triplets_second(
-    begin, end, width, start, first, second, u, n, r, inverse, factor, eta, zeta, shifts, cosines, sines,
+    begin, end, width, start, first, second, u, n, inverse, r, factor, eta, zeta, shifts, cosines, sines,
     shells, bases, powers, uv, g, dg, dv,
 ):  # fmt: skip
     """Gradients of the upstream gradient, and of the vectors as in ``sum_triplets_first``.
@@ -183,7 +184,7 @@ def sum_triplets_second(
                     dv[one, x] += d_of_p * n_p + of_p * d_n_p + d_of_dot * by_p + of_dot * d_by_p
                     dv[other, x] += d_of_q * n_q + of_q * d_n_q + d_of_dot * by_q + of_dot * d_by_q
             for k in range(len(shifts)):
-                shell, shift = shells[k, block:last], shifts[k]
+                shell, shift = shells[k, block:last], n.dtype.type(shifts[k])
                 for lane in range(len(shell)):
                     distance = mean[lane] - shift
                     changes[0, lane] = (rates[0, lane] - distance * rates[1, lane]) * shell[lane]
@@ -229,7 +230,8 @@ def _angle_slopes(block, last, c, zeta, cosines, sines, bases, powers, out):
     """A′ by c, and A″ if ``out`` has room, of A_a = b_a^ζ."""
     zero, half, unit = c.dtype.type(0), c.dtype.type(0.5), c.dtype.type(1)
     for a in range(len(cosines)):
-        cosine, sine, base, power = cosines[a], sines[a], bases[a, block:last], powers[a, block:last]
+        cosine, sine = c.dtype.type(cosines[a]), c.dtype.type(sines[a])
+        base, power = bases[a, block:last], powers[a, block:last]
         for lane in range(len(base)):
             inverse = unit / math.sqrt(unit - c[lane] * c[lane])
             ratio = zeta * power[lane] / base[lane] if base[lane] > zero else zero
@@ -251,7 +253,7 @@ def _contract(block, last, g, mean, eta, shifts, shells, powers, slopes, read, s
     count = last - block
     sums[:, :count] = zero
     for k in range(len(shifts)):
-        shell, shift = shells[k, block:last], shifts[k]
+        shell, shift = shells[k, block:last], mean.dtype.type(shifts[k])
         read[:, :count] = zero
         for a in range(len(powers)):
             factor, power, value, slope = g[k, a], powers[a, block:last], read[0], read[1]
