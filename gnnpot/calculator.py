@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any, Literal
@@ -16,14 +16,17 @@ from torch import Tensor
 
 from gnnpot.checkpoint import load_potential
 from gnnpot.committee import Committee, mean_prediction, spread_of
+from gnnpot.data.graph import AtomicGraph
 from gnnpot.devices import choose_device
 from gnnpot.errors import ConfigError
 from gnnpot.memory import keep_freed_memory
 from gnnpot.potential import Potential, Prediction
+from gnnpot.replay import Replay
 from gnnpot.skin import SkinList
 
 DTypeName = Literal["float32", "float64"]
 _DTYPES: dict[DTypeName, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
+_FEW_PAIRS = 512  # up to which a step takes longer for its number of operations than for their size
 _COMMITTEE_PROPERTIES = ["energy_uncertainty", "forces_uncertainty", "energy_var", "forces_comm"]
 
 
@@ -83,8 +86,12 @@ class GNNPotCalculator(Calculator):
             self.implemented_properties = [*self.implemented_properties, *_COMMITTEE_PROPERTIES]
         self._checked = np.empty(0, dtype=int)
         self._neighbors = SkinList(
-            self.potential.cutoff, skin, dtype=self.potential.dtype, device=self.device
+            self.potential.cutoff, skin, dtype=self.potential.dtype, device=self.device, few=_FEW_PAIRS
         )
+        function: Callable[[AtomicGraph], Any] = self.potential
+        if isinstance(self.potential, Committee):
+            function = self.potential.predictions
+        self._predict = Replay(function, [*self.potential.parameters(), *self.potential.buffers()])
 
     def calculate(
         self,
@@ -105,11 +112,11 @@ class GNNPotCalculator(Calculator):
             self._checked = self.atoms.numbers.copy()
         graph = self._neighbors.graph(self.atoms)
         with torch.no_grad():
-            if isinstance(self.potential, Committee):
-                predictions = self.potential.predictions(graph)
-                results = _results(mean_prediction(predictions)) | _committee_results(predictions)
+            prediction = self._predict(graph)
+            if isinstance(prediction, Prediction):
+                results = _results(prediction)
             else:
-                results = _results(self.potential(graph))
+                results = _results(mean_prediction(prediction)) | _committee_results(prediction)
         if self.atoms.pbc.all():  # else ASE says that it is not implemented
             results["stress"] = full_3x3_to_voigt_6_stress(results.pop("stress")[0])
         else:

@@ -32,9 +32,14 @@ class SkinList:
         skin: s (Å); 0 makes a new list whenever anything moves.
         dtype: Of the graphs.
         device: Of the graphs.
+        few: Number of pairs up to which graphs have all edges of the list, longer ones too, so that the edges
+            stay the same while it lasts.
     """
 
-    def __init__(self, cutoff: float, skin: float, *, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, cutoff: float, skin: float, *, dtype: torch.dtype, device: torch.device, few: int = 0
+    ) -> None:
+        self.few = few
         self.cutoff = cutoff
         self.skin = skin
         self.dtype = dtype
@@ -45,7 +50,7 @@ class SkinList:
         self._near: tuple[Tensor, AtomicGraph] | None = None  # pairs within the cutoff in the last step
 
     def graph(self, atoms: Atoms) -> AtomicGraph:
-        """The graph of ``atoms`` with the edges shorter than the cutoff.
+        """The graph of ``atoms`` with the edges shorter than the cutoff, or with all if they are few.
 
         Vectors of edges are taken in float64 before they are rounded, so that a float32 model does not
         lose digits to positions far from the origin.
@@ -68,7 +73,8 @@ class SkinList:
             vectors += shifts @ cell
         lengths = torch.linalg.vector_norm(vectors, dim=-1)
         _check_apart(self._wide, lengths)
-        pairs = (lengths < self.cutoff).nonzero().squeeze(-1)
+        reach = torch.inf if len(lengths) <= self.few else self.cutoff
+        pairs = (lengths < reach).nonzero().squeeze(-1)
         if self._near is None or not torch.equal(self._near[0], pairs):
             self._near = pairs, _of_pairs(self._wide, pairs)
         near = copy(self._near[1])

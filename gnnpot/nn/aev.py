@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.geometry import Neighborhoods, both_directions, pair_lengths, pair_vectors
-from gnnpot.nn.fused import fusible, over_items, twice_differentiable
+from gnnpot.nn.fused import fusible, over_items, twice_differentiable, whole
 from gnnpot.nn.radial import Envelope, EnvelopeName, envelope
 from gnnpot.nn.triplets import Triplets
 
@@ -109,14 +109,12 @@ class AngularFunctions(nn.Module):
 
     def forward(self, graph: AtomicGraph, rows: Int[Tensor, "N"], num_elements: int) -> Float[Tensor, "N Y"]:
         """Of each atom: element pairs × (len(shifts) · len(angle_shifts)) numbers."""
-        vectors, lengths = pair_vectors(graph), pair_lengths(graph)
-        triplets = Triplets.of(Neighborhoods.of(graph), lengths.detach(), self.cutoff, rows, num_elements)
+        vectors, edges = pair_vectors(graph), Neighborhoods.of(graph)
         if fusible(vectors):
-            geometry = _Geometry(self.envelope, vectors.detach(), lengths.detach())
-            sums = _triplet_sums(_TripletTables(self, geometry, triplets), vectors)
-        else:
-            sums = self._plain_sums(triplets, vectors, lengths)
-        return sums.view(len(rows), -1)
+            return _triplet_sums(_TripletSums(self, edges, rows, num_elements), vectors).view(len(rows), -1)
+        lengths = pair_lengths(graph)
+        triplets = Triplets.of(edges, lengths.detach(), self.cutoff, rows, num_elements)
+        return self._plain_sums(triplets, vectors, lengths).view(len(rows), -1)
 
     def _plain_sums(
         self, triplets: Triplets, vectors: Float[Tensor, "P 3"], lengths: Float[Tensor, "P"]
@@ -212,61 +210,76 @@ def _shell_second(
 _shell_sums = twice_differentiable(_shell_values, _shell_first, _shell_second)
 
 
-class _TripletTables:
-    """What the loops over triplets read."""
+class _TripletSums:
+    """Sums over triplets with their derivatives; which triplets there are, the vectors decide."""
 
-    def __init__(self, functions: AngularFunctions, geometry: _Geometry, triplets: Triplets) -> None:
+    def __init__(
+        self, functions: AngularFunctions, edges: Neighborhoods, rows: Int[Tensor, "N"], num_elements: int
+    ) -> None:
+        self.functions, self.edges = functions, edges
+        self.rows, self.num_elements = rows, num_elements
+
+    def values(self, vectors: Float[Tensor, "P 3"]) -> Float[Tensor, "S R A"]:
+        """The sums; what the derivatives need too is kept."""
         from gnnpot.nn import loops
 
-        self.triplets, self.geometry = triplets, geometry
+        functions = self.functions
+        geometry = _Geometry(functions.envelope, vectors, torch.linalg.vector_norm(vectors, dim=-1))
+        lengths, envelope = geometry.lengths, geometry.envelopes[0]
+        triplets = Triplets.of(self.edges, lengths, functions.cutoff, self.rows, self.num_elements)
         angles = (functions.shifts, functions.angle_cosines, functions.angle_sines)
-        count = len(triplets.first)
-        shells, self.bases = (geometry.lengths.new_empty(len(part), count) for part in angles[:2])
-        arguments = (geometry.directions, geometry.lengths, _ANGLE_FACTOR, functions.eta, *angles)
+        settings = (_ANGLE_FACTOR, functions.eta, *angles)
+        shells, bases = (lengths.new_empty(len(part), len(triplets.first)) for part in angles[:2])
         pairs = (triplets.first, triplets.second)
-        over_items(loops.triplet_arguments, count, *pairs, *arguments, shells, self.bases)
-        self.shells, self.powers = shells.exp_(), self.bases**functions.zeta
-        self.functions: tuple[Any, ...] = (_ANGLE_FACTOR, functions.eta, functions.zeta, *angles)
+        arguments = (*pairs, geometry.directions, lengths, *settings, shells, bases)
+        over_items(loops.triplet_arguments, len(triplets.first), *arguments)
+        powers = bases**functions.zeta
+        shells.exp_()
+
+        one, other = (envelope.index_select(0, edges // 2) for edges in pairs)
+        out = lengths.new_empty(len(triplets.start) - 1, len(shells), len(powers))
+        over_items(loops.sum_triplets, len(out), triplets.start, 2 * one * other, shells, powers, out)
+        self._tables: tuple[Any, ...] = (
+            triplets.num_sums, triplets.start, *pairs, *geometry.arrays, _ANGLE_FACTOR, functions.eta,
+            functions.zeta, *angles, shells, bases, powers,
+        )  # fmt: skip
+        return out
+
+    def first(self, gradient: Float[Tensor, "S R A"]) -> Float[Tensor, "P 3"]:
+        """Gradient of the vectors."""
+        from gnnpot.nn import loops
+
+        return self._of_pairs(loops.sum_triplets_first, gradient)
+
+    def second(
+        self, upstream: Float[Tensor, "P 3"], gradient: Float[Tensor, "S R A"]
+    ) -> tuple[Float[Tensor, "S R A"], Float[Tensor, "P 3"]]:
+        """Gradients of the upstream gradient and of the vectors."""
+        from gnnpot.nn import loops
+
+        out = torch.empty_like(gradient)
+        return out, self._of_pairs(loops.sum_triplets_second, upstream, gradient, out)
+
+    def _of_pairs(self, loop: Callable[..., None], *tensors: Tensor) -> Float[Tensor, "P 3"]:
+        """What a loop over atoms adds to the edges, for each pair."""
+        of_edges = tensors[0].new_zeros(2 * self.edges.num_pairs, 3)
+        over_items(loop, self.edges.num_atoms, *self._tables, *tensors, of_edges)
+        return of_edges[0::2] + of_edges[1::2]
 
 
-def _triplet_values(tables: _TripletTables, vectors: Tensor) -> Tensor:
-    from gnnpot.nn import loops
-
-    triplets, shells, powers = tables.triplets, tables.shells, tables.powers
-    envelope = tables.geometry.envelopes[0]
-    one, other = (envelope.index_select(0, edges // 2) for edges in (triplets.first, triplets.second))
-    weights = 2 * one * other
-    out = vectors.new_empty(len(triplets.start) - 1, len(shells), len(powers))
-    over_items(loops.sum_triplets, len(out), triplets.start, weights, shells, powers, out)
-    return out
+def _triplet_values(sums: _TripletSums, vectors: Tensor) -> Tensor:
+    return whole(sums.values, vectors)
 
 
-def _triplet_gradients(
-    loop: Callable[..., None], tables: _TripletTables, *tensors: Tensor
-) -> Float[Tensor, "P 3"]:
-    """What a loop over atoms adds to the edges, for each pair."""
-    triplets = tables.triplets
-    of_edges = tables.shells.new_zeros(2 * len(tables.geometry.lengths), 3)
-    edges = (triplets.num_sums, triplets.start, triplets.first, triplets.second)
-    values = (tables.shells, tables.bases, tables.powers)
-    atoms = (len(triplets.start) - 1) // triplets.num_sums
-    over_items(loop, atoms, *edges, *tables.geometry.arrays, *tables.functions, *values, *tensors, of_edges)
-    return of_edges[0::2] + of_edges[1::2]
-
-
-def _triplet_first(tables: _TripletTables, gradient: Tensor, vectors: Tensor) -> tuple[Tensor, ...]:
-    from gnnpot.nn import loops
-
-    return (_triplet_gradients(loops.sum_triplets_first, tables, gradient),)
+def _triplet_first(sums: _TripletSums, gradient: Tensor, vectors: Tensor) -> tuple[Tensor, ...]:
+    return (whole(sums.first, gradient),)
 
 
 def _triplet_second(
-    tables: _TripletTables, upstream: tuple[Tensor, ...], gradient: Tensor, vectors: Tensor
+    sums: _TripletSums, upstream: tuple[Tensor, ...], gradient: Tensor, vectors: Tensor
 ) -> tuple[Tensor, ...]:
-    from gnnpot.nn import loops
-
-    out = torch.empty_like(gradient)
-    return out, _triplet_gradients(loops.sum_triplets_second, tables, *upstream, gradient, out)
+    (of_vectors,) = upstream
+    return sums.second(of_vectors, gradient)
 
 
 _triplet_sums = twice_differentiable(_triplet_values, _triplet_first, _triplet_second)

@@ -8,7 +8,7 @@ Where there is no numba, or on a GPU, the same functions are plain torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _GRAIN = 64  # fewest items for a thread of its own
+_recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 _differentiated_once: ContextVar[bool] = ContextVar("differentiated_once", default=False)
 
 
@@ -105,7 +106,15 @@ def over_items(loop: Callable[..., None], count: int, *tensors: Tensor | int | f
         count: Number of items.
         tensors: Further arguments; tensors go as arrays on the same memory.
     """
-    arguments = [part.numpy(force=True) if isinstance(part, Tensor) else part for part in tensors]
+    arrays = [part.numpy(force=True) if isinstance(part, Tensor) else part for part in tensors]
+    run_loop(loop, count, arrays)
+    recorder = _recorder.get()
+    if recorder is not None:
+        recorder.loop(loop, count, tensors, arrays)
+
+
+def run_loop(loop: Callable[..., None], count: int, arguments: Sequence[Any]) -> None:
+    """:func:`over_items` with arrays in place of tensors."""
     threads = max(1, min(torch.get_num_threads(), count // _GRAIN))
     if threads == 1:
         loop(0, count, *arguments)
@@ -117,6 +126,22 @@ def over_items(loop: Callable[..., None], count: int, *tensors: Tensor | int | f
     loop(0, bounds[1], *arguments)
     for part in parts:
         part.result()
+
+
+def whole(function: Callable[..., Any], *arguments: Any) -> Any:
+    """``function(*arguments)``, which a recorder takes as one step, whatever its numbers decide inside."""
+    recorder = _recorder.get()
+    return function(*arguments) if recorder is None else recorder.whole(function, arguments)
+
+
+@contextmanager
+def recorded_by(recorder: Any) -> Iterator[None]:
+    """Have ``recorder`` hear of the loops and whole functions that are called inside, if it is not None."""
+    token = _recorder.set(recorder)
+    try:
+        yield
+    finally:
+        _recorder.reset(token)
 
 
 @cache

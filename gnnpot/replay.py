@@ -1,0 +1,235 @@
+"""Repeat a computation on the memory of its first run.
+
+A step of dynamics of a small structure is hundreds of short operations, and most of its time goes into
+finding them and their memory.  As long as the neighbor list lasts, the next step is the same operations on
+other numbers: they are recorded once and then repeated with their results in place, without automatic
+differentiation, views, or what does not depend on the positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves, tree_map
+
+from gnnpot.data.graph import AtomicGraph
+from gnnpot.nn.fused import recorded_by, run_loop
+
+_PATIENCE = 3  # calls on one list before it is worth a recording
+_MOST_PAIRS = 4096  # beyond which a recording would hold much memory and save little time
+_INPUTS = ("pair_vectors", "positions", "cell")
+_EMPTY = {"aten::empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty"}
+_ZEROS = {"aten::zeros", "aten::zeros_like", "aten::new_zeros"}
+_DECIDING = {  # what a program branches on, or as many rows as the numbers say
+    "aten::_local_scalar_dense", "aten::_unique2", "aten::bincount", "aten::equal", "aten::masked_select",
+    "aten::nonzero", "aten::repeat_interleave", "aten::unique_dim",
+}  # fmt: skip
+
+Step = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
+
+class Replay:
+    """A function of a graph that is recorded where it is called with one neighbor list again and again.
+
+    A recording is trusted once it gave, bit by bit, what the function gives at other positions; a function
+    that cannot be recorded, or gave something else, is called ever after.  Tensors in results belong to the
+    recording: the next call overwrites them.
+
+    Args:
+        function: Of a graph that has ``pair_vectors``; nobody may differentiate its result.
+        weights: What else the function depends on; where they change, a recording ends.
+    """
+
+    def __init__(self, function: Callable[[AtomicGraph], Any], weights: Sequence[Tensor]) -> None:
+        self.function = function
+        self.weights = weights
+        self._refused = False
+        self._edges: Tensor | None = None  # of the list that is being used
+        self._versions: list[int] = []
+        self._calls = 0
+        self._recording: _Recording | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Replay, (self.function, self.weights)
+
+    def __call__(self, graph: AtomicGraph) -> Any:
+        """What the function says of ``graph``."""
+        if self._refused or graph.edge_index.is_cuda or graph.edge_index.shape[1] > 2 * _MOST_PAIRS:
+            return self.function(graph)
+        versions = [weight._version for weight in self.weights]
+        if self._edges is not graph.edge_index or self._versions != versions:
+            self._edges, self._versions, self._calls, self._recording = graph.edge_index, versions, 0, None
+        self._calls += 1
+        if self._recording is None and self._calls < _PATIENCE:
+            return self.function(graph)
+        try:
+            return self._recorded(graph)
+        except _CannotRecordError:
+            self._refused, self._recording = True, None
+            return self.function(graph)
+
+    def _recorded(self, graph: AtomicGraph) -> Any:
+        if self._recording is None:
+            self._recording = _Recording(self.function, graph)
+            return self._recording.result
+        self._recording.run(graph)
+        if not self._recording.trusted:
+            if not _identical(self._recording.result, self.function(graph)):
+                raise _CannotRecordError
+            self._recording.trusted = True
+        return self._recording.result
+
+
+class _CannotRecordError(Exception):
+    """The steps of the computation depend on its numbers."""
+
+
+class _Recording:
+    """The steps that lead from positions to a result, on memory of their own."""
+
+    def __init__(self, function: Callable[[AtomicGraph], Any], graph: AtomicGraph) -> None:
+        own = copy(graph)
+        for name in _INPUTS:
+            own[name] = graph[name].clone()
+        self.inputs = {name: own[name].detach() for name in _INPUTS}
+        recorder = _Recorder(self.inputs.values())
+        with recorded_by(recorder), recorder:
+            self.result = function(own)
+        self.steps = [step for step, is_needed in recorder.steps if is_needed()]
+        self.memory = recorder.memory
+        self.trusted = False
+
+    def run(self, graph: AtomicGraph) -> None:
+        """Repeat the steps at the positions of ``graph``."""
+        with torch.no_grad():
+            for name, values in self.inputs.items():
+                values.copy_(graph[name])
+            for call, arguments, settings in self.steps:
+                call(*arguments, **settings)
+
+
+class _Recorder(TorchDispatchMode):
+    """Writes down the operations whose results depend on the inputs.
+
+    Which those are is followed by the memory that tensors lie in.
+    """
+
+    def __init__(self, inputs: Iterable[Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.steps: list[tuple[Step, Callable[[], bool]]] = []
+        self.memory: list[Any] = []  # what steps read and write must not be freed
+        self._changing = {_place(tensor) for tensor in inputs}
+        self._blank: set[int] = set()  # made to be written to
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, arguments: Any = (), settings: Any = None
+    ) -> Any:
+        settings = settings or {}
+        result = operation(*arguments, **settings)
+        self.memory.append((arguments, settings, result))
+        read, written = _tensors((arguments, settings)), _tensors(result)
+        changing = any(_place(tensor) in self._changing for tensor in read)
+        name = operation._schema.name
+        if changing and (name in _DECIDING or (name == "aten::index" and _has_mask(arguments[1]))):
+            raise _CannotRecordError
+        step = (operation._op, _plain(arguments), _plain(settings))
+        if operation._schema.is_mutable:
+            if changing:
+                self._changing.add(_place(arguments[0]))
+                self._add(step)
+            return result
+        if {_place(tensor) for tensor in written} <= {_place(tensor) for tensor in read}:
+            return result  # views lie where they lay
+        if name in _EMPTY or name in _ZEROS:
+            place = _place(result)
+            self._blank.add(place)
+            if name in _ZEROS:
+                self._add((Tensor.zero_, (result.detach(),), {}), lambda: place in self._changing)
+        elif changing:
+            self._changing.update(_place(tensor) for tensor in written)
+            self._add(_in_place(operation, step, _plain(result)))
+        return result
+
+    def loop(
+        self, loop: Callable[..., None], count: int, tensors: Sequence[Any], arrays: Sequence[Any]
+    ) -> None:
+        """Write down a compiled loop; what was made without values is what it writes."""
+        self.memory.append(tensors)
+        places = {_place(tensor) for tensor in _tensors(tensors)}
+        if places & self._changing:
+            self._changing.update(places & self._blank)
+            self._add((run_loop, (loop, count, arrays), {}))
+
+    def whole(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Run a function and write it down as one step, whatever it does inside."""
+        with _disable_current_modes(), recorded_by(None):
+            result = function(*arguments)
+        written = _tensors(result)
+        self.memory.append((arguments, result))
+        self._changing.update(_place(tensor) for tensor in written)
+        self._add((_copied, (function, _plain(arguments), {}, [tensor.detach() for tensor in written]), {}))
+        return result
+
+    def _add(self, step: Step, is_needed: Callable[[], bool] = lambda: True) -> None:
+        self.steps.append((step, is_needed))
+
+
+def _in_place(operation: Any, step: Step, result: Any) -> Step:
+    """The step with its result written to where it was before."""
+    call, arguments, settings = step
+    variant = _out_variant(operation)
+    if variant is None:
+        return _copied, (call, arguments, settings, _tensors(result)), {}
+    call, name = variant
+    return call, arguments, {**settings, name: result}
+
+
+@cache
+def _out_variant(operation: Any) -> tuple[Callable[..., Any], str] | None:
+    """The form of an operation that writes to a given tensor, and the name of that argument."""
+    inputs = [(argument.name, str(argument.type)) for argument in operation._schema.arguments]
+    for name in operation.overloadpacket.overloads():
+        variant = getattr(operation.overloadpacket, name)
+        arguments = variant._schema.arguments
+        outs = [argument.name for argument in arguments if argument.is_out]
+        others = [(argument.name, str(argument.type)) for argument in arguments if not argument.is_out]
+        if len(outs) == 1 and others == inputs:
+            return variant._op, outs[0]
+    return None
+
+
+def _copied(
+    call: Callable[..., Any], arguments: tuple[Any, ...], settings: dict[str, Any], outs: Sequence[Tensor]
+) -> None:
+    for out, values in zip(outs, _tensors(call(*arguments, **settings)), strict=True):
+        out.copy_(values)
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+
+
+def _plain(values: Any) -> Any:
+    """The same memory without automatic differentiation."""
+    return tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, values)
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _has_mask(indices: Any) -> bool:
+    return any(index.dtype in (torch.bool, torch.uint8) for index in _tensors(indices))
+
+
+def _identical(one: Any, other: Any) -> bool:
+    pairs = zip(_tensors(one), _tensors(other), strict=True)
+    return all(
+        torch.equal(a.nan_to_num(), b.nan_to_num()) and torch.equal(a.isnan(), b.isnan()) for a, b in pairs
+    )
