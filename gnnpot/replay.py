@@ -16,13 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
-from torch.utils._pytree import tree_leaves, tree_map
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.nn.fused import recorded_by, run_loop
 
 _PATIENCE = 3  # calls on one list before it is worth a recording
-_MOST_PAIRS = 4096  # beyond which a recording would hold much memory and save little time
+_MOST_PAIRS = 4096  # beyond which a recording would save little time
+_MOST_MEMORY = 1 << 29  # bytes of a recording, in which nothing is freed
 _INPUTS = ("pair_vectors", "positions", "cell")
 _EMPTY = {"aten::empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty"}
 _ZEROS = {"aten::zeros", "aten::zeros_like", "aten::new_zeros"}
@@ -37,9 +37,9 @@ Step = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 class Replay:
     """A function of a graph that is recorded where it is called with one neighbor list again and again.
 
-    A recording is trusted once it gave, bit by bit, what the function gives at other positions; a function
-    that cannot be recorded, or gave something else, is called ever after.  Tensors in results belong to the
-    recording: the next call overwrites them.
+    Recordings are trusted once the first gave, bit by bit, what the function gives at other positions; a
+    function that cannot be recorded, or gave something else, is called ever after.  Tensors in results belong
+    to the recording: the next call overwrites them.
 
     Args:
         function: Of a graph that has ``pair_vectors``; nobody may differentiate its result.
@@ -49,7 +49,7 @@ class Replay:
     def __init__(self, function: Callable[[AtomicGraph], Any], weights: Sequence[Tensor]) -> None:
         self.function = function
         self.weights = weights
-        self._refused = False
+        self._trusted, self._refused = False, False
         self._edges: Tensor | None = None  # of the list that is being used
         self._versions: list[int] = []
         self._calls = 0
@@ -79,15 +79,15 @@ class Replay:
             self._recording = _Recording(self.function, graph)
             return self._recording.result
         self._recording.run(graph)
-        if not self._recording.trusted:
+        if not self._trusted:
             if not _identical(self._recording.result, self.function(graph)):
                 raise _CannotRecordError
-            self._recording.trusted = True
+            self._trusted = True
         return self._recording.result
 
 
 class _CannotRecordError(Exception):
-    """The steps of the computation depend on its numbers."""
+    """The steps of the computation depend on its numbers, or need too much memory."""
 
 
 class _Recording:
@@ -102,8 +102,9 @@ class _Recording:
         with recorded_by(recorder), recorder:
             self.result = function(own)
         self.steps = [step for step, is_needed in recorder.steps if is_needed()]
-        self.memory = recorder.memory
-        self.trusted = False
+        sizes = {_place(tensor): tensor.untyped_storage().nbytes() for tensor in _tensors(self.steps)}
+        if sum(sizes.values()) > _MOST_MEMORY:
+            raise _CannotRecordError
 
     def run(self, graph: AtomicGraph) -> None:
         """Repeat the steps at the positions of ``graph``."""
@@ -123,7 +124,6 @@ class _Recorder(TorchDispatchMode):
     def __init__(self, inputs: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.steps: list[tuple[Step, Callable[[], bool]]] = []
-        self.memory: list[Any] = []  # what steps read and write must not be freed
         self._changing = {_place(tensor) for tensor in inputs}
         self._blank: set[int] = set()  # made to be written to
 
@@ -132,27 +132,25 @@ class _Recorder(TorchDispatchMode):
     ) -> Any:
         settings = settings or {}
         result = operation(*arguments, **settings)
-        self.memory.append((arguments, settings, result))
-        read, written = _tensors((arguments, settings)), _tensors(result)
-        changing = any(_place(tensor) in self._changing for tensor in read)
-        name = operation._schema.name
-        if changing and (name in _DECIDING or (name == "aten::index" and _has_mask(arguments[1]))):
-            raise _CannotRecordError
-        step = (operation._op, _plain(arguments), _plain(settings))
-        if operation._schema.is_mutable:
-            if changing:
-                self._changing.add(_place(arguments[0]))
-                self._add(step)
-            return result
-        if {_place(tensor) for tensor in written} <= {_place(tensor) for tensor in read}:
-            return result  # views lie where they lay
+        name, is_mutable = _traits(operation)
+        written = [_place(tensor) for tensor in _tensors(result)]
         if name in _EMPTY or name in _ZEROS:
-            place = _place(result)
+            (place,) = written
             self._blank.add(place)
             if name in _ZEROS:
                 self._add((Tensor.zero_, (result.detach(),), {}), lambda: place in self._changing)
-        elif changing:
-            self._changing.update(_place(tensor) for tensor in written)
+            return result
+        read = {_place(tensor) for tensor in _tensors((arguments, settings))}
+        if read.isdisjoint(self._changing):
+            return result
+        if name in _DECIDING or (name == "aten::index" and _has_mask(arguments[1])):
+            raise _CannotRecordError
+        if is_mutable:
+            self._changing.add(_place(arguments[0]))
+            self._add((operation._op, _plain(arguments), _plain(settings)))
+        elif not read.issuperset(written):  # views lie where they lay
+            self._changing.update(written)
+            step = (operation._op, _plain(arguments), _plain(settings))
             self._add(_in_place(operation, step, _plain(result)))
         return result
 
@@ -160,7 +158,6 @@ class _Recorder(TorchDispatchMode):
         self, loop: Callable[..., None], count: int, tensors: Sequence[Any], arrays: Sequence[Any]
     ) -> None:
         """Write down a compiled loop; what was made without values is what it writes."""
-        self.memory.append(tensors)
         places = {_place(tensor) for tensor in _tensors(tensors)}
         if places & self._changing:
             self._changing.update(places & self._blank)
@@ -171,7 +168,6 @@ class _Recorder(TorchDispatchMode):
         with _disable_current_modes(), recorded_by(None):
             result = function(*arguments)
         written = _tensors(result)
-        self.memory.append((arguments, result))
         self._changing.update(_place(tensor) for tensor in written)
         self._add((_copied, (function, _plain(arguments), {}, [tensor.detach() for tensor in written]), {}))
         return result
@@ -211,13 +207,29 @@ def _copied(
         out.copy_(values)
 
 
+@cache
+def _traits(operation: Any) -> tuple[str, bool]:
+    """Its name, and whether it writes to its arguments."""
+    return operation._schema.name, operation._schema.is_mutable
+
+
 def _tensors(values: Any) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+    if isinstance(values, Tensor):
+        return [values]
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, list | tuple):
+        return []
+    return [tensor for part in values for tensor in _tensors(part)]
 
 
 def _plain(values: Any) -> Any:
     """The same memory without automatic differentiation."""
-    return tree_map(lambda leaf: leaf.detach() if isinstance(leaf, Tensor) else leaf, values)
+    if isinstance(values, Tensor):
+        return values.detach()
+    if isinstance(values, dict):
+        return {name: _plain(part) for name, part in values.items()}
+    return type(values)(_plain(part) for part in values) if isinstance(values, list | tuple) else values
 
 
 def _place(tensor: Tensor) -> int:

@@ -12,6 +12,7 @@ from gnnpot.geometry import pair_lengths
 from gnnpot.nn.radial import PolynomialEnvelope
 from gnnpot.units import EV_ANGSTROM
 
+_FEW = 4096  # pairs among which the close ones are not worth looking for
 _SCREENING_COEFFICIENTS = (0.18175, 0.50986, 0.28022, 0.02817)
 _SCREENING_EXPONENTS = (3.19980, 0.94229, 0.40290, 0.20162)
 
@@ -48,12 +49,13 @@ class ZBLRepulsion(nn.Module):
         cutoffs = self.reach * (
             self.radii[graph.atomic_numbers[source]] + self.radii[graph.atomic_numbers[center]]
         ).to(lengths.dtype)
-        close = (lengths < cutoffs).nonzero().squeeze(-1)
         energies = torch.zeros_like(graph.positions[:, 0])
-        if len(close) == 0:
-            return energies
-        lengths, cutoffs = lengths[close], cutoffs[close]
-        source, center = source[close], center[close]
+        if len(lengths) > _FEW:
+            close = (lengths < cutoffs).nonzero().squeeze(-1)
+            if len(close) == 0:
+                return energies
+            lengths, cutoffs = lengths[close], cutoffs[close]
+            source, center = source[close], center[close]
         z_source, z_center = graph.atomic_numbers[source], graph.atomic_numbers[center]
         screened = screened_repulsion(lengths, z_source, z_center) * self.envelope(lengths / cutoffs)
         return energies.index_add(0, center, 0.5 * screened).index_add(0, source, 0.5 * screened)

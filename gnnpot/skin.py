@@ -59,12 +59,9 @@ class SkinList:
             DataError: Positions that are not finite, a periodic cell without a volume, or two atoms on
                 one spot.
         """
-        if self._wide is None or not self.covers(atoms):
-            self._reference = atoms.copy()  # without the calculator, whose results would become labels
-            wide = AtomicGraph.from_ase(self._reference, self.cutoff + self.skin, torch.float64)
-            self._wide, self._near = wide.to(self.device), None
-            ends, shifts = self._wide.edge_index[:, 0::2], self._wide.cell_shifts[0::2]
-            self._pairs = (*ends.contiguous().unbind(), shifts.double())
+        wide = self._wide
+        if wide is None or not self.covers(atoms):
+            wide = self._renewed(atoms)
         positions = torch.tensor(atoms.positions, device=self.device)
         cell = torch.tensor(atoms.cell.array, device=self.device)
         source, center, shifts = self._pairs
@@ -72,15 +69,26 @@ class SkinList:
         if atoms.pbc.any():
             vectors += shifts @ cell
         lengths = torch.linalg.vector_norm(vectors, dim=-1)
-        _check_apart(self._wide, lengths)
+        _check_apart(source, center, lengths)
         reach = torch.inf if len(lengths) <= self.few else self.cutoff
         pairs = (lengths < reach).nonzero().squeeze(-1)
         if self._near is None or not torch.equal(self._near[0], pairs):
-            self._near = pairs, _of_pairs(self._wide, pairs)
+            self._near = pairs, _of_pairs(wide, pairs)
         near = copy(self._near[1])
         near.positions, near.cell = positions.to(self.dtype), cell[None].to(self.dtype)
         near.pair_vectors = vectors.index_select(0, pairs).to(self.dtype)
         return near
+
+    def _renewed(self, atoms: Atoms) -> AtomicGraph:
+        """The list of ``atoms``; the old one if it has the same edges, so that what was made of it lasts."""
+        self._reference = atoms.copy()  # without the calculator, whose results would become labels
+        wide = AtomicGraph.from_ase(self._reference, self.cutoff + self.skin, torch.float64).to(self.device)
+        if self._wide is not None and _have_same_edges(self._wide, wide):
+            return self._wide
+        self._wide, self._near = wide, None
+        ends, shifts = wide.edge_index[:, 0::2], wide.cell_shifts[0::2]
+        self._pairs = (*ends.contiguous().unbind(), shifts.double())
+        return wide
 
     def covers(self, atoms: Atoms) -> bool:
         """Whether the list holds every pair of ``atoms`` that is closer than the cutoff."""
@@ -119,7 +127,13 @@ def _of_pairs(graph: AtomicGraph, pairs: Int[Tensor, "Q"]) -> AtomicGraph:
     return chosen
 
 
-def _check_apart(graph: AtomicGraph, lengths: Float[Tensor, "P"]) -> None:
+def _have_same_edges(one: AtomicGraph, other: AtomicGraph) -> bool:
+    fields = ("atomic_numbers", "pbc", "edge_index", "cell_shifts")
+    return all(torch.equal(one[name], other[name]) for name in fields)
+
+
+def _check_apart(source: Int[Tensor, "P"], center: Int[Tensor, "P"], lengths: Float[Tensor, "P"]) -> None:
     if len(lengths) and lengths.min() < _ONE_SPOT:
-        first, second = sorted(graph.edge_index[:, 2 * int(lengths.argmin())].tolist())
+        place = int(lengths.argmin())
+        first, second = sorted((int(source[place]), int(center[place])))
         raise DataError(f"expected atoms apart, got atoms {first} and {second} on one spot; move one of them")
