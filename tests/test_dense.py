@@ -9,7 +9,7 @@ from derivatives import derivatives
 from torch import Tensor
 
 from gnnpot.nn import dense
-from gnnpot.nn.dense import Linear, linear, weights_aside
+from gnnpot.nn.dense import Linear, linear, products, weights_aside
 
 
 @pytest.fixture
@@ -52,6 +52,22 @@ def test_float64_and_small_products_are_those_of_torch():
     x, weight = torch.randn(400, 200), torch.randn(100, 200)
     assert torch.equal(linear(x.double(), weight.double()), F.linear(x.double(), weight.double()))
     assert torch.equal(linear(x[:2], weight), F.linear(x[:2], weight))
+
+
+@pytest.mark.parametrize("sizes", [(40, 6, 30), (40, 30, 6), (5, 30, 6), (9, 8, 9)])
+def test_products_and_their_derivatives_equal_those_of_torch(sizes):
+    torch.manual_seed(0)
+    rows, inputs, outputs = sizes
+    shapes = ((3, rows, inputs), (3, inputs, outputs))
+    parts = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+    got_all = derivatives(lambda *inputs: products(*inputs).tanh(), parts)
+    expected_all = derivatives(lambda *inputs: torch.bmm(*inputs).tanh(), parts)
+    for got, expected in zip(got_all, expected_all, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-12, rtol=1e-12)
+    with weights_aside():
+        by_x, by_maps = torch.autograd.grad(products(*parts).sum(), parts, allow_unused=True)
+    assert by_maps is None
+    torch.testing.assert_close(by_x, torch.autograd.grad(torch.bmm(*parts).sum(), parts)[0])
 
 
 def test_derivatives_by_positions_leave_weights_out_but_can_be_differentiated_by_them(eager):

@@ -21,7 +21,7 @@ from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import silu
 from gnnpot.nn.angular import TripletFactors, TripletGeometry, sum_over_triplets
 from gnnpot.nn.contractions import times_pairs
-from gnnpot.nn.dense import Linear, linear
+from gnnpot.nn.dense import Linear, linear, products
 from gnnpot.nn.radial import BesselBasis, SphericalBesselBasis
 
 
@@ -191,7 +191,7 @@ class DimeNet(AtomicEnergyModel):
         """Factors (P, F) of the messages of all interactions, and of all outputs, in one product."""
         maps = [_product(block.get_submodule("radial")) for block in self.interactions]
         maps += [_weight(output.get_submodule("radial")) for output in self.outputs]
-        factors = torch.bmm(radial.expand(len(maps), -1, -1), torch.stack(maps).mT).unbind()
+        factors = products(radial.expand(len(maps), -1, -1), torch.stack(maps).mT).unbind()
         return factors[: len(self.interactions)], factors[len(self.interactions) :]
 
     def _angular_factors(self, spherical: Float[Tensor, "P L K"]) -> list[TripletFactors]:
@@ -205,7 +205,7 @@ class DimeNet(AtomicEnergyModel):
             maps = _product(block.get_submodule("spherical"))
             maps = maps.unflatten(1, spherical.shape[1:]).permute(1, 2, 0) * norms  # L, K, C
             backward = flat @ (signs * maps).flatten(0, 1)
-            factors.append(TripletFactors(torch.bmm(by_order, maps), backward))
+            factors.append(TripletFactors(products(by_order, maps), backward))
         return factors
 
 
