@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.geometry import complete_cell
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.errors import DataError
 from gnnpot.geometry import Neighborhoods, both_directions, pair_vectors
+from gnnpot.nn.fused import fusible, over_items, run_loop
 
 _ONE_SPOT = 1e-6  # Å
 
@@ -47,7 +48,8 @@ class SkinList:
         self._reference = Atoms()
         self._wide: AtomicGraph | None = None
         self._pairs: tuple[Tensor, Tensor, Tensor]  # sources, centers and shifts of its pairs
-        self._near: tuple[Tensor, AtomicGraph] | None = None  # pairs within the cutoff in the last step
+        self._arrays: list[np.ndarray] = []  # the same
+        self._near: tuple[Tensor, Tensor, AtomicGraph] | None = None  # which pairs the last graph had, and it
 
     def graph(self, atoms: Atoms) -> AtomicGraph:
         """The graph of ``atoms`` with the edges shorter than the cutoff, or with all if they are few.
@@ -62,22 +64,41 @@ class SkinList:
         wide = self._wide
         if wide is None or not self.covers(atoms):
             wide = self._renewed(atoms)
-        positions = torch.tensor(atoms.positions, device=self.device)
-        cell = torch.tensor(atoms.cell.array, device=self.device)
+        vectors, near = self._measured(atoms)
+        if self._near is None or not torch.equal(self._near[0], near):
+            self._near = near, near.nonzero().squeeze(-1), _of_pairs(wide, near)
+        _, pairs, chosen = self._near
+        graph = copy(chosen)
+        graph.positions = torch.tensor(atoms.positions, dtype=self.dtype, device=self.device)
+        graph.cell = torch.tensor(atoms.cell.array, dtype=self.dtype, device=self.device)[None]
+        graph.pair_vectors = vectors if len(pairs) == len(vectors) else vectors.index_select(0, pairs)
+        return graph
+
+    def _measured(self, atoms: Atoms) -> tuple[Float[Tensor, "W 3"], Bool[Tensor, "W"]]:
+        """Vectors of the pairs of the list, and which of them the graph is to have."""
         source, center, shifts = self._pairs
-        vectors = positions.index_select(0, source) - positions.index_select(0, center)
-        if atoms.pbc.any():
-            vectors += shifts @ cell
-        lengths = torch.linalg.vector_norm(vectors, dim=-1)
-        _check_apart(source, center, lengths)
-        reach = torch.inf if len(lengths) <= self.few else self.cutoff
-        pairs = (lengths < reach).nonzero().squeeze(-1)
-        if self._near is None or not torch.equal(self._near[0], pairs):
-            self._near = pairs, _of_pairs(wide, pairs)
-        near = copy(self._near[1])
-        near.positions, near.cell = positions.to(self.dtype), cell[None].to(self.dtype)
-        near.pair_vectors = vectors.index_select(0, pairs).to(self.dtype)
-        return near
+        reach = torch.inf if len(source) <= self.few else self.cutoff
+        if fusible(source):
+            from gnnpot.nn import loops
+
+            vectors = torch.empty_like(shifts, dtype=self.dtype)
+            near, together = (torch.empty_like(source, dtype=torch.bool) for _ in range(2))
+            arrays = [np.ascontiguousarray(part, dtype=float) for part in (atoms.positions, atoms.cell.array)]
+            outs = [part.numpy() for part in (vectors, near, together)]
+            run_loop(loops.measure_pairs, len(source), [*arrays, *self._arrays, reach, _ONE_SPOT, *outs])
+        else:
+            positions = torch.tensor(atoms.positions, device=self.device)
+            cell = torch.tensor(atoms.cell.array, device=self.device)
+            vectors = positions.index_select(0, source) - positions.index_select(0, center) + shifts @ cell
+            lengths = torch.linalg.vector_norm(vectors, dim=-1)
+            vectors, near, together = vectors.to(self.dtype), lengths < reach, lengths < _ONE_SPOT
+        if together.any():
+            place = int(together.nonzero()[0])
+            first, second = sorted((int(source[place]), int(center[place])))
+            raise DataError(
+                f"expected atoms apart, got atoms {first} and {second} on one spot; move one of them"
+            )
+        return vectors, near
 
     def _renewed(self, atoms: Atoms) -> AtomicGraph:
         """The list of ``atoms``; the old one if it has the same edges, so that what was made of it lasts."""
@@ -85,9 +106,11 @@ class SkinList:
         wide = AtomicGraph.from_ase(self._reference, self.cutoff + self.skin, torch.float64).to(self.device)
         if self._wide is not None and _have_same_edges(self._wide, wide):
             return self._wide
+        wide.neighborhoods = Neighborhoods.of(wide)
         self._wide, self._near = wide, None
         ends, shifts = wide.edge_index[:, 0::2], wide.cell_shifts[0::2]
         self._pairs = (*ends.contiguous().unbind(), shifts.double())
+        self._arrays = [part.cpu().numpy() for part in self._pairs]
         return wide
 
     def covers(self, atoms: Atoms) -> bool:
@@ -110,19 +133,28 @@ class SkinList:
 def trim(graph: AtomicGraph, cutoff: float) -> AtomicGraph:
     """A copy of ``graph`` without its edges of ``cutoff`` (Å) and longer."""
     vectors = pair_vectors(graph)
-    pairs = (torch.linalg.vector_norm(vectors, dim=-1) < cutoff).nonzero().squeeze(-1)
-    trimmed = _of_pairs(graph, pairs)
-    trimmed.pair_vectors = vectors.index_select(0, pairs)
+    near = torch.linalg.vector_norm(vectors, dim=-1) < cutoff
+    trimmed = _of_pairs(graph, near)
+    trimmed.pair_vectors = vectors[near]
     return trimmed
 
 
-def _of_pairs(graph: AtomicGraph, pairs: Int[Tensor, "Q"]) -> AtomicGraph:
+def _of_pairs(graph: AtomicGraph, near: Bool[Tensor, "P"]) -> AtomicGraph:
     """A copy of ``graph`` with the edges of these pairs alone, their neighborhoods made."""
-    edges = both_directions(2 * pairs)
-    edges[1::2] += 1
     chosen = copy(graph)
-    chosen.edge_index = graph.edge_index.index_select(1, edges)
-    chosen.cell_shifts = graph.cell_shifts.index_select(0, edges)
+    if fusible(near):
+        from gnnpot.nn import loops
+
+        edges, order, start = Neighborhoods.of(graph)
+        count = 2 * int(near.sum())
+        out = (edges.new_empty(2, count), graph.cell_shifts.new_empty(count, 3), order.new_empty(count))
+        new_start = torch.empty_like(start)
+        over_items(loops.choose_pairs, 1, near, edges, graph.cell_shifts, order, start, *out, new_start)
+        chosen.edge_index, chosen.cell_shifts, new_order = out
+        chosen.neighborhoods = Neighborhoods(chosen.edge_index, new_order, new_start)
+        return chosen
+    kept = both_directions(near)
+    chosen.edge_index, chosen.cell_shifts = graph.edge_index[:, kept], graph.cell_shifts[kept]
     chosen.neighborhoods = Neighborhoods.of_edges(chosen.edge_index, len(graph.atomic_numbers))
     return chosen
 
@@ -130,10 +162,3 @@ def _of_pairs(graph: AtomicGraph, pairs: Int[Tensor, "Q"]) -> AtomicGraph:
 def _have_same_edges(one: AtomicGraph, other: AtomicGraph) -> bool:
     fields = ("atomic_numbers", "pbc", "edge_index", "cell_shifts")
     return all(torch.equal(one[name], other[name]) for name in fields)
-
-
-def _check_apart(source: Int[Tensor, "P"], center: Int[Tensor, "P"], lengths: Float[Tensor, "P"]) -> None:
-    if len(lengths) and lengths.min() < _ONE_SPOT:
-        place = int(lengths.argmin())
-        first, second = sorted((int(source[place]), int(center[place])))
-        raise DataError(f"expected atoms apart, got atoms {first} and {second} on one spot; move one of them")

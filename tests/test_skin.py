@@ -144,3 +144,35 @@ def test_trimming_keeps_what_is_shorter_and_its_derivative():
     assert graph.edge_index.shape[1] > trimmed.edge_index.shape[1]
     graph.positions.requires_grad_(True)
     assert trim(graph, 4.0).pair_vectors.requires_grad
+
+
+@pytest.mark.parametrize("make", [rattled_crystal, slab, ethanol])
+@pytest.mark.parametrize("few", [0, 10_000])
+def test_compiled_lists_are_those_of_plain_torch(make, few, monkeypatch):
+    atoms = make()
+    settings = {"dtype": torch.float64, "device": torch.device("cpu"), "few": few}
+    compiled, plain = (SkinList(3.2, 1.5, **settings) for _ in range(2))
+    rng = np.random.default_rng(0)
+    sizes = set()
+    for _ in range(6):
+        atoms.positions += rng.normal(scale=0.08, size=atoms.positions.shape)
+        one = compiled.graph(atoms)
+        with monkeypatch.context() as patch:
+            patch.setattr("gnnpot.skin.fusible", lambda tensor: False)
+            other = plain.graph(atoms)
+        sizes.add(one.edge_index.shape[1])
+        for name in ("edge_index", "cell_shifts", "pair_vectors", "positions", "cell"):
+            torch.testing.assert_close(one[name], other[name], atol=1e-14, rtol=1e-14)
+        for mine, theirs in zip(one.neighborhoods, other.neighborhoods, strict=True):
+            assert torch.equal(mine, theirs)
+    assert (len(sizes) > 1) == (few == 0)
+
+
+def test_a_new_list_with_the_same_edges_keeps_what_was_made_of_the_old():
+    atoms = ethanol()
+    lists = SkinList(20.0, 0.4, dtype=torch.float64, device=torch.device("cpu"), few=1000)
+    first = lists.graph(atoms)
+    atoms.positions[0] += 0.3  # more than half the skin
+    second = lists.graph(atoms)
+    assert second.edge_index is first.edge_index
+    assert not torch.equal(second.pair_vectors, first.pair_vectors)
