@@ -151,11 +151,12 @@ def test_trimming_keeps_what_is_shorter_and_its_derivative():
 def test_compiled_lists_are_those_of_plain_torch(make, few, monkeypatch):
     atoms = make()
     settings = {"dtype": torch.float64, "device": torch.device("cpu"), "few": few}
-    compiled, plain = (SkinList(3.2, 1.5, **settings) for _ in range(2))
+    compiled, plain = (SkinList(3.8, 1.5, **settings) for _ in range(2))
     rng = np.random.default_rng(0)
     sizes = set()
-    for _ in range(6):
-        atoms.positions += rng.normal(scale=0.08, size=atoms.positions.shape)
+    for factor in (1.06, 1 / 1.06, 0.94, 1 / 0.94, 0.97):
+        atoms.positions = factor * atoms.positions + rng.normal(scale=0.03, size=atoms.positions.shape)
+        atoms.cell *= factor
         one = compiled.graph(atoms)
         with monkeypatch.context() as patch:
             patch.setattr("gnnpot.skin.fusible", lambda tensor: False)
