@@ -40,7 +40,7 @@ class GNNPotCalculator(Calculator):
     (eV², with M) and ``forces_comm`` (M, N, 3), the forces of the members.
 
     A potential that is given, rather than a path, is copied: later training does not change the results.
-    Steps of small structures are recorded and repeated in place (:mod:`gnnpot.replay`), with the same results.
+    Steps of small structures are recorded and repeated (:mod:`gnnpot.replay`), with the same results.
 
     Args:
         model: Path of a model file, a potential, or several of them as a committee.

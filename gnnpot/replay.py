@@ -134,13 +134,17 @@ class _Recorder(TorchDispatchMode):
         result = operation(*arguments, **settings)
         name, is_mutable = _traits(operation)
         written = [_place(tensor) for tensor in _tensors(result)]
+        read = {_place(tensor) for tensor in _tensors((arguments, settings))}
+        is_new = not is_mutable and not read.issuperset(written)  # views lie where they lay
+        if is_new:  # maybe where something lay that is gone
+            self._changing.difference_update(written)
+            self._blank.difference_update(written)
         if name in _EMPTY or name in _ZEROS:
             (place,) = written
             self._blank.add(place)
             if name in _ZEROS:
                 self._add((Tensor.zero_, (result.detach(),), {}), lambda: place in self._changing)
             return result
-        read = {_place(tensor) for tensor in _tensors((arguments, settings))}
         if read.isdisjoint(self._changing):
             return result
         if name in _DECIDING or (name == "aten::index" and _has_mask(arguments[1])):
@@ -148,7 +152,7 @@ class _Recorder(TorchDispatchMode):
         if is_mutable:
             self._changing.add(_place(arguments[0]))
             self._add((operation._op, _plain(arguments), _plain(settings)))
-        elif not read.issuperset(written):  # views lie where they lay
+        elif is_new:
             self._changing.update(written)
             step = (operation._op, _plain(arguments), _plain(settings))
             self._add(_in_place(operation, step, _plain(result)))
