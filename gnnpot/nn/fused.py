@@ -16,11 +16,13 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 _GRAIN = 64  # fewest items for a thread of its own
+_LARGE = 1 << 17  # elements of all arrays for which other threads are worth waking
 _recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 _differentiated_once: ContextVar[bool] = ContextVar("differentiated_once", default=False)
 
@@ -116,6 +118,8 @@ def over_items(loop: Callable[..., None], count: int, *tensors: Tensor | int | f
 def run_loop(loop: Callable[..., None], count: int, arguments: Sequence[Any]) -> None:
     """:func:`over_items` with arrays in place of tensors."""
     threads = max(1, min(torch.get_num_threads(), count // _GRAIN))
+    if threads > 1 and sum(part.size for part in arguments if isinstance(part, np.ndarray)) < _LARGE:
+        threads = 1
     if threads == 1:
         loop(0, count, *arguments)
         return
