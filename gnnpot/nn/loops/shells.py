@@ -5,7 +5,7 @@ With R_s = exp(-η (r - r_s)²) and the envelope u, a neighbor adds f_s(r) = ``f
 
 from __future__ import annotations
 
-from gnnpot.nn.loops.compiled import compiled
+from gnnpot.nn.loops.compiled import compiled, dot
 
 
 @compiled
@@ -57,7 +57,7 @@ def sum_shells_second_atoms(
         for place in range(start[atom], start[atom + 1]):
             edge = order[place]
             pair, total = edge >> 1, dg[atom, rows[index[0, edge]]]
-            along = n[pair, 0] * uv[pair, 0] + n[pair, 1] * uv[pair, 1] + n[pair, 2] * uv[pair, 2]
+            along = dot(n[pair], uv[pair])
             for s in range(len(shifts)):
                 steep = u[1, pair] - two * eta * (r[pair] - u.dtype.type(shifts[s])) * u[0, pair]
                 total[s] += factor * along * steep * shells[pair, s]
@@ -80,7 +80,7 @@ def sum_shells_second_pairs(
             curvature += shell * (
                 u[2, pair] + two * ratio * u[1, pair] + (ratio * ratio - two * eta) * u[0, pair]
             )
-        along = n[pair, 0] * uv[pair, 0] + n[pair, 1] * uv[pair, 1] + n[pair, 2] * uv[pair, 2]
+        along = dot(n[pair], uv[pair])
         for x in range(3):
             across = (uv[pair, x] - along * n[pair, x]) * inverse[pair]
             dv[pair, x] = factor * (curvature * along * n[pair, x] + slope * across)

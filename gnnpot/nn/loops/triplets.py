@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from gnnpot.nn.loops.compiled import LANES, compiled
+from gnnpot.nn.loops.compiled import LANES, compiled, dot
 
 
 @compiled
@@ -104,7 +104,7 @@ def sum_triplets_first(
 
     With E = w S, S = Σ g R A, and its slopes S_m and S_c by the mean length and by c.
     """
-    half, two = n.dtype.type(0.5), n.dtype.type(2)
+    half = n.dtype.type(0.5)
     factor, eta, zeta = n.dtype.type(factor), n.dtype.type(eta), n.dtype.type(zeta)
     c, mean, sums = np.empty(LANES, n.dtype), np.empty(LANES, n.dtype), np.empty((3, LANES), n.dtype)
     slopes, read = np.empty((1, len(cosines), LANES), n.dtype), np.empty((2, LANES), n.dtype)
@@ -115,17 +115,15 @@ def sum_triplets_first(
             _angle_slopes(block, last, c, zeta, cosines, sines, bases, powers, slopes)
             _contract(block, last, g[s], mean, eta, shifts, shells, powers, slopes, read, sums)
             for t in range(block, last):
-                one, other = first[t], second[t]
-                p, q, lane = one >> 1, other >> 1, t - block
-                turn = _turned(factor, one, other)
-                dot = c[lane] / turn
-                w, w_p, w_q = two * u[0, p] * u[0, q], two * u[1, p] * u[0, q], two * u[0, p] * u[1, q]
-                of_mean, of_dot = half * w * sums[1, lane], turn * w * sums[2, lane]
+                one, other, p, q, w, w_p, w_q = _ends(t, first, second, u)
+                lane, turn = t - block, _turned(factor, one, other)
+                cosine = c[lane] / turn
+                of_mean, of_cosine = half * w * sums[1, lane], turn * w * sums[2, lane]
                 of_p, of_q = w_p * sums[0, lane] + of_mean, w_q * sums[0, lane] + of_mean
-                by_p, by_q = of_dot * inverse[p], of_dot * inverse[q]
+                by_p, by_q = of_cosine * inverse[p], of_cosine * inverse[q]
                 for x in range(3):
-                    dv[one, x] += (of_p - dot * by_p) * n[p, x] + by_p * n[q, x]
-                    dv[other, x] += (of_q - dot * by_q) * n[q, x] + by_q * n[p, x]
+                    dv[one, x] += (of_p - cosine * by_p) * n[p, x] + by_p * n[q, x]
+                    dv[other, x] += (of_q - cosine * by_q) * n[q, x] + by_q * n[p, x]
 
 
 @compiled
@@ -151,15 +149,13 @@ def sum_triplets_second(
             _angle_slopes(block, last, c, zeta, cosines, sines, bases, powers, slopes)
             _contract(block, last, g[s], mean, eta, shifts, shells, powers, slopes, read, sums)
             for t in range(block, last):
-                one, other = first[t], second[t]
-                p, q, lane = one >> 1, other >> 1, t - block
-                turn = _turned(factor, one, other)
-                dot = c[lane] / turn
-                d_p, d_q = _dot(n[p], uv[p]), _dot(n[q], uv[q])  # of the lengths
-                across = inverse[p] * _dot(uv[p], n[q]) + inverse[q] * _dot(n[p], uv[q])
-                d_dot = across - dot * (d_p * inverse[p] + d_q * inverse[q])
-                d_mean, d_c = half * (d_p + d_q), turn * d_dot
-                w, w_p, w_q = two * u[0, p] * u[0, q], two * u[1, p] * u[0, q], two * u[0, p] * u[1, q]
+                one, other, p, q, w, w_p, w_q = _ends(t, first, second, u)
+                lane, turn = t - block, _turned(factor, one, other)
+                cosine = c[lane] / turn
+                d_p, d_q = dot(n[p], uv[p]), dot(n[q], uv[q])  # of the lengths
+                across = inverse[p] * dot(uv[p], n[q]) + inverse[q] * dot(n[p], uv[q])
+                d_cosine = across - cosine * (d_p * inverse[p] + d_q * inverse[q])
+                d_mean, d_c = half * (d_p + d_q), turn * d_cosine
                 w_pq = two * u[1, p] * u[1, q]
                 d_w = w_p * d_p + w_q * d_q
                 d_w_p = two * u[2, p] * u[0, q] * d_p + w_pq * d_q
@@ -171,18 +167,18 @@ def sum_triplets_second(
                 d_s_m = sums[3, lane] * d_mean + sums[4, lane] * d_c
                 d_s_c = sums[4, lane] * d_mean + sums[5, lane] * d_c
                 of_mean, d_of_mean = half * w * s_m, half * (d_w * s_m + w * d_s_m)
-                of_p, of_q, of_dot = w_p * s0 + of_mean, w_q * s0 + of_mean, turn * w * s_c
+                of_p, of_q, of_cosine = w_p * s0 + of_mean, w_q * s0 + of_mean, turn * w * s_c
                 d_of_p = d_w_p * s0 + w_p * d_s + d_of_mean
                 d_of_q = d_w_q * s0 + w_q * d_s + d_of_mean
-                d_of_dot = turn * (d_w * s_c + w * d_s_c)
+                d_of_cosine = turn * (d_w * s_c + w * d_s_c)
                 for x in range(3):
                     n_p, n_q = n[p, x], n[q, x]
                     d_n_p, d_n_q = (uv[p, x] - n_p * d_p) * inverse[p], (uv[q, x] - n_q * d_q) * inverse[q]
-                    by_p, by_q = (n_q - dot * n_p) * inverse[p], (n_p - dot * n_q) * inverse[q]  # of dot
-                    d_by_p = (d_n_q - d_dot * n_p - dot * d_n_p - by_p * d_p) * inverse[p]
-                    d_by_q = (d_n_p - d_dot * n_q - dot * d_n_q - by_q * d_q) * inverse[q]
-                    dv[one, x] += d_of_p * n_p + of_p * d_n_p + d_of_dot * by_p + of_dot * d_by_p
-                    dv[other, x] += d_of_q * n_q + of_q * d_n_q + d_of_dot * by_q + of_dot * d_by_q
+                    by_p, by_q = (n_q - cosine * n_p) * inverse[p], (n_p - cosine * n_q) * inverse[q]
+                    d_by_p = (d_n_q - d_cosine * n_p - cosine * d_n_p - by_p * d_p) * inverse[p]
+                    d_by_q = (d_n_p - d_cosine * n_q - cosine * d_n_q - by_q * d_q) * inverse[q]
+                    dv[one, x] += d_of_p * n_p + of_p * d_n_p + d_of_cosine * by_p + of_cosine * d_by_p
+                    dv[other, x] += d_of_q * n_q + of_q * d_n_q + d_of_cosine * by_q + of_cosine * d_by_q
             for k in range(len(shifts)):
                 shell, shift = shells[k, block:last], n.dtype.type(shifts[k])
                 for lane in range(len(shell)):
@@ -204,14 +200,17 @@ def _pair_row(one, other, num_elements):
 
 
 @compiled
-def _turned(factor, one, other):
-    """The factor of the cosine of two pair vectors that is that of their edges."""
-    return -factor if (one ^ other) & 1 else factor
+def _ends(t, first, second, u):
+    """Edges and pairs of a triplet, and w with its slopes by the lengths of the two."""
+    one, other, two = first[t], second[t], u.dtype.type(2)
+    p, q = one >> 1, other >> 1
+    return one, other, p, q, two * u[0, p] * u[0, q], two * u[1, p] * u[0, q], two * u[0, p] * u[1, q]
 
 
 @compiled
-def _dot(x, y):
-    return x[0] * y[0] + x[1] * y[1] + x[2] * y[2]
+def _turned(factor, one, other):
+    """The factor of the cosine of two pair vectors that is that of their edges."""
+    return -factor if (one ^ other) & 1 else factor
 
 
 @compiled
@@ -221,7 +220,7 @@ def _measure(first, second, n, r, factor, c, mean):
     for lane in range(len(first)):
         one, other = first[lane], second[lane]
         p, q = one >> 1, other >> 1
-        c[lane] = _turned(factor, one, other) * _dot(n[p], n[q])
+        c[lane] = _turned(factor, one, other) * dot(n[p], n[q])
         mean[lane] = half * (r[p] + r[q])
 
 
