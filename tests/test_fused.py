@@ -101,10 +101,10 @@ def functions_of(graph: AtomicGraph):
         "times_pairs": (times_pairs, random(2 * pairs, 3), random(pairs, 3)),
         "moments": (
             lambda x, w, c: moments(x, w, c, edges),
-            random(2 * pairs, 3), random(3, pairs, 3), random(pairs, 9),
+            random(2 * pairs, 20), random(3, pairs, 20), random(pairs, 9),
         ),
         "reverse_times_pairs": (reverse_times_pairs, random(2 * pairs, 4), random(pairs, 4)),
-        "read_moments": (lambda a, c: read_moments(a, c, edges), random(atoms, 9, 3), random(pairs, 9)),
+        "read_moments": (lambda a, c: read_moments(a, c, edges), random(atoms, 9, 20), random(pairs, 9)),
         "convolve_table": (
             lambda x, b, table: convolve_table(x, table, SplineWeights(rows, b), edges),
             random(atoms, 5), random(pairs, 4), random(12, 5),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -65,7 +66,7 @@ def moments(
         edges: Of the same batch.
     """
     if fusible(messages):
-        return _moments(edges, messages, radial, harmonics)
+        return _narrowed(_moments(edges, _widened(messages), _widened(radial), harmonics), messages)
     orders = [_table(_plain_times(messages, part), edges) for part in radial]
     parts = _table(_turned(harmonics), edges).split([2 * order + 1 for order in range(len(radial))], dim=2)
     return torch.cat([part.mT @ values for part, values in zip(parts, orders, strict=True)], dim=1)
@@ -82,7 +83,7 @@ def read_moments(
         edges: Of the same batch.
     """
     if fusible(moments):
-        return _read(edges, moments, harmonics)
+        return _narrowed(_read(edges, _widened(moments), harmonics), moments)
     slots, _ = edges.slots()
     outward = _table(reverse_edges(_turned(harmonics)), edges)
     return (outward @ moments).flatten(0, 1).index_select(0, reverse_edges(slots))
@@ -118,6 +119,20 @@ def _table(values: Float[Tensor, "E ..."], edges: Neighborhoods) -> Float[Tensor
     slots, width = edges.slots()
     table = values.new_zeros(edges.num_atoms * width, *values.shape[1:]).index_copy(0, slots, values)
     return table.unflatten(0, (edges.num_atoms, width))
+
+
+def _widened(values: Float[Tensor, "... C"]) -> Tensor:
+    """With channels of zeros up to a width that compiled loops take."""
+    from gnnpot.nn import loops
+
+    missing = -values.shape[-1] % loops.WIDTH
+    return F.pad(values, (0, missing)) if missing else values
+
+
+def _narrowed(values: Tensor, like: Tensor) -> Tensor:
+    """Without the channels that ``like`` has not."""
+    channels = like.shape[-1]
+    return values if values.shape[-1] == channels else values[..., :channels]
 
 
 def _convolution(edges: Neighborhoods, features: Tensor, filters: Tensor) -> Tensor:
@@ -285,7 +300,7 @@ def _read_values(edges: Neighborhoods, moments: Tensor, harmonics: Tensor) -> Te
     from gnnpot.nn import loops
 
     out = moments.new_empty(len(edges.order), moments.shape[2])
-    over_items(loops.read, edges.num_pairs, edges.edge_index, moments, harmonics, out)
+    over_items(loops.read, edges.num_atoms, edges.order, edges.start, moments, harmonics, out)
     return out
 
 
@@ -318,7 +333,8 @@ def _read_second(
 
     of_moments, of_harmonics = upstream
     out = torch.empty_like(gradient)
-    over_items(loops.read_two, edges.num_pairs, edges.edge_index, moments, harmonics, *upstream, out)
+    tables = edges.order, edges.start
+    over_items(loops.read_two, edges.num_atoms, *tables, moments, harmonics, *upstream, out)
     return out, _gathered(edges, gradient, of_harmonics), _compared(edges, gradient, of_moments)
 
 

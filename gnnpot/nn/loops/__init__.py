@@ -41,6 +41,7 @@ from gnnpot.nn.loops.shells import sum_shells as sum_shells
 from gnnpot.nn.loops.shells import sum_shells_first as sum_shells_first
 from gnnpot.nn.loops.shells import sum_shells_second_atoms as sum_shells_second_atoms
 from gnnpot.nn.loops.shells import sum_shells_second_pairs as sum_shells_second_pairs
+from gnnpot.nn.loops.simd import WIDTH as WIDTH
 from gnnpot.nn.loops.tables import convolve_table as convolve_table
 from gnnpot.nn.loops.tables import convolve_table_first as convolve_table_first
 from gnnpot.nn.loops.tables import convolve_table_second as convolve_table_second
