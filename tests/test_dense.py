@@ -18,8 +18,7 @@ def eager(monkeypatch):
     if not dense._has_onednn():
         pytest.skip("needs a processor with AVX-512 and a torch with oneDNN")
     monkeypatch.setattr(dense, "_SMALLEST", 1)
-    monkeypatch.setattr(dense, "_NARROW", 1)
-    monkeypatch.setattr(dense, "_PIECE", 64)  # so that several pieces are taken
+    monkeypatch.setattr(dense, "_SMALLEST_TURNED", 1)
 
 
 LAYOUTS = {
@@ -32,7 +31,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("of_weight", LAYOUTS)
 @pytest.mark.parametrize("of_x", LAYOUTS)
-@pytest.mark.parametrize("sizes", [(50, 6, 9), (50, 9, 6), (3, 20, 7), (1, 1, 1)])
+@pytest.mark.parametrize("sizes", [(50, 6, 9), (50, 9, 6), (50, 20, 37), (3, 20, 7), (1, 1, 1)])
 @pytest.mark.parametrize("with_bias", [False, True])
 def test_values_and_two_derivatives_equal_those_of_torch(eager, of_x, of_weight, sizes, with_bias):
     torch.manual_seed(0)
@@ -46,6 +45,15 @@ def test_values_and_two_derivatives_equal_those_of_torch(eager, of_x, of_weight,
     expected_all = derivatives(lambda *inputs: F.linear(*inputs).tanh(), parts)
     for got, expected in zip(got_all, expected_all, strict=True):
         torch.testing.assert_close(got, expected, atol=2e-4, rtol=2e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sizes", [(16, 16), (50, 37), (3, 40), (40, 3)])
+def test_matrices_are_transposed_by_squares_and_what_remains(sizes, dtype):
+    x = torch.randn(sizes, dtype=dtype).mT
+    rows = dense._by_rows(x)
+    assert rows.is_contiguous()
+    assert torch.equal(rows, x)
 
 
 def test_float64_and_small_products_are_those_of_torch():

@@ -17,10 +17,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gnnpot.nn.fused import fusible, over_items
+
 _SMALLEST = 1 << 21  # multiplications in a product for which oneDNN's longer call pays
-_NARROW = 32 * 32  # size of the product of transposed matrices for which oneDNN is no faster
+_SMALLEST_TURNED = 1 << 22  # the same where a matrix is to be transposed
 _THIN = 8  # columns of a thin matrix
-_PIECE = 1 << 19  # elements of a transposed matrix that are taken at once
 _weights_aside: ContextVar[bool] = ContextVar("weights_aside", default=False)
 
 
@@ -117,8 +118,7 @@ def _pays(x: Tensor, weight: Tensor) -> bool:
     return (
         x.dtype is torch.float32
         and x.ndim == 2
-        and x.numel() * len(weight) >= _SMALLEST
-        and (x.is_contiguous() or len(x) * len(weight) > _NARROW)
+        and x.numel() * len(weight) >= (_SMALLEST if x.is_contiguous() else _SMALLEST_TURNED)
         and x.device.type == "cpu"
         and _has_onednn()
     )
@@ -137,18 +137,20 @@ def _has_onednn() -> bool:
 
 
 def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    x, weight = _dense(x), _dense(weight)
-    if bias is None and not x.is_contiguous() and x.shape[1] > len(x):
-        return _by_columns(x, weight) if len(x) <= len(weight) else _by_columns(weight, x).mT.contiguous()
-    return _call(x, weight, bias)
+    if bias is None and not x.is_contiguous() and len(weight) < len(x):  # the smaller one is turned
+        return _call(_by_rows(weight), _dense(x), None).mT.contiguous()
+    return _call(_by_rows(x), _dense(weight), bias)
 
 
-def _by_columns(narrow: Tensor, other: Tensor) -> Tensor:
-    """Product of matrices that lie in memory column by column: oneDNN copies the first, so piece by piece."""
-    columns = max(1, _PIECE // len(narrow))
-    parts = zip(narrow.split(columns, dim=1), other.split(columns, dim=1), strict=True)
-    products = [_call(*part, None) for part in parts]
-    return torch.stack(products).sum(0) if len(products) > 1 else products[0]
+def _by_rows(x: Tensor) -> Tensor:
+    """The matrix row after row in memory: oneDNN would turn it slowly."""
+    if x.is_contiguous() or not x.mT.is_contiguous() or not fusible(x):
+        return x.contiguous()
+    from gnnpot.nn import loops
+
+    out = torch.empty(x.shape, dtype=x.dtype)
+    over_items(loops.transpose, -(-x.shape[1] // loops.WIDTH), x.mT, out)
+    return out
 
 
 def _call(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

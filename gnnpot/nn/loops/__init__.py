@@ -18,6 +18,7 @@ from gnnpot.nn.loops.atoms import read as read
 from gnnpot.nn.loops.atoms import read_two as read_two
 from gnnpot.nn.loops.elementwise import silu_second as silu_second
 from gnnpot.nn.loops.elementwise import softplus_second as softplus_second
+from gnnpot.nn.loops.elementwise import transpose as transpose
 from gnnpot.nn.loops.lists import choose_pairs as choose_pairs
 from gnnpot.nn.loops.lists import measure_pairs as measure_pairs
 from gnnpot.nn.loops.pairs import convolve as convolve

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gnnpot.nn.loops.compiled import compiled
+from gnnpot.nn.loops.simd import WIDTH, transpose_square
 
 
 @compiled
@@ -26,3 +27,16 @@ def softplus_second(begin, end, u, g, dg, dx):
         s = dg[k]
         dg[k] = u[k] * s
         dx[k] = u[k] * g[k] * s * (one - s)
+
+
+@compiled
+def transpose(begin, end, x, out):
+    """The transposed matrix, ``WIDTH`` rows of x an item."""
+    for first in range(begin * WIDTH, min(len(x), end * WIDTH), WIDTH):
+        last = min(len(x), first + WIDTH)
+        whole = x.shape[1] - x.shape[1] % WIDTH if last - first == WIDTH else 0
+        for column in range(0, whole, WIDTH):
+            transpose_square(x, (first, column), out, (column, first))
+        for row in range(first, last):
+            for column in range(whole, x.shape[1]):
+                out[column, row] = x[row, column]

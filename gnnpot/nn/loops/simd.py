@@ -49,7 +49,7 @@ def item(typing: Any, array: Any, place: Any) -> Any:
     """The element at an index of which no part is negative."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.load(_address(context, builder, signature, values))
+        return builder.load(_address(context, builder, signature.args, values))
 
     return array.dtype(array, place), generate
 
@@ -64,6 +64,41 @@ def store(typing: Any, array: Any, place: Any, vector: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, place, vector), generate
+
+
+@intrinsic
+def transpose_square(typing: Any, source: Any, place: Any, target: Any, other_place: Any) -> Any:
+    """Write the square of ``WIDTH`` rows and columns from ``place`` on transposed to another matrix."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        def vectors(first: int) -> list[Any]:
+            kinds, parts = signature.args[first : first + 2], values[first : first + 2]
+            start = _address(context, builder, kinds, parts)
+            stride = context.make_array(kinds[0])(context, builder, parts[0]).strides
+            step = builder.extract_value(stride, 0)
+            offsets = [builder.mul(step, step.type(row)) for row in range(WIDTH)]
+            pointers = [cgutils.pointer_add(builder, start, offset) for offset in offsets]
+            return [_as_vector(context, builder, kinds[0], pointer) for pointer in pointers]
+
+        align = source.dtype.bitwidth // 8
+        rows = [builder.load(pointer, align=align) for pointer in vectors(0)]
+        low = [half for index in range(WIDTH // 2) for half in (index, index + WIDTH)]
+        masks = [
+            ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [index + shift for index in low])
+            for shift in (0, WIDTH // 2)
+        ]
+        half = WIDTH // 2
+        for _ in range(WIDTH.bit_length() - 1):  # each turn interleaves the first half with the second
+            rows = [
+                builder.shuffle_vector(rows[index], rows[index + half], mask)
+                for index in range(half)
+                for mask in masks
+            ]
+        for row, pointer in zip(rows, vectors(2), strict=True):
+            builder.store(row, pointer, align=align)
+        return context.get_dummy_value()
+
+    return types.void(source, place, target, other_place), generate
 
 
 @intrinsic
@@ -125,8 +160,8 @@ def _product(one, other):
     return None
 
 
-def _address(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    array, place = signature.args[:2]
+def _address(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
+    array, place = kinds[:2]
     struct = context.make_array(array)(context, builder, values[0])
     indices = [
         context.cast(builder, index, kind, types.intp)
@@ -136,6 +171,10 @@ def _address(context: Any, builder: Any, signature: Any, values: Any) -> Any:
 
 
 def _pointer(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    array, pointer = signature.args[0], _address(context, builder, signature, values)
+    start = _address(context, builder, signature.args, values)
+    return _as_vector(context, builder, signature.args[0], start)
+
+
+def _as_vector(context: Any, builder: Any, array: Any, pointer: Any) -> Any:
     vector = ir.VectorType(context.get_value_type(array.dtype), WIDTH)
     return builder.bitcast(pointer, vector.as_pointer())
