@@ -1,24 +1,23 @@
-"""Dense layers by oneDNN against those by torch."""
+"""Dense layers by compiled loops against those by torch."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from derivatives import derivatives
-from torch import Tensor
 
-from gnnpot.nn import dense
+from gnnpot.nn import dense, loops
 from gnnpot.nn.dense import Linear, linear, products, weights_aside
 
 
 @pytest.fixture
 def eager(monkeypatch):
-    """Takes oneDNN for products of any size; skips where there is none."""
-    if not dense._has_onednn():
-        pytest.skip("needs a processor with AVX-512 and a torch with oneDNN")
-    monkeypatch.setattr(dense, "_SMALLEST", 1)
-    monkeypatch.setattr(dense, "_SMALLEST_TURNED", 1)
+    """Takes compiled loops for products of any size, on any processor."""
+    for name in ("_SMALLEST", "_THIN"):
+        monkeypatch.setattr(dense, name, 1)
+    monkeypatch.setattr(dense, "_has_wide_registers", lambda: True)
 
 
 LAYOUTS = {
@@ -51,7 +50,7 @@ def test_values_and_two_derivatives_equal_those_of_torch(eager, of_x, of_weight,
 @pytest.mark.parametrize("sizes", [(16, 16), (50, 37), (3, 40), (40, 3)])
 def test_matrices_are_transposed_by_squares_and_what_remains(sizes, dtype):
     x = torch.randn(sizes, dtype=dtype).mT
-    rows = dense._by_rows(x)
+    rows = dense.by_rows(x)
     assert rows.is_contiguous()
     assert torch.equal(rows, x)
 
@@ -93,14 +92,18 @@ def test_derivatives_by_positions_leave_weights_out_but_can_be_differentiated_by
     assert torch.autograd.grad(layer(x).sum(), layer.weight)[0].abs().max() > 0  # outside they are there
 
 
-def test_without_onednn_products_are_those_of_torch(monkeypatch):
-    def refuse(*_: object) -> Tensor:
-        raise RuntimeError("expected another signature")
-
-    x, weight = torch.randn(400, 200), torch.randn(100, 200)
-    monkeypatch.setattr(dense, "_call", refuse)
-    dense._has_onednn.cache_clear()
-    try:
-        assert torch.equal(linear(x, weight), F.linear(x, weight))
-    finally:
-        dense._has_onednn.cache_clear()
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("sizes", [(1, 1, 16), (13, 300, 112), (29, 513, 48), (6, 7, 64)])
+def test_tiles_of_any_size_make_the_product(sizes, dtype):
+    rows, depth, columns = sizes
+    rng = np.random.default_rng(0)
+    a, b, start = (
+        rng.normal(size=size).astype(dtype) for size in ((rows, depth), (depth, columns), sizes[::2])
+    )
+    exact = start.astype(float) + a.astype(float) @ b.astype(float)
+    for x in (a, np.asfortranarray(a)):
+        out = np.full((rows, columns), np.nan, dtype)
+        loops.multiply(0, rows // 2, x, b, start, out)
+        assert np.isnan(out[rows // 2 :]).all()
+        loops.multiply(rows // 2, rows, x, b, start, out)
+        np.testing.assert_allclose(out, exact, atol=1000 * np.finfo(dtype).eps)

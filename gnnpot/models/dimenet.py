@@ -20,6 +20,7 @@ from gnnpot.geometry import both_directions, pair_lengths
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import silu
 from gnnpot.nn.angular import TripletFactors, TripletGeometry, sum_over_triplets
+from gnnpot.nn.chains import Layer, chain
 from gnnpot.nn.contractions import times_pairs
 from gnnpot.nn.dense import Linear, linear, products
 from gnnpot.nn.radial import BesselBasis, SphericalBesselBasis
@@ -64,9 +65,9 @@ class Residual(nn.Module):
         self.first = Linear(channels, channels)
         self.second = Linear(channels, channels)
 
-    def forward(self, x: Float[Tensor, "E F"]) -> Float[Tensor, "E F"]:
-        """Add to ``x`` what the layers make of it."""
-        return x + silu(self.second(silu(self.first(x))))
+    def layers(self, start: int) -> list[Layer]:
+        """The layers in a chain, behind the values of number ``start``."""
+        return [_layer(self.first, start), _layer(self.second, start + 1, skip=start)]
 
 
 class EdgeEmbedding(nn.Module):
@@ -103,9 +104,9 @@ class Interaction(nn.Module):
         self.send = Linear(width, width)
         self.down = Linear(width, inner, bias=False)
         self.up = Linear(inner, width, bias=False)
-        self.before_skip = nn.Sequential(*(Residual(width) for _ in range(config.num_before_skip)))
+        self.before_skip = nn.ModuleList(Residual(width) for _ in range(config.num_before_skip))
         self.dense = Linear(width, width)
-        self.after_skip = nn.Sequential(*(Residual(width) for _ in range(config.num_after_skip)))
+        self.after_skip = nn.ModuleList(Residual(width) for _ in range(config.num_after_skip))
 
     def forward(
         self,
@@ -122,11 +123,15 @@ class Interaction(nn.Module):
             angular: What ``self.spherical`` makes of the spherical basis.
             geometry: Of the same batch.
         """
-        sent = silu(self.down(times_pairs(silu(self.send(x)), radial)))
+        sent = chain([_layer(self.down)], times_pairs(chain([_layer(self.send)], x), radial))
         heard = sum_over_triplets(sent, angular, geometry)
-        updated = silu(self.keep(x)) + silu(self.up(heard))
-        updated = silu(self.dense(self.before_skip(updated))) + x
-        return self.after_skip(updated)
+        layers = [_layer(self.keep, source=0), _layer(self.up, source=1, skip=2)]
+        for residual in self.before_skip:
+            layers += cast("Residual", residual).layers(len(layers) + 1)
+        layers.append(_layer(self.dense, source=len(layers) + 1, skip=0))
+        for residual in self.after_skip:
+            layers += cast("Residual", residual).layers(len(layers) + 1)
+        return chain(layers, x, heard)
 
 
 class Output(nn.Module):
@@ -207,6 +212,10 @@ class DimeNet(AtomicEnergyModel):
             backward = flat @ (signs * maps).flatten(0, 1)
             factors.append(TripletFactors(products(by_order, maps), backward))
         return factors
+
+
+def _layer(layer: nn.Module, source: int = 0, skip: int | None = None) -> Layer:
+    return Layer(_weight(layer), cast("Tensor | None", layer.bias), source, skip)
 
 
 def _low_rank(inputs: int, rank: int, outputs: int) -> nn.Sequential:

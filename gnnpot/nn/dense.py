@@ -1,7 +1,7 @@
-"""Dense layers by the faster of two libraries.
+"""Dense layers, the products of large matrices by compiled loops.
 
-On a CPU torch multiplies matrices with MKL, which leaves the wide registers of AMD's processors unused;
-oneDNN, which torch brings too, uses them and is up to 2.3 times as fast.
+On a CPU torch multiplies matrices with MKL, which leaves the wide registers of AMD's processors unused, and
+takes long to begin where matrices are small.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ from torch import Tensor, nn
 
 from gnnpot.nn.fused import fusible, over_items
 
-_SMALLEST = 1 << 21  # multiplications in a product for which oneDNN's longer call pays
-_SMALLEST_TURNED = 1 << 22  # the same where a matrix is to be transposed
+_SMALLEST = 1 << 18  # multiplications in a product for which a call of compiled loops pays
 _THIN = 8  # columns of a thin matrix
 _weights_aside: ContextVar[bool] = ContextVar("weights_aside", default=False)
 
@@ -43,9 +42,17 @@ def linear(
         weight: Of a layer; inside :func:`weights_aside` its gradient is left out.
         bias: To add to each row.
     """
-    if _pays(x, weight):
-        return _linear(x, weight, bias)
-    return F.linear(x, weight, bias)
+    return _linear(x, weight, bias) if _pays(x, weight) else F.linear(x, weight, bias)
+
+
+def product(x: Float[Tensor, "N I"], weight: Float[Tensor, "O I"], bias: Tensor | None = None) -> Tensor:
+    """:func:`linear` for derivatives that are written by hand: without automatic ones."""
+    return _in_tiles(x, weight, bias) if _pays(x, weight) else F.linear(x, weight, bias)
+
+
+def weights_are_aside() -> bool:
+    """Whether this is inside :func:`weights_aside`."""
+    return _weights_aside.get()
 
 
 def products(x: Float[Tensor, "M P I"], maps: Float[Tensor, "M I O"]) -> Float[Tensor, "M P O"]:
@@ -75,7 +82,7 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, weight)
-        return _onednn(x, weight, bias)
+        return _in_tiles(x, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:
@@ -118,32 +125,39 @@ def _pays(x: Tensor, weight: Tensor) -> bool:
     return (
         x.dtype is torch.float32
         and x.ndim == 2
-        and x.numel() * len(weight) >= (_SMALLEST if x.is_contiguous() else _SMALLEST_TURNED)
+        and x.numel() * len(weight) >= _SMALLEST
+        and min(x.shape[0], len(weight)) >= _THIN
         and x.device.type == "cpu"
-        and _has_onednn()
+        and _has_wide_registers()
+        and fusible(x)
     )
 
 
 @cache
-def _has_onednn() -> bool:
-    """Whether there are wide registers, and this version of torch takes the call and answers right."""
-    if torch.backends.cpu.get_cpu_capability() != "AVX512" or not torch.backends.mkldnn.is_available():
-        return False
-    x, weight, bias = torch.arange(6.0).view(2, 3), torch.arange(12.0).view(4, 3), torch.arange(4.0)
-    try:
-        return torch.allclose(_call(x, weight, bias), F.linear(x, weight, bias))
-    except (AttributeError, RuntimeError, TypeError):
-        return False
+def _has_wide_registers() -> bool:
+    return torch.backends.cpu.get_cpu_capability() == "AVX512"
 
 
-def _onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    if bias is None and not x.is_contiguous() and len(weight) < len(x):  # the smaller one is turned
-        return _call(_by_rows(weight), _dense(x), None).mT.contiguous()
-    return _call(_by_rows(x), _dense(weight), bias)
+def _in_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The product by compiled loops, which read the transposed weight row after row."""
+    from gnnpot.nn import loops
+
+    rows, columns = len(x), len(weight)
+    rest = -columns % loops.WIDTH
+    if rest and bias is None and rows % loops.WIDTH == 0:
+        return _in_tiles(weight, x, None).mT.contiguous()
+    if rest:
+        weight = F.pad(weight, (0, 0, 0, rest))
+        bias = None if bias is None else F.pad(bias, (0, rest))
+    out = x.new_empty(rows, len(weight))
+    start = (x.new_zeros(len(weight)) if bias is None else bias).expand_as(out)
+    x = x if x.is_contiguous() or x.mT.is_contiguous() else x.contiguous()
+    over_items(loops.multiply, rows, x, by_rows(weight.mT), start, out)
+    return out[:, :columns].contiguous() if rest else out
 
 
-def _by_rows(x: Tensor) -> Tensor:
-    """The matrix row after row in memory: oneDNN would turn it slowly."""
+def by_rows(x: Tensor) -> Tensor:
+    """The matrix row after row in memory."""
     if x.is_contiguous() or not x.mT.is_contiguous() or not fusible(x):
         return x.contiguous()
     from gnnpot.nn import loops
@@ -151,13 +165,3 @@ def _by_rows(x: Tensor) -> Tensor:
     out = torch.empty(x.shape, dtype=x.dtype)
     over_items(loops.transpose, -(-x.shape[1] // loops.WIDTH), x.mT, out)
     return out
-
-
-def _call(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return product
-
-
-def _dense(matrix: Tensor) -> Tensor:
-    """The matrix without gaps between rows or columns, with which oneDNN is slow."""
-    return matrix if matrix.is_contiguous() or matrix.mT.is_contiguous() else matrix.contiguous()

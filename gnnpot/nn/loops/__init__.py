@@ -19,6 +19,10 @@ from gnnpot.nn.loops.atoms import read_two as read_two
 from gnnpot.nn.loops.elementwise import silu_second as silu_second
 from gnnpot.nn.loops.elementwise import softplus_second as softplus_second
 from gnnpot.nn.loops.elementwise import transpose as transpose
+from gnnpot.nn.loops.layers import activate as activate
+from gnnpot.nn.loops.layers import layer as layer
+from gnnpot.nn.loops.layers import layer_first as layer_first
+from gnnpot.nn.loops.layers import layer_second as layer_second
 from gnnpot.nn.loops.lists import choose_pairs as choose_pairs
 from gnnpot.nn.loops.lists import measure_pairs as measure_pairs
 from gnnpot.nn.loops.pairs import convolve as convolve
@@ -32,6 +36,7 @@ from gnnpot.nn.loops.pairs import sum_opposite as sum_opposite
 from gnnpot.nn.loops.pairs import times_pairs as times_pairs
 from gnnpot.nn.loops.pairs import times_pairs_first as times_pairs_first
 from gnnpot.nn.loops.pairs import times_pairs_second as times_pairs_second
+from gnnpot.nn.loops.products import multiply as multiply
 from gnnpot.nn.loops.radial import bessel_jets as bessel_jets
 from gnnpot.nn.loops.radial import cosine_jets as cosine_jets
 from gnnpot.nn.loops.radial import polynomial_jets as polynomial_jets

@@ -7,15 +7,19 @@ processor has narrower registers the compiler takes several.
 
 from __future__ import annotations
 
+import math
 import operator
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
 
 WIDTH = 16  # elements of a vector
 _FLAGS = ("contract", "nsz")
+_LAYOUT = {32: (23, 127), 64: (52, 1023)}  # bits of the mantissa, and what is added to the exponent
 
 
 class Vector(types.Type):
@@ -49,7 +53,7 @@ def item(typing: Any, array: Any, place: Any) -> Any:
     """The element at an index of which no part is negative."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.load(_address(context, builder, signature.args, values))
+        return builder.load(_element(context, builder, signature, values))
 
     return array.dtype(array, place), generate
 
@@ -72,13 +76,12 @@ def transpose_square(typing: Any, source: Any, place: Any, target: Any, other_pl
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         def vectors(first: int) -> list[Any]:
-            kinds, parts = signature.args[first : first + 2], values[first : first + 2]
-            start = _address(context, builder, kinds, parts)
-            stride = context.make_array(kinds[0])(context, builder, parts[0]).strides
-            step = builder.extract_value(stride, 0)
+            array, start = signature.args[first], _element(context, builder, signature, values, first)
+            strides = context.make_array(array)(context, builder, values[first]).strides
+            step = builder.extract_value(strides, 0)
             offsets = [builder.mul(step, step.type(row)) for row in range(WIDTH)]
             pointers = [cgutils.pointer_add(builder, start, offset) for offset in offsets]
-            return [_as_vector(context, builder, kinds[0], pointer) for pointer in pointers]
+            return [vector_at(context, builder, array, pointer) for pointer in pointers]
 
         align = source.dtype.bitwidth // 8
         rows = [builder.load(pointer, align=align) for pointer in vectors(0)]
@@ -106,10 +109,7 @@ def spread(typing: Any, number: Any) -> Any:
     """A vector of one number."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kind = context.get_value_type(signature.return_type)
-        single = builder.insert_element(ir.Constant(kind, ir.Undefined), values[0], ir.IntType(32)(0))
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
-        return builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), mask)
+        return spread_element(builder, values[0], context.get_value_type(signature.return_type))
 
     return Vector(number)(number), generate
 
@@ -128,26 +128,96 @@ def total(typing: Any, vector: Any) -> Any:
     return vector.dtype(vector), generate
 
 
+def _operation(name: str) -> Any:
+    """The instruction ``name`` on two vectors."""
+
+    @intrinsic
+    def operation(typing: Any, one: Any, other: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            return getattr(builder, name)(*values, flags=_FLAGS)
+
+        return one(one, other), generate
+
+    return operation
+
+
+_add, _subtract, _multiply, _divide = (_operation(name) for name in ("fadd", "fsub", "fmul", "fdiv"))
+
+
 @intrinsic
-def _add(typing: Any, one: Any, other: Any) -> Any:
+def _negative(typing: Any, vector: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.fadd(*values, flags=_FLAGS)
+        return builder.fneg(*values)
 
-    return one(one, other), generate
+    return vector(vector), generate
 
 
 @intrinsic
-def _multiply(typing: Any, one: Any, other: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.fmul(*values, flags=_FLAGS)
+def _two_to_the(typing: Any, shifted: Any) -> Any:
+    """Two to the power of the integers in the last bits of a vector of floating-point numbers."""
 
-    return one(one, other), generate
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        bits = shifted.dtype.bitwidth
+        mantissa, bias = _LAYOUT[bits]
+        kind = ir.VectorType(ir.IntType(bits), WIDTH)
+        exponent = builder.add(builder.bitcast(values[0], kind), ir.Constant(kind, [bias] * WIDTH))
+        exponent = builder.shl(exponent, ir.Constant(kind, [mantissa] * WIDTH))
+        return builder.bitcast(exponent, values[0].type)
+
+    return shifted(shifted), generate
+
+
+@intrinsic
+def _limited(typing: Any, vector: Any, least: Any, most: Any) -> Any:
+    """Elements within bounds, and what is no number."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        value, low, high = values
+        value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
+        return builder.select(builder.fcmp_ordered(">", value, high), high, value)
+
+    return vector(vector, least, most), generate
+
+
+def exp(x: Any) -> Any:
+    """Exponential function of a vector; beyond the range of its numbers that of the bound."""
+    raise NotImplementedError("for compiled loops alone")
+
+
+@overload(exp)
+def _exp(x):
+    number: Any = {32: np.float32, 64: np.float64}[x.dtype.bitwidth]
+    mantissa, bias = _LAYOUT[x.dtype.bitwidth]
+    shift = number(1.5 * 2.0**mantissa)  # after it the last bits of a number are its integer part
+    last, per_e = number((bias - 1) * math.log(2.0)), number(1 / math.log(2.0))
+    high = number(round(math.log(2.0) * 2**9) / 2**9)  # times an integer without an error
+    low = number(math.log(2.0) - float(high))
+    terms = tuple(number(1 / math.factorial(power)) for power in reversed(range(8 if mantissa < 24 else 14)))
+
+    def exponential(x):
+        x = _limited(x, spread(-last), spread(last))
+        shifted = x * spread(per_e) + spread(shift)
+        whole = shifted - spread(shift)
+        rest = x - whole * spread(high) - whole * spread(low)
+        result = spread(terms[0])
+        for term in terms[1:]:
+            result = result * rest + spread(term)
+        return result * _two_to_the(shifted)
+
+    return exponential
 
 
 @overload(operator.add)
 def _sum(one, other):
     if isinstance(one, Vector) and isinstance(other, Vector):
         return lambda one, other: _add(one, other)
+    return None
+
+
+@overload(operator.sub)
+def _difference(one, other):
+    if isinstance(one, Vector) and isinstance(other, Vector):
+        return lambda one, other: _subtract(one, other)
     return None
 
 
@@ -160,21 +230,53 @@ def _product(one, other):
     return None
 
 
-def _address(context: Any, builder: Any, kinds: Any, values: Any) -> Any:
-    array, place = kinds[:2]
-    struct = context.make_array(array)(context, builder, values[0])
+@overload(operator.neg)
+def _opposite(x):
+    return (lambda x: _negative(x)) if isinstance(x, Vector) else None
+
+
+@overload(operator.truediv)
+def _quotient(one, other):
+    if isinstance(one, Vector) and isinstance(other, Vector):
+        return lambda one, other: _divide(one, other)
+    return None
+
+
+def address(context: Any, builder: Any, array: Any, value: Any, place: Sequence[Any]) -> Any:
+    """Pointer to an element of an array."""
+    struct = context.make_array(array)(context, builder, value)
+    return cgutils.get_item_pointer(context, builder, array, struct, list(place))
+
+
+def vector_at(context: Any, builder: Any, array: Any, pointer: Any) -> Any:
+    """Pointer to the vector that starts at an element of an array."""
+    vector = ir.VectorType(context.get_value_type(array.dtype), WIDTH)
+    return builder.bitcast(pointer, vector.as_pointer())
+
+
+def spread_element(builder: Any, element: Any, vector: Any) -> Any:
+    """Vector of one number."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    single = builder.insert_element(undefined, element, ir.IntType(32)(0))
+    return builder.shuffle_vector(
+        single, undefined, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+    )
+
+
+def multiplied_sum(builder: Any, total: Any, one: Any, other: Any) -> Any:
+    """``total + one * other``, rounded once where a processor can."""
+    return builder.fadd(total, builder.fmul(one, other, flags=_FLAGS), flags=_FLAGS)
+
+
+def _element(context: Any, builder: Any, signature: Any, values: Any, at: int = 0) -> Any:
+    """Pointer to the element that two arguments, array and place, tell of."""
+    array, place = signature.args[at : at + 2]
     indices = [
         context.cast(builder, index, kind, types.intp)
-        for index, kind in zip(cgutils.unpack_tuple(builder, values[1]), place, strict=True)
+        for index, kind in zip(cgutils.unpack_tuple(builder, values[at + 1]), place, strict=True)
     ]
-    return cgutils.get_item_pointer(context, builder, array, struct, indices)
+    return address(context, builder, array, values[at], indices)
 
 
 def _pointer(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    start = _address(context, builder, signature.args, values)
-    return _as_vector(context, builder, signature.args[0], start)
-
-
-def _as_vector(context: Any, builder: Any, array: Any, pointer: Any) -> Any:
-    vector = ir.VectorType(context.get_value_type(array.dtype), WIDTH)
-    return builder.bitcast(pointer, vector.as_pointer())
+    return vector_at(context, builder, signature.args[0], _element(context, builder, signature, values))

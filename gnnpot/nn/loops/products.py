@@ -1,0 +1,127 @@
+"""Products of matrices in tiles that fit into the wide registers of a processor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite.binding import get_host_cpu_features
+from numba import njit
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+from gnnpot.nn.loops.compiled import compiled
+from gnnpot.nn.loops.simd import WIDTH, address, multiplied_sum, spread_element, vector_at
+
+_VECTORS = 4 if get_host_cpu_features().get("avx512f") else 1  # of 4-byte numbers, side by side in a tile
+_DEPTH = 256  # rows of the second matrix that are taken at once, so that they stay in the cache
+
+
+@compiled
+def multiply(begin, end, a, b, start, out):
+    """Write ``start`` and the product of a and b; the columns are a multiple of ``WIDTH``."""
+    for first in range(0, len(b), _DEPTH):
+        last = min(len(b), first + _DEPTH)
+        if first == 0:
+            _add_panels(begin, end, a, b, start, out, first, last)
+        else:
+            _add_panels(begin, end, a, b, out, out, first, last)
+
+
+def _tile(height: int, width: int) -> Callable[..., None]:
+    """Sums of ``height`` rows and ``width`` vectors of columns, over the rows ``first … last`` of b."""
+
+    @intrinsic
+    def tile(
+        typing: Any, a: Any, b: Any, start: Any, out: Any, row: Any, column: Any, first: Any, last: Any
+    ) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            *matrices, row, column, first, last = values
+            a, b, start, out = zip(signature.args[:4], matrices, strict=True)
+            number = row.type
+            rows = [builder.add(row, number(r)) for r in range(height)]
+            columns = [builder.add(column, number(c * WIDTH)) for c in range(width)]
+
+            def at(array: Any, *place: Any) -> Any:
+                return address(context, builder, array[0], array[1], place)
+
+            def vectors(array: Any) -> list[Any]:
+                return [vector_at(context, builder, array[0], at(array, r, c)) for r in rows for c in columns]
+
+            def step(array: Any, axis: int) -> Any:
+                strides = context.make_array(array[0])(context, builder, array[1]).strides
+                return builder.extract_value(strides, axis)
+
+            align = a[0].dtype.bitwidth // 8
+            before = [builder.load(pointer, align=align) for pointer in vectors(start)]
+            starts = [*(at(a, r, first) for r in rows), at(b, first, column)]
+            steps = [step(a, 1)] * height + [step(b, 0)]
+            entry, body, end = builder.block, *(builder.append_basic_block(f"tile.{part}") for part in "be")
+            builder.branch(body)
+            builder.position_at_end(body)
+
+            index = builder.phi(number)
+            pointers = [builder.phi(pointer.type) for pointer in starts]
+            sums = [builder.phi(vector.type) for vector in before]
+            offsets = [number(c * WIDTH * align) for c in range(width)]
+            below = [cgutils.pointer_add(builder, pointers[-1], offset) for offset in offsets]
+            loaded = [builder.load(vector_at(context, builder, b[0], part), align=align) for part in below]
+            factors = [spread_element(builder, builder.load(part), loaded[0].type) for part in pointers[:-1]]
+            products = [(factor, part) for factor in factors for part in loaded]
+            after = [
+                multiplied_sum(builder, total, *pair) for total, pair in zip(sums, products, strict=True)
+            ]
+            moved = [cgutils.pointer_add(builder, *parts) for parts in zip(pointers, steps, strict=True)]
+            following = builder.add(index, number(1))
+            for phi, old, new in zip(
+                [index, *pointers, *sums], [first, *starts, *before], [following, *moved, *after], strict=True
+            ):
+                phi.add_incoming(old, entry)
+                phi.add_incoming(new, body)
+            builder.cbranch(builder.icmp_signed("<", following, last), body, end)
+            builder.position_at_end(end)
+            for vector, pointer in zip(after, vectors(out), strict=True):
+                builder.store(vector, pointer, align=align)
+            return context.get_dummy_value()
+
+        return types.void(a, b, start, out, row, column, first, last), generate
+
+    return tile
+
+
+def _panel(width: int) -> Callable[..., None]:
+    """Products with ``width`` vectors of columns of b."""
+    most = 6 if width > 1 or _VECTORS == 1 else 12  # sums enough to wait for none, and not to leave registers
+    many, two, one = (_tile(height, width) for height in (most, 2, 1))
+
+    def panel(begin, end, a, b, start, out, column, first, last):
+        row = begin
+        while row + most <= end:
+            many(a, b, start, out, row, column, first, last)
+            row += most
+        while row + 2 <= end:
+            two(a, b, start, out, row, column, first, last)
+            row += 2
+        if row < end:
+            one(a, b, start, out, row, column, first, last)
+
+    return njit(nogil=True, error_model="numpy")(panel)
+
+
+_panel_of_four, _panel_of_two, _panel_of_one = (_panel(width) for width in (4, 2, 1))
+
+
+@compiled
+def _add_panels(begin, end, a, b, start, out, first, last):
+    column = 0
+    while column < out.shape[1]:
+        fitting = min((out.shape[1] - column) // WIDTH, _VECTORS * 4 // out.itemsize)
+        if fitting >= 4:
+            _panel_of_four(begin, end, a, b, start, out, column, first, last)
+            column += 4 * WIDTH
+        elif fitting >= 2:
+            _panel_of_two(begin, end, a, b, start, out, column, first, last)
+            column += 2 * WIDTH
+        else:
+            _panel_of_one(begin, end, a, b, start, out, column, first, last)
+            column += WIDTH
