@@ -68,7 +68,7 @@ def moments_first(begin, end, center, g, x, w, harmonics, dx, dw, dharmonics):
     parts = np.empty((harmonics.shape[1], WIDTH), x.dtype)
     for pair in range(begin, end):
         even, odd = 2 * pair, 2 * pair + 1
-        parts[:] = 0
+        here, there = center[even], center[odd]
         for c in range(0, x.shape[1], WIDTH):
             message, back = load(x, (even, c)), load(x, (odd, c))
             of_message, of_back = zero, zero
@@ -78,10 +78,13 @@ def moments_first(begin, end, center, g, x, w, harmonics, dx, dw, dharmonics):
                 weighted, weighted_back = message * weight, sign * (back * weight)
                 heard, heard_back = zero, zero
                 for m in range(order_l * order_l, (order_l + 1) * (order_l + 1)):
-                    value, other = load(g, (center[even], m, c)), load(g, (center[odd], m, c))
+                    value, other = load(g, (here, m, c)), load(g, (there, m, c))
                     heard = heard + item(harmonics, (pair, m)) * value
                     heard_back = heard_back + item(harmonics, (pair, m)) * other
-                    store(parts, (m, 0), load(parts, (m, 0)) + weighted * value + weighted_back * other)
+                    part = weighted * value + weighted_back * other
+                    if c > 0:
+                        part = part + load(parts, (m, 0))
+                    store(parts, (m, 0), part)
                 heard_back = sign * heard_back
                 of_message = of_message + heard * weight
                 of_back = of_back + heard_back * weight
@@ -100,7 +103,7 @@ def moments_second_pairs(begin, end, center, ux, uw, uharmonics, g, x, w, harmon
     parts = np.empty((harmonics.shape[1], WIDTH), x.dtype)
     for pair in range(begin, end):
         even, odd = 2 * pair, 2 * pair + 1
-        parts[:] = 0
+        here, there = center[even], center[odd]
         for c in range(0, x.shape[1], WIDTH):
             message, back = load(x, (even, c)), load(x, (odd, c))
             umessage, uback = load(ux, (even, c)), load(ux, (odd, c))
@@ -112,13 +115,16 @@ def moments_second_pairs(begin, end, center, ux, uw, uharmonics, g, x, w, harmon
                 changed_back = sign * (uback * weight + back * uweight)
                 heard, heard_back, uheard, uheard_back = zero, zero, zero, zero
                 for m in range(order_l * order_l, (order_l + 1) * (order_l + 1)):
-                    value, other = load(g, (center[even], m, c)), load(g, (center[odd], m, c))
+                    value, other = load(g, (here, m, c)), load(g, (there, m, c))
                     factor, ufactor = item(harmonics, (pair, m)), item(uharmonics, (pair, m))
                     heard = heard + factor * value
                     uheard = uheard + ufactor * value
                     heard_back = heard_back + factor * other
                     uheard_back = uheard_back + ufactor * other
-                    store(parts, (m, 0), load(parts, (m, 0)) + changed * value + changed_back * other)
+                    part = changed * value + changed_back * other
+                    if c > 0:
+                        part = part + load(parts, (m, 0))
+                    store(parts, (m, 0), part)
                 heard_back, uheard_back = sign * heard_back, sign * uheard_back
                 of_message = of_message + heard * uweight + uheard * weight
                 of_back = of_back + heard_back * uweight + uheard_back * weight
