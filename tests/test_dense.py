@@ -92,6 +92,17 @@ def test_derivatives_by_positions_leave_weights_out_but_can_be_differentiated_by
     assert torch.autograd.grad(layer(x).sum(), layer.weight)[0].abs().max() > 0  # outside they are there
 
 
+def test_products_in_tiles_equal_those_of_torch(eager):
+    torch.manual_seed(0)
+    x, maps = torch.randn(1, 40, 6).expand(3, -1, -1), torch.randn(3, 32, 6).mT
+    torch.testing.assert_close(products(x, maps), torch.bmm(x, maps), atol=1e-5, rtol=1e-5)
+    parts = [part.detach().requires_grad_(True) for part in (x, maps)]
+    got_all = derivatives(lambda *inputs: products(*inputs).tanh(), parts)
+    expected_all = derivatives(lambda *inputs: torch.bmm(*inputs).tanh(), parts)
+    for got, expected in zip(got_all, expected_all, strict=True):
+        torch.testing.assert_close(got, expected, atol=2e-4, rtol=2e-4)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("sizes", [(1, 1, 16), (13, 300, 112), (29, 513, 48), (6, 7, 64)])
 def test_tiles_of_any_size_make_the_product(sizes, dtype):

@@ -36,7 +36,9 @@ from gnnpot.nn.loops.pairs import sum_opposite as sum_opposite
 from gnnpot.nn.loops.pairs import times_pairs as times_pairs
 from gnnpot.nn.loops.pairs import times_pairs_first as times_pairs_first
 from gnnpot.nn.loops.pairs import times_pairs_second as times_pairs_second
+from gnnpot.nn.loops.products import WIDE as WIDE
 from gnnpot.nn.loops.products import multiply as multiply
+from gnnpot.nn.loops.products import multiply_each as multiply_each
 from gnnpot.nn.loops.radial import bessel_jets as bessel_jets
 from gnnpot.nn.loops.radial import cosine_jets as cosine_jets
 from gnnpot.nn.loops.radial import polynomial_jets as polynomial_jets

@@ -13,7 +13,8 @@ from numba.extending import intrinsic
 from gnnpot.nn.loops.compiled import compiled
 from gnnpot.nn.loops.simd import WIDTH, address, multiplied_sum, spread_element, vector_at
 
-_VECTORS = 4 if get_host_cpu_features().get("avx512f") else 1  # of 4-byte numbers, side by side in a tile
+WIDE = bool(get_host_cpu_features().get("avx512f"))  # whether there are 32 registers of 64 bytes
+_VECTORS = 4 if WIDE else 1  # of 4-byte numbers, side by side in a tile
 _DEPTH = 256  # rows of the second matrix that are taken at once, so that they stay in the cache
 
 
@@ -26,6 +27,13 @@ def multiply(begin, end, a, b, start, out):
             _add_panels(begin, end, a, b, start, out, first, last)
         else:
             _add_panels(begin, end, a, b, out, out, first, last)
+
+
+@compiled
+def multiply_each(begin, end, a, b, start, out):
+    """The same for several matrices."""
+    for number in range(len(out)):
+        multiply(begin, end, a[number], b[number], start, out[number])
 
 
 def _tile(height: int, width: int) -> Callable[..., None]:
@@ -91,7 +99,7 @@ def _tile(height: int, width: int) -> Callable[..., None]:
 
 def _panel(width: int) -> Callable[..., None]:
     """Products with ``width`` vectors of columns of b."""
-    most = 6 if width > 1 or _VECTORS == 1 else 12  # sums enough to wait for none, and not to leave registers
+    most = 6 if width > 1 or not WIDE else 12  # sums enough to wait for none, and not to leave registers
     many, two, one = (_tile(height, width) for height in (most, 2, 1))
 
     def panel(begin, end, a, b, start, out, column, first, last):
