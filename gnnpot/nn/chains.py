@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from gnnpot.nn.activations import silu
-from gnnpot.nn.dense import by_rows, in_rows, linear, product, weights_are_aside
+from gnnpot.nn.dense import as_row, by_rows, linear, product, weights_are_aside
 from gnnpot.nn.fused import fusible, over_items
 
 
@@ -223,7 +223,7 @@ def _layer(x: Tensor, weight: Tensor, bias: Tensor | None, skip: Tensor | None) 
     from gnnpot.nn import loops
 
     argument = x.new_empty(len(x), len(weight))
-    start, out = in_rows(bias, argument), torch.empty_like(argument)
+    start, out = as_row(bias, argument), torch.empty_like(argument)
     over_items(loops.layer, len(x), x, by_rows(weight.mT), start, _rows(skip, x), argument, out)
     return argument, out
 
@@ -246,7 +246,7 @@ def _first(
     slope, out = torch.empty_like(argument), gradient.new_empty(len(gradient), weight.shape[1])
     inputs = gradient, argument, _rows(change, out), weight.contiguous()
     over_items(
-        loops.layer_first, len(out), *inputs, in_rows(None, out) if start is None else start, slope, out
+        loops.layer_first, len(out), *inputs, as_row(None, out) if start is None else start, slope, out
     )
     return slope, out
 
@@ -258,7 +258,7 @@ def _second(
     from gnnpot.nn import loops
 
     out, slope, of_argument = (torch.empty_like(argument) for _ in range(3))
-    inputs = change, by_rows(weight.mT), in_rows(None, out), gradient, argument, _rows(skip, out)
+    inputs = change, by_rows(weight.mT), as_row(None, out), gradient, argument, _rows(skip, out)
     over_items(loops.layer_second, len(out), *inputs, out, slope, of_argument)
     return out, slope, of_argument
 

@@ -161,7 +161,7 @@ def _in_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         bias = None if bias is None else F.pad(bias, (0, rest))
     out = x.new_empty(rows, len(weight))
     x = x if x.is_contiguous() or x.mT.is_contiguous() else x.contiguous()
-    over_items(loops.multiply, rows, x, by_rows(weight.mT), in_rows(bias, out), out)
+    over_items(loops.multiply, rows, x, by_rows(weight.mT), as_row(bias, out), out)
     return out[:, :columns].contiguous() if rest else out
 
 
@@ -169,13 +169,13 @@ def _each_in_tiles(x: Tensor, maps: Tensor) -> Tensor:
     from gnnpot.nn import loops
 
     out = x.new_empty(len(x), x.shape[1], maps.shape[2])
-    over_items(loops.multiply_each, x.shape[1], x, maps.contiguous(), in_rows(None, out[0]), out)
+    over_items(loops.multiply_each, x.shape[1], x, maps.contiguous(), as_row(None, out), out)
     return out
 
 
-def in_rows(bias: Tensor | None, like: Tensor) -> Tensor:
-    """The bias, or zeros, in each row: what products begin with."""
-    return (_zeros(like.shape[1], like.dtype) if bias is None else bias).expand_as(like)
+def as_row(bias: Tensor | None, like: Tensor) -> Tensor:
+    """The bias, or zeros: what each row of a product of the form of ``like`` begins with."""
+    return (_zeros(like.shape[-1], like.dtype) if bias is None else bias)[None]
 
 
 @cache

@@ -1,7 +1,7 @@
 """Dense layers silu(x Wᵀ + b) and their derivatives; an item is a row, an array without rows is left out.
 
 Some rows at a time are multiplied and then activated while they are in the cache.  All widths are multiples
-of ``WIDTH``.
+of ``WIDTH``; biases are one row.
 """
 
 from __future__ import annotations
