@@ -45,9 +45,9 @@ def linear(
     return _linear(x, weight, bias) if _pays(x, weight) else F.linear(x, weight, bias)
 
 
-def product(x: Float[Tensor, "N I"], weight: Float[Tensor, "O I"], bias: Tensor | None = None) -> Tensor:
+def product(x: Float[Tensor, "N I"], weight: Float[Tensor, "O I"]) -> Float[Tensor, "N O"]:
     """:func:`linear` for derivatives that are written by hand: without automatic ones."""
-    return _in_tiles(x, weight, bias) if _pays(x, weight) else F.linear(x, weight, bias)
+    return _in_tiles(x, weight, None) if _pays(x, weight) else F.linear(x, weight)
 
 
 def weights_are_aside() -> bool:

@@ -14,24 +14,8 @@ _ROWS = 96  # that are taken at once
 
 
 @compiled
-def layer(begin, end, x, weight, bias, skip, z, out):
-    """Arguments z = x W + b of the activation, and its values, with ``skip``."""
-    one = spread(z.dtype.type(1))
-    for first in range(begin, end, _ROWS):
-        last = min(end, first + _ROWS)
-        multiply(first, last, x, weight, bias, z)
-        for row in range(first, last):
-            for c in range(0, z.shape[1], WIDTH):
-                value = load(z, (row, c))
-                value = value * logistic(value, one)
-                if len(skip):
-                    value = value + load(skip, (row, c))
-                store(out, (row, c), value)
-
-
-@compiled
 def activate(begin, end, z, skip, out):
-    """The values alone, from z."""
+    """Values silu(z), with ``skip``."""
     one = spread(z.dtype.type(1))
     for row in range(begin, end):
         for c in range(0, z.shape[1], WIDTH):
@@ -40,6 +24,15 @@ def activate(begin, end, z, skip, out):
             if len(skip):
                 value = value + load(skip, (row, c))
             store(out, (row, c), value)
+
+
+@compiled
+def layer(begin, end, x, weight, bias, skip, z, out):
+    """Arguments z = x W + b of the activation, and its values, with ``skip``."""
+    for first in range(begin, end, _ROWS):
+        last = min(end, first + _ROWS)
+        multiply(first, last, x, weight, bias, z)
+        activate(first, last, z, skip, out)
 
 
 @compiled
