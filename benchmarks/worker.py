@@ -19,8 +19,6 @@ from processes import Answer, Case
 
 def serve(case: Case, requests: IO[str], answers: IO[str]) -> None:
     """Get ready, say so, then make as many steps as each request asks for."""
-    if case.peer == "gnnpot":
-        import gnnpot  # noqa: F401 - before torch, as its commands do
     import torch
     from adapters import load_adapter
 

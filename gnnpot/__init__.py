@@ -5,15 +5,10 @@ Public names are imported at first use, so that ``import gnnpot`` costs nothing.
 
 from __future__ import annotations
 
-import os
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-
-if "torch" not in sys.modules:  # its idle threads would keep compiled loops from their processors
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 _HOME = {
     "AtomicGraph": "gnnpot.data.graph",

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from gnnpot.data.graph import AtomicGraph
-from gnnpot.nn.fused import recorded_by, run_loop
+from gnnpot.nn.fused import recorded_by
 
 _PATIENCE = 3  # calls on one list before it is worth a recording
 _MOST_PAIRS = 4096  # beyond which a recording would save little time
@@ -158,14 +158,12 @@ class _Recorder(TorchDispatchMode):
             self._add(_in_place(operation, step, _plain(result)))
         return result
 
-    def loop(
-        self, loop: Callable[..., None], count: int, tensors: Sequence[Any], arrays: Sequence[Any]
-    ) -> None:
-        """Write down a compiled loop; what was made without values is what it writes."""
-        places = {_place(tensor) for tensor in _tensors(tensors)}
+    def loop(self, call: Callable[[], None], arguments: tuple[Any, ...]) -> None:
+        """Write down a call of a compiled loop; what was made without values is what it writes."""
+        places = {_place(tensor) for tensor in _tensors(arguments)}
         if places & self._changing:
             self._changing.update(places & self._blank)
-            self._add((run_loop, (loop, count, arrays), {}))
+            self._add((call, (), {}))
 
     def whole(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Run a function and write it down as one step, whatever it does inside."""

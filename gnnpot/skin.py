@@ -14,7 +14,7 @@ from torch import Tensor
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.errors import DataError
 from gnnpot.geometry import Neighborhoods, both_directions, pair_vectors
-from gnnpot.nn.fused import fusible, over_items, run_loop
+from gnnpot.nn.fused import fusible, over_items
 
 _ONE_SPOT = 1e-6  # Å
 
@@ -48,7 +48,6 @@ class SkinList:
         self._reference = Atoms()
         self._wide: AtomicGraph | None = None
         self._pairs: tuple[Tensor, Tensor, Tensor]  # sources, centers and shifts of its pairs
-        self._arrays: list[np.ndarray] = []  # the same
         self._near: tuple[Tensor, Tensor, AtomicGraph] | None = None  # which pairs the last graph had, and it
 
     def graph(self, atoms: Atoms) -> AtomicGraph:
@@ -83,9 +82,12 @@ class SkinList:
 
             vectors = torch.empty_like(shifts, dtype=self.dtype)
             near, together = (torch.empty_like(source, dtype=torch.bool) for _ in range(2))
-            arrays = [np.ascontiguousarray(part, dtype=float) for part in (atoms.positions, atoms.cell.array)]
-            outs = [part.numpy() for part in (vectors, near, together)]
-            run_loop(loops.measure_pairs, len(source), [*arrays, *self._arrays, reach, _ONE_SPOT, *outs])
+            places, cell = (
+                torch.from_numpy(np.ascontiguousarray(part, dtype=float))
+                for part in (atoms.positions, atoms.cell.array)
+            )
+            outs = vectors, near, together
+            over_items(loops.measure_pairs, len(source), places, cell, *self._pairs, reach, _ONE_SPOT, *outs)
         else:
             positions = torch.tensor(atoms.positions, device=self.device)
             cell = torch.tensor(atoms.cell.array, device=self.device)
@@ -110,7 +112,6 @@ class SkinList:
         self._wide, self._near = wide, None
         ends, shifts = wide.edge_index[:, 0::2], wide.cell_shifts[0::2]
         self._pairs = (*ends.contiguous().unbind(), shifts.double())
-        self._arrays = [part.cpu().numpy() for part in self._pairs]
         return wide
 
     def covers(self, atoms: Atoms) -> bool:

@@ -57,8 +57,8 @@ def test_values_forces_and_their_gradients_equal_those_of_torch(tensors, inputs)
 
 def test_several_threads_give_what_one_gives(tensors, inputs, monkeypatch):
     alone = forces_and_gradients(chain, tensors, inputs)
-    monkeypatch.setattr("gnnpot.nn.fused._GRAIN", 1)
-    monkeypatch.setattr("gnnpot.nn.fused._LARGE", 1)
+    monkeypatch.setattr("gnnpot.nn.loops.calls._GRAIN", 1)
+    monkeypatch.setattr("gnnpot.nn.loops.calls._LARGE", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     for one, other in zip(alone, forces_and_gradients(chain, tensors, inputs), strict=True):
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)

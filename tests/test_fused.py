@@ -149,8 +149,8 @@ def test_several_threads_give_what_one_gives(name, graph, monkeypatch):
     inputs = [part.detach().requires_grad_(True) for part in inputs]
     alone = derivatives(function, inputs)
     threads = torch.get_num_threads()
-    monkeypatch.setattr("gnnpot.nn.fused._LARGE", 0)
-    monkeypatch.setattr("gnnpot.nn.fused._GRAIN", 2)
+    monkeypatch.setattr("gnnpot.nn.loops.calls._LARGE", 0)
+    monkeypatch.setattr("gnnpot.nn.loops.calls._GRAIN", 2)
     try:
         torch.set_num_threads(3)
         together = derivatives(function, inputs)

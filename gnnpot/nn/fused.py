@@ -8,21 +8,17 @@ Where there is no numba, or on a GPU, the same functions are plain torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-_GRAIN = 64  # fewest items for a thread of its own
-_LARGE = 1 << 17  # elements of all arrays for which other threads are worth waking
 _recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 _differentiated_once: ContextVar[bool] = ContextVar("differentiated_once", default=False)
 
@@ -100,36 +96,21 @@ def second_derivatives() -> bool:
     return not _differentiated_once.get()
 
 
-def over_items(loop: Callable[..., None], count: int, *tensors: Tensor | int | float) -> None:
+def over_items(loop: Callable[..., None], count: int, *arguments: Tensor | int | float) -> None:
     """Run ``loop(begin, end, …)`` over ``count`` items, on as many threads as torch uses.
 
     Args:
-        loop: A compiled function that lets go of the interpreter and writes to its own items only.
+        loop: A compiled function that writes to its own items only.
         count: Number of items.
-        tensors: Further arguments; tensors go as arrays on the same memory.
+        arguments: Further arguments; tensors go as arrays on the same memory.
     """
-    arrays = [part.numpy(force=True) if isinstance(part, Tensor) else part for part in tensors]
-    run_loop(loop, count, arrays)
+    from gnnpot.nn.loops import Call
+
+    call = Call(loop, count, arguments)
+    call()
     recorder = _recorder.get()
     if recorder is not None:
-        recorder.loop(loop, count, tensors, arrays)
-
-
-def run_loop(loop: Callable[..., None], count: int, arguments: Sequence[Any]) -> None:
-    """:func:`over_items` with arrays in place of tensors."""
-    threads = max(1, min(torch.get_num_threads(), count // _GRAIN))
-    if threads > 1 and sum(part.size for part in arguments if isinstance(part, np.ndarray)) < _LARGE:
-        threads = 1
-    if threads == 1:
-        loop(0, count, *arguments)
-        return
-    bounds = [count * part // threads for part in range(threads + 1)]
-    parts = [
-        _pool(threads).submit(loop, *ends, *arguments) for ends in zip(bounds[1:-1], bounds[2:], strict=True)
-    ]
-    loop(0, bounds[1], *arguments)
-    for part in parts:
-        part.result()
+        recorder.loop(call, arguments)
 
 
 def whole(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -151,8 +132,3 @@ def recorded_by(recorder: Any) -> Iterator[None]:
 @cache
 def _has_numba() -> bool:
     return find_spec("numba") is not None
-
-
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="gnnpot")

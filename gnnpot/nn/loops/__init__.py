@@ -16,6 +16,7 @@ from gnnpot.nn.loops.atoms import moments_second_atoms as moments_second_atoms
 from gnnpot.nn.loops.atoms import moments_second_pairs as moments_second_pairs
 from gnnpot.nn.loops.atoms import read as read
 from gnnpot.nn.loops.atoms import read_two as read_two
+from gnnpot.nn.loops.calls import Call as Call
 from gnnpot.nn.loops.elementwise import silu_second as silu_second
 from gnnpot.nn.loops.elementwise import softplus_second as softplus_second
 from gnnpot.nn.loops.elementwise import transpose as transpose
