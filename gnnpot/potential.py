@@ -103,6 +103,7 @@ class Potential(nn.Module):
             located = copy(graph)
             located.pair_vectors = vectors
             located.pair_lengths = torch.linalg.vector_norm(vectors, dim=-1)
+            located.neighborhoods = Neighborhoods.of(graph)
             interaction = self.interaction_energies(located)
             with weights_aside():
                 (gradient,) = torch.autograd.grad(
@@ -117,7 +118,7 @@ class Potential(nn.Module):
         atomic_energies = interaction + self.reference_energies[graph.atomic_numbers]
         return Prediction(
             energy=sum_over_structures(atomic_energies, graph),
-            forces=sum_opposite(gradient, Neighborhoods.of(graph)),
+            forces=sum_opposite(gradient, located.neighborhoods),
             stress=_stress(vectors, gradient, graph),
             atomic_energies=atomic_energies,
         )

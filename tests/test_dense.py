@@ -15,7 +15,7 @@ from gnnpot.nn.dense import Linear, linear, products, weights_aside
 @pytest.fixture
 def eager(monkeypatch):
     """Takes compiled loops for products of any size, on any processor."""
-    for name in ("_SMALLEST", "_THIN"):
+    for name in ("_SMALLEST", "_THIN", "_FLAT"):
         monkeypatch.setattr(dense, name, 1)
     monkeypatch.setattr(dense, "_has_wide_registers", lambda: True)
 

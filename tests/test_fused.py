@@ -23,6 +23,7 @@ from gnnpot.nn.contractions import (
     moments,
     read_moments,
     reverse_times_pairs,
+    sum_edges,
     sum_opposite,
     times_pairs,
 )
@@ -98,6 +99,7 @@ def functions_of(graph: AtomicGraph):
         "spline_weights": (lambda r: grid.weights(r, envelope("cosine", 3.0)).weights, lengths),
         "convolve": (lambda x, w: convolve(x, w, edges), random(atoms, 5), random(pairs, 5)),
         "sum_opposite": (lambda x: sum_opposite(x, edges), random(pairs, 3)),
+        "sum_edges": (lambda x, w: sum_edges(x, w, edges), random(2 * pairs, 3), random(pairs, 3)),
         "times_pairs": (times_pairs, random(2 * pairs, 3), random(pairs, 3)),
         "moments": (
             lambda x, w, c: moments(x, w, c, edges),
@@ -127,7 +129,7 @@ NAMES = (
     "convolve", "times_pairs", "moments", "read_moments", "reverse_times_pairs", "convolve_table",
     "convolve_frozen_table", "convolve_tensors", "solid_harmonics", "silu",
     "shifted_softplus", "polynomial", "cosine", "bessel", "spherical_bessel", "spline_weights",
-    "angular_functions", "radial_functions", "sum_opposite",
+    "angular_functions", "radial_functions", "sum_edges", "sum_opposite",
 )  # fmt: skip
 
 

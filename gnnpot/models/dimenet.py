@@ -16,12 +16,12 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import both_directions, pair_lengths
+from gnnpot.geometry import Neighborhoods, both_directions, pair_lengths
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import silu
 from gnnpot.nn.angular import TripletFactors, TripletGeometry, sum_over_triplets
 from gnnpot.nn.chains import Layer, chain
-from gnnpot.nn.contractions import times_pairs
+from gnnpot.nn.contractions import sum_edges, times_pairs
 from gnnpot.nn.dense import Linear, linear, products
 from gnnpot.nn.radial import BesselBasis, SphericalBesselBasis
 
@@ -146,13 +146,12 @@ class Output(nn.Module):
         self.energy = Linear(out, 1, bias=False)
 
     def forward(
-        self, x: Float[Tensor, "E F"], radial: Float[Tensor, "P F"], center: Int[Tensor, "E"], size: int
+        self, x: Float[Tensor, "E F"], radial: Float[Tensor, "P F"], edges: Neighborhoods
     ) -> Float[Tensor, "N"]:
-        """Energy of each of the ``size`` atoms; ``radial`` is what ``self.radial`` makes of the basis."""
-        weighted = times_pairs(x, radial)
-        atoms = self.up(weighted.new_zeros(size, weighted.shape[1]).index_add(0, center, weighted))
-        for layer in self.dense:
-            atoms = silu(layer(atoms))
+        """Energy of each atom; ``radial`` is what ``self.radial`` makes of the basis."""
+        atoms = self.up(sum_edges(x, radial, edges))
+        if self.dense:
+            atoms = chain([_layer(layer, source) for source, layer in enumerate(self.dense)], atoms)
         return self.energy(atoms).squeeze(-1)
 
 
@@ -183,13 +182,13 @@ class DimeNet(AtomicEnergyModel):
         angular = self._angular_factors(self.spherical(lengths))
         geometry = TripletGeometry.of(graph, self.config.num_spherical)
         rows = self.element_rows(graph)
-        center, size = graph.edge_index[1], len(rows)
+        edges = geometry.edges
 
         x = self.embedding(rows, radial, graph.edge_index)
-        energies = self.outputs[0](x, of_outputs[0], center, size)
+        energies = self.outputs[0](x, of_outputs[0], edges)
         for block, interact in enumerate(self.interactions):
             x = interact(x, of_blocks[block], angular[block], geometry)
-            energies = energies + self.outputs[block + 1](x, of_outputs[block + 1], center, size)
+            energies = energies + self.outputs[block + 1](x, of_outputs[block + 1], edges)
         return energies
 
     def _radial_factors(self, radial: Float[Tensor, "P K"]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
@@ -209,7 +208,7 @@ class DimeNet(AtomicEnergyModel):
         for block in self.interactions:
             maps = _product(block.get_submodule("spherical"))
             maps = maps.unflatten(1, spherical.shape[1:]).permute(1, 2, 0) * norms  # L, K, C
-            backward = flat @ (signs * maps).flatten(0, 1)
+            backward = linear(flat, (signs * maps).flatten(0, 1).mT)
             factors.append(TripletFactors(products(by_order, maps), backward))
         return factors
 

@@ -28,6 +28,16 @@ def convolve(
     return torch.zeros_like(features).index_add(0, center, messages)
 
 
+def sum_edges(
+    edge_values: Float[Tensor, "E F"], pair_values: Float[Tensor, "P F"], edges: Neighborhoods
+) -> Float[Tensor, "N F"]:
+    r"""Each atom's sum :math:`y_i = \sum_j x_{ji} \circ w_{ij}` of a quantity of edges times one of pairs."""
+    if fusible(edge_values):
+        return _sum_edges(edges, edge_values, pair_values)
+    zero = edge_values.new_zeros(edges.num_atoms, edge_values.shape[1])
+    return zero.index_add(0, edges.edge_index[1], _plain_times(edge_values, pair_values))
+
+
 def sum_opposite(values: Float[Tensor, "P F"], edges: Neighborhoods) -> Float[Tensor, "N F"]:
     r"""Each atom's sum of a quantity of edges of which the two directions have opposite signs.
 
@@ -175,6 +185,38 @@ def _convolve_second(
 
 
 _convolve = twice_differentiable(_convolution, _convolve_first, _convolve_second)
+
+
+def _edge_sums(edges: Neighborhoods, values: Tensor, pairs: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = values.new_empty(edges.num_atoms, values.shape[1])
+    over_items(loops.sum_edges, edges.num_atoms, edges.order, edges.start, values, pairs, out)
+    return out
+
+
+def _edge_sums_first(
+    edges: Neighborhoods, gradient: Tensor, values: Tensor, pairs: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(values), torch.empty_like(pairs)
+    over_items(loops.sum_edges_first, len(pairs), edges.edge_index[1], gradient, values, pairs, *out)
+    return out
+
+
+def _edge_sums_second(
+    edges: Neighborhoods, upstream: tuple[Tensor, ...], gradient: Tensor, values: Tensor, pairs: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    of_values, of_pairs = upstream
+    out, tables = torch.empty_like(gradient), (edges.order, edges.start)
+    over_items(loops.sum_edges_two, edges.num_atoms, *tables, of_values, pairs, values, of_pairs, out)
+    return out, *_edge_sums_first(edges, gradient, of_values, of_pairs)
+
+
+_sum_edges = twice_differentiable(_edge_sums, _edge_sums_first, _edge_sums_second)
 
 
 def _opposite(edges: Neighborhoods, values: Tensor) -> Tensor:

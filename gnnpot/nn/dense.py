@@ -21,6 +21,7 @@ from gnnpot.nn.fused import fusible, over_items
 
 _SMALLEST = 1 << 18  # multiplications in a product for which a call of compiled loops pays
 _THIN = 8  # columns of a thin matrix
+_FLAT = 6  # rows that fill a tile
 _weights_aside: ContextVar[bool] = ContextVar("weights_aside", default=False)
 
 
@@ -128,7 +129,8 @@ def _pays(x: Tensor, weight: Tensor) -> bool:
         x.dtype is torch.float32
         and x.ndim == 2
         and x.numel() * len(weight) >= _SMALLEST
-        and min(len(x), len(weight)) >= _THIN
+        and len(x) >= _FLAT
+        and len(weight) >= _THIN
         and x.device.type == "cpu"
         and fusible(x)
         and _has_wide_registers()

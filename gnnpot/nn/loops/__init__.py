@@ -33,6 +33,9 @@ from gnnpot.nn.loops.pairs import multiply_ends as multiply_ends
 from gnnpot.nn.loops.pairs import reverse as reverse
 from gnnpot.nn.loops.pairs import reverse_first as reverse_first
 from gnnpot.nn.loops.pairs import reverse_second as reverse_second
+from gnnpot.nn.loops.pairs import sum_edges as sum_edges
+from gnnpot.nn.loops.pairs import sum_edges_first as sum_edges_first
+from gnnpot.nn.loops.pairs import sum_edges_two as sum_edges_two
 from gnnpot.nn.loops.pairs import sum_opposite as sum_opposite
 from gnnpot.nn.loops.pairs import times_pairs as times_pairs
 from gnnpot.nn.loops.pairs import times_pairs_first as times_pairs_first

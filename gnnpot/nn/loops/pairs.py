@@ -75,6 +75,41 @@ def times_pairs_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
 
 
 @compiled
+def sum_edges(begin, end, order, start, x, w, out):
+    """Sum of x_e w_p over the edges into each atom."""
+    for atom in range(begin, end):
+        out[atom] = 0
+        for place in range(start[atom], start[atom + 1]):
+            edge = order[place]
+            for c in range(x.shape[1]):
+                out[atom, c] += x[edge, c] * w[edge >> 1, c]
+
+
+@compiled
+def sum_edges_two(begin, end, order, start, x, w, y, v, out):
+    """Sum of x_e w_p + y_e v_p over the edges into each atom."""
+    for atom in range(begin, end):
+        out[atom] = 0
+        for place in range(start[atom], start[atom + 1]):
+            edge = order[place]
+            for c in range(x.shape[1]):
+                out[atom, c] += x[edge, c] * w[edge >> 1, c] + y[edge, c] * v[edge >> 1, c]
+
+
+@compiled
+def sum_edges_first(begin, end, center, g, x, w, dx, dw):
+    """Gradients of the edges and the pairs."""
+    for pair in range(begin, end):
+        a, b = 2 * pair, 2 * pair + 1
+        i, j = center[a], center[b]
+        for c in range(x.shape[1]):
+            dx[a, c] = g[i, c] * w[pair, c]
+            dx[b, c] = g[j, c] * w[pair, c]
+        for c in range(x.shape[1]):
+            dw[pair, c] = g[i, c] * x[a, c] + g[j, c] * x[b, c]
+
+
+@compiled
 def sum_opposite(begin, end, order, start, x, out):
     """Sum of x_p over the even edges into each atom, less those of the odd ones."""
     for atom in range(begin, end):
