@@ -181,6 +181,13 @@ class _Recorder(TorchDispatchMode):
 def _in_place(operation: Any, step: Step, result: Any) -> Step:
     """The step with its result written to where it was before."""
     call, arguments, settings = step
+    match operation._schema.name:
+        case "aten::_to_copy":
+            return Tensor.copy_, (result, arguments[0]), {}
+        case "aten::ones_like":
+            return Tensor.fill_, (result, 1), {}
+        case "aten::full_like":
+            return Tensor.fill_, (result, arguments[1]), {}
     variant = _out_variant(operation)
     if variant is None:
         return _copied, (call, arguments, settings, _tensors(result)), {}

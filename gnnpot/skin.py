@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.geometry import complete_cell
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph
@@ -63,49 +63,51 @@ class SkinList:
         wide = self._wide
         if wide is None or not self.covers(atoms):
             wide = self._renewed(atoms)
-        vectors, near = self._measured(atoms)
-        if self._near is None or not torch.equal(self._near[0], near):
-            self._near = near, near.nonzero().squeeze(-1), _of_pairs(wide, near)
+        positions, cell = (
+            torch.from_numpy(np.array(part, dtype=float)).to(self.device)
+            for part in (atoms.positions, atoms.cell.array)
+        )
+        vectors, states = self._measured(positions, cell)
+        if self._near is None or not torch.equal(self._near[0], states):
+            self._near = states, *self._chosen(wide, states)
         _, pairs, chosen = self._near
         graph = copy(chosen)
-        graph.positions = torch.tensor(atoms.positions, dtype=self.dtype, device=self.device)
-        graph.cell = torch.tensor(atoms.cell.array, dtype=self.dtype, device=self.device)[None]
-        graph.pair_vectors = vectors if len(pairs) == len(vectors) else vectors.index_select(0, pairs)
+        graph["positions"], graph["cell"] = positions.to(self.dtype), cell[None].to(self.dtype)
+        graph["pair_vectors"] = vectors if len(pairs) == len(vectors) else vectors.index_select(0, pairs)
         return graph
 
-    def _measured(self, atoms: Atoms) -> tuple[Float[Tensor, "W 3"], Bool[Tensor, "W"]]:
-        """Vectors of the pairs of the list, and which of them the graph is to have."""
+    def _measured(
+        self, positions: Float[Tensor, "N 3"], cell: Float[Tensor, "3 3"]
+    ) -> tuple[Float[Tensor, "W 3"], UInt8[Tensor, "W"]]:
+        """Vectors of the pairs of the list; and 1 for those that the graph is to have, 2 on one spot."""
         source, center, shifts = self._pairs
         reach = torch.inf if len(source) <= self.few else self.cutoff
         if fusible(source):
             from gnnpot.nn import loops
 
-            vectors = torch.empty_like(shifts, dtype=self.dtype)
-            near, together = (torch.empty_like(source, dtype=torch.bool) for _ in range(2))
-            places, cell = (
-                torch.from_numpy(np.ascontiguousarray(part, dtype=float))
-                for part in (atoms.positions, atoms.cell.array)
-            )
-            outs = vectors, near, together
-            over_items(loops.measure_pairs, len(source), places, cell, *self._pairs, reach, _ONE_SPOT, *outs)
-        else:
-            positions = torch.tensor(atoms.positions, device=self.device)
-            cell = torch.tensor(atoms.cell.array, device=self.device)
-            vectors = positions.index_select(0, source) - positions.index_select(0, center) + shifts @ cell
-            lengths = torch.linalg.vector_norm(vectors, dim=-1)
-            vectors, near, together = vectors.to(self.dtype), lengths < reach, lengths < _ONE_SPOT
-        if together.any():
-            place = int(together.nonzero()[0])
-            first, second = sorted((int(source[place]), int(center[place])))
+            outs = torch.empty_like(shifts, dtype=self.dtype), torch.empty_like(source, dtype=torch.uint8)
+            arguments = positions, cell, *self._pairs, reach, _ONE_SPOT
+            over_items(loops.measure_pairs, len(source), *arguments, *outs)
+            return outs
+        vectors = positions.index_select(0, source) - positions.index_select(0, center) + shifts @ cell
+        lengths = torch.linalg.vector_norm(vectors, dim=-1)
+        return vectors.to(self.dtype), (lengths < reach).byte() + (lengths < _ONE_SPOT)
+
+    def _chosen(self, wide: AtomicGraph, states: UInt8[Tensor, "W"]) -> tuple[Int[Tensor, "P"], AtomicGraph]:
+        """The pairs that the graph is to have, and ``wide`` with their edges alone."""
+        if (states == 2).any():
+            place = int((states == 2).nonzero()[0])
+            first, second = sorted(int(ends[place]) for ends in self._pairs[:2])
             raise DataError(
                 f"expected atoms apart, got atoms {first} and {second} on one spot; move one of them"
             )
-        return vectors, near
+        return states.nonzero().squeeze(-1), _of_pairs(wide, states.bool())
 
     def _renewed(self, atoms: Atoms) -> AtomicGraph:
         """The list of ``atoms``; the old one if it has the same edges, so that what was made of it lasts."""
-        self._reference = atoms.copy()  # without the calculator, whose results would become labels
-        wide = AtomicGraph.from_ase(self._reference, self.cutoff + self.skin, torch.float64).to(self.device)
+        reference = atoms.copy()  # without the calculator, whose results would become labels
+        wide = AtomicGraph.from_ase(reference, self.cutoff + self.skin, torch.float64).to(self.device)
+        self._reference = reference
         if self._wide is not None and _have_same_edges(self._wide, wide):
             return self._wide
         wide.neighborhoods = Neighborhoods.of(wide)
@@ -117,16 +119,17 @@ class SkinList:
     def covers(self, atoms: Atoms) -> bool:
         """Whether the list holds every pair of ``atoms`` that is closer than the cutoff."""
         old = self._reference
-        if not (np.array_equal(old.numbers, atoms.numbers) and np.array_equal(old.pbc, atoms.pbc)):
-            return False
-        if not np.isfinite(atoms.cell.array).all():
+        if not (_identical(old.numbers, atoms.numbers) and _identical(old.pbc, atoms.pbc)):
             return False
         carried, shrinkage = old.positions, 1.0
-        if atoms.pbc.any() and not np.array_equal(old.cell.array, atoms.cell.array):
-            old_cell, cell = complete_cell(old.cell.array), complete_cell(atoms.cell.array)
-            deformation = np.linalg.solve(old_cell, cell)
-            carried = old.positions @ deformation
-            shrinkage = np.linalg.svd(deformation, compute_uv=False).min()
+        if not _identical(old.cell.array, atoms.cell.array):
+            if not np.isfinite(atoms.cell.array).all():
+                return False
+            if atoms.pbc.any():
+                old_cell, cell = complete_cell(old.cell.array), complete_cell(atoms.cell.array)
+                deformation = np.linalg.solve(old_cell, cell)
+                carried = old.positions @ deformation
+                shrinkage = np.linalg.svd(deformation, compute_uv=False).min()
         moved = np.linalg.norm(atoms.positions - carried, axis=1).max(initial=0.0)
         return bool(shrinkage * (self.cutoff + self.skin) - 2 * moved >= self.cutoff)  # false for NaN
 
@@ -163,3 +166,7 @@ def _of_pairs(graph: AtomicGraph, near: Bool[Tensor, "P"]) -> AtomicGraph:
 def _have_same_edges(one: AtomicGraph, other: AtomicGraph) -> bool:
     fields = ("atomic_numbers", "pbc", "edge_index", "cell_shifts")
     return all(torch.equal(one[name], other[name]) for name in fields)
+
+
+def _identical(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and one.tobytes() == other.tobytes()

@@ -111,7 +111,7 @@ def test_sum_over_triplets_equals_the_sum_over_their_list(graph):
     legendre = torch.stack([cosine**0, cosine, 1.5 * cosine**2 - 0.5, 2.5 * cosine**3 - 1.5 * cosine], dim=1)
     weights = (radial[:, edge_kj // 2] * legendre.T[:, :, None]).sum(0)
     expected = scatter(messages[edge_kj] * weights, edge_ji, dim_size=num_edges)
-    factors = TripletFactors(radial, radial[0::2].sum(0) - radial[1::2].sum(0))
+    factors = TripletFactors(radial, radial[1::2].sum(0) - radial[0::2].sum(0))
     result = sum_over_triplets(messages, factors, TripletGeometry.of(graph, 4))
     torch.testing.assert_close(result, expected, atol=1e-11, rtol=1e-11)
 

@@ -201,8 +201,8 @@ class DimeNet(AtomicEnergyModel):
     def _angular_factors(self, spherical: Float[Tensor, "P L K"]) -> list[TripletFactors]:
         """Factors of the triplets in all interactions."""
         norms = _legendre_norms(self.config.num_spherical, spherical)
-        signs = torch.ones_like(norms)
-        signs[1::2] = -1
+        signs = -torch.ones_like(norms)
+        signs[1::2] = 1
         by_order, flat = spherical.transpose(0, 1).contiguous(), spherical.flatten(1)
         factors = []
         for block in self.interactions:

@@ -112,7 +112,7 @@ class TripletFactors(NamedTuple):
     """Radial factors w_l of the Legendre polynomials in a sum over triplets."""
 
     orders: Float[Tensor, "L P C"]  # w_l of each unordered pair
-    backward: Float[Tensor, "P C"]  # Σ (−1)^l w_l: of an edge and its own reverse
+    backward: Float[Tensor, "P C"]  # −Σ (−1)^l w_l: takes away an edge's own reverse
 
 
 def sum_over_triplets(
@@ -134,4 +134,4 @@ def sum_over_triplets(
     """
     harmonics, edges = geometry
     heard = read_moments(moments(messages, factors.orders, harmonics, edges), harmonics, edges)
-    return heard - reverse_times_pairs(messages, factors.backward)
+    return heard + reverse_times_pairs(messages, factors.backward)

@@ -26,7 +26,7 @@ _WORD = ir.IntType(64)
 _NUMBERS = {int: types.int64, float: types.float64}
 _ELEMENTS = {
     torch.float32: types.float32, torch.float64: types.float64, torch.int64: types.int64,
-    torch.int32: types.int32, torch.bool: types.boolean,
+    torch.int32: types.int32, torch.uint8: types.uint8, torch.bool: types.boolean,
 }  # fmt: skip
 
 

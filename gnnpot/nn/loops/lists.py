@@ -8,10 +8,8 @@ from gnnpot.nn.loops.compiled import compiled
 
 
 @compiled
-def measure_pairs(
-    begin, end, positions, cell, source, center, shifts, reach, nearest, vectors, near, together
-):
-    """Vectors of pairs, and of each whether it is shorter than ``reach``, and than ``nearest``."""
+def measure_pairs(begin, end, positions, cell, source, center, shifts, reach, nearest, vectors, states):
+    """Vectors of pairs, and how many of ``reach`` and ``nearest`` each is shorter than."""
     for pair in range(begin, end):
         j, i, square = source[pair], center[pair], 0.0
         for x in range(3):
@@ -19,7 +17,7 @@ def measure_pairs(
             component = positions[j, x] - positions[i, x] + shift
             vectors[pair, x] = component
             square += component * component
-        near[pair], together[pair] = square < reach * reach, square < nearest * nearest
+        states[pair] = (square < reach * reach) + (square < nearest * nearest)
 
 
 @compiled
