@@ -1,14 +1,15 @@
 """Dense layers silu(x Wᵀ + b) and their derivatives; an item is a row, an array without rows is left out.
 
-Some rows at a time are multiplied and then activated while they are in the cache.  All widths are multiples
-of ``WIDTH``; biases are one row.
+Some rows at a time are multiplied and then activated while they are in the cache; what the next product
+reads is fetched meanwhile, as it would wait for it.  All widths are multiples of ``WIDTH``; biases are one
+row.
 """
 
 from __future__ import annotations
 
 from gnnpot.nn.loops.compiled import compiled
 from gnnpot.nn.loops.products import multiply
-from gnnpot.nn.loops.simd import WIDTH, exp, load, spread, store
+from gnnpot.nn.loops.simd import WIDTH, exp, fetch, load, spread, store
 
 _ROWS = 96  # that are taken at once
 
@@ -32,7 +33,9 @@ def layer(begin, end, x, weight, bias, skip, z, out):
     for first in range(begin, end, _ROWS):
         last = min(end, first + _ROWS)
         multiply(first, last, x, weight, bias, z)
-        activate(first, last, z, skip, out)
+        for row in range(first, last):
+            activate(row, row + 1, z, skip, out)
+            fetch_row(x, row + _ROWS)
 
 
 @compiled
@@ -49,6 +52,8 @@ def layer_first(begin, end, g, z, change, weight, start, slope, out):
                 if len(change):
                     gradient = gradient + load(change, (row, c))
                 store(slope, (row, c), gradient)
+            if len(start) > 1:
+                fetch_row(start, row)
         multiply(first, last, slope, weight, start, out)
 
 
@@ -71,6 +76,14 @@ def layer_second(begin, end, t, weight, zero, g, z, skip, out, slope, change):
                 if len(skip):
                     of_values = of_values + load(skip, (row, c))
                 store(out, (row, c), of_values)
+            fetch_row(t, row + _ROWS)
+
+
+@compiled
+def fetch_row(x, row):
+    """Have a row of a matrix, or what follows it in memory, brought to the cache."""
+    for c in range(0, x.shape[1], WIDTH):
+        fetch(x, (row, c))
 
 
 @compiled

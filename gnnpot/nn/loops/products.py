@@ -11,7 +11,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gnnpot.nn.loops.compiled import compiled
-from gnnpot.nn.loops.simd import WIDTH, address, load, multiplied_sum, spread_element, store, vector_at
+from gnnpot.nn.loops.simd import WIDTH, address, multiplied_sum, spread_element, vector_at
 
 WIDE = bool(get_host_cpu_features().get("avx512f"))  # whether there are 32 registers of 64 bytes
 _VECTORS = 4 if WIDE else 1  # of 4-byte numbers, side by side in a tile
@@ -24,11 +24,9 @@ def multiply(begin, end, a, b, start, out):
     """Write ``start``, one row or all, and the product of a and b; columns are a multiple of ``WIDTH``."""
     for first_row in range(begin, end, _ROWS):
         last_row = min(end, first_row + _ROWS)
-        for row in range(first_row, last_row):
-            for column in range(0, out.shape[1], WIDTH):
-                store(out, (row, column), load(start, (min(row, len(start) - 1), column)))
-        for first in range(0, len(b), _DEPTH):
-            _add_panels(first_row, last_row, a, b, out, first, min(len(b), first + _DEPTH))
+        _add_panels(first_row, last_row, a, b, start, out, 0, min(len(b), _DEPTH))
+        for first in range(_DEPTH, len(b), _DEPTH):
+            _add_panels(first_row, last_row, a, b, out, out, first, min(len(b), first + _DEPTH))
 
 
 @compiled
@@ -39,13 +37,27 @@ def multiply_each(begin, end, a, b, start, out):
 
 
 def _tile(height: int, width: int) -> Callable[..., None]:
-    """What adds to ``height`` rows and ``width`` vectors of columns products with some rows of b."""
+    """What writes to ``height`` rows and ``width`` vectors of columns: ``start`` and products with rows of b.
+
+    ``step`` is 0 if ``start`` has one row only.
+    """
 
     @intrinsic
-    def tile(typing: Any, a: Any, b: Any, out: Any, row: Any, column: Any, first: Any, last: Any) -> Any:
+    def tile(
+        typing: Any,
+        a: Any,
+        b: Any,
+        start: Any,
+        out: Any,
+        row: Any,
+        step: Any,
+        column: Any,
+        first: Any,
+        last: Any,
+    ) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            *matrices, row, column, first, last = values
-            a, b, out = zip(signature.args[:3], matrices, strict=True)
+            *matrices, row, step, column, first, last = values
+            a, b, start, out = zip(signature.args[:4], matrices, strict=True)
             number = row.type
             rows = [builder.add(row, number(r)) for r in range(height)]
             columns = [builder.add(column, number(c * WIDTH)) for c in range(width)]
@@ -53,15 +65,16 @@ def _tile(height: int, width: int) -> Callable[..., None]:
             def at(array: Any, *place: Any) -> Any:
                 return address(context, builder, array[0], array[1], place)
 
-            def step(array: Any, axis: int) -> Any:
+            def stride(array: Any, axis: int) -> Any:
                 strides = context.make_array(array[0])(context, builder, array[1]).strides
                 return builder.extract_value(strides, axis)
 
             align = a[0].dtype.bitwidth // 8
             places = [vector_at(context, builder, out[0], at(out, r, c)) for r in rows for c in columns]
-            before = [builder.load(place, align=align) for place in places]
+            own = [at(start, builder.mul(step, r), c) for r in rows for c in columns]
+            before = [builder.load(vector_at(context, builder, start[0], part), align=align) for part in own]
             starts = [*(at(a, r, first) for r in rows), at(b, first, column)]
-            steps = [step(a, 1)] * height + [step(b, 0)]
+            steps = [stride(a, 1)] * height + [stride(b, 0)]
             entry, body, end = builder.block, *(builder.append_basic_block(f"tile.{part}") for part in "be")
             builder.branch(body)
             builder.position_at_end(body)
@@ -90,7 +103,7 @@ def _tile(height: int, width: int) -> Callable[..., None]:
                 builder.store(vector, place, align=align)
             return context.get_dummy_value()
 
-        return types.void(a, b, out, row, column, first, last), generate
+        return types.void(a, b, start, out, row, step, column, first, last), generate
 
     return tile
 
@@ -100,16 +113,16 @@ def _panel(width: int) -> Callable[..., None]:
     most = 6 if width > 1 or not WIDE else 12  # sums enough to wait for none, and not to leave registers
     many, two, one = (_tile(height, width) for height in (most, 2, 1))
 
-    def panel(begin, end, a, b, out, column, first, last):
-        row = begin
+    def panel(begin, end, a, b, start, out, column, first, last):
+        row, step = begin, int(len(start) > 1)
         while row + most <= end:
-            many(a, b, out, row, column, first, last)
+            many(a, b, start, out, row, step, column, first, last)
             row += most
         while row + 2 <= end:
-            two(a, b, out, row, column, first, last)
+            two(a, b, start, out, row, step, column, first, last)
             row += 2
         if row < end:
-            one(a, b, out, row, column, first, last)
+            one(a, b, start, out, row, step, column, first, last)
 
     return njit(nogil=True, error_model="numpy")(panel)
 
@@ -118,16 +131,16 @@ _panel_of_four, _panel_of_two, _panel_of_one = (_panel(width) for width in (4, 2
 
 
 @compiled
-def _add_panels(begin, end, a, b, out, first, last):
+def _add_panels(begin, end, a, b, start, out, first, last):
     column = 0
     while column < out.shape[1]:
         fitting = min((out.shape[1] - column) // WIDTH, _VECTORS * 4 // out.itemsize)
         if fitting >= 4:
-            _panel_of_four(begin, end, a, b, out, column, first, last)
+            _panel_of_four(begin, end, a, b, start, out, column, first, last)
             column += 4 * WIDTH
         elif fitting >= 2:
-            _panel_of_two(begin, end, a, b, out, column, first, last)
+            _panel_of_two(begin, end, a, b, start, out, column, first, last)
             column += 2 * WIDTH
         else:
-            _panel_of_one(begin, end, a, b, out, column, first, last)
+            _panel_of_one(begin, end, a, b, start, out, column, first, last)
             column += WIDTH

@@ -71,6 +71,21 @@ def store(typing: Any, array: Any, place: Any, vector: Any) -> Any:
 
 
 @intrinsic
+def fetch(typing: Any, array: Any, place: Any) -> Any:
+    """Have the elements from an index on brought to the cache, for a vector that is loaded later."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pointer, number = _element(context, builder, signature, values), ir.IntType(32)
+        place, nothing = ir.IntType(8).as_pointer(), ir.VoidType()
+        kind = ir.FunctionType(nothing, [place, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [builder.bitcast(pointer, place), number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, place), generate
+
+
+@intrinsic
 def transpose_square(typing: Any, source: Any, place: Any, target: Any, other_place: Any) -> Any:
     """Write the square of ``WIDTH`` rows and columns from ``place`` on transposed to another matrix."""
 
