@@ -102,6 +102,6 @@ class Neighborhoods(NamedTuple):
 
 def _order(rows: Int[Tensor, "E"], num_rows: int) -> Int[Tensor, "E"]:
     """What sorts ``rows``, equal ones as they come."""
-    if rows.is_cuda or num_rows > 1 << 16:
+    if rows.device.type != "cpu" or num_rows > 1 << 16:
         return torch.argsort(rows, stable=True)
     return torch.from_numpy(np.argsort(rows.numpy().astype(np.uint16), kind="stable"))  # by their digits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.neighborlist import primitive_neighbor_list
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from gnnpot.data.neighbors import neighbor_pairs
 from gnnpot.errors import DataError
+from gnnpot.geometry import Neighborhoods
 
 
 @st.composite
@@ -60,3 +62,15 @@ def test_a_periodic_cell_without_a_volume_is_refused(cell):
 def test_positions_that_are_not_finite_are_refused():
     with pytest.raises(DataError, match="expected finite positions"):
         neighbor_pairs(np.full((1, 3), np.nan), np.eye(3), np.zeros(3, dtype=bool), 3.0)
+
+
+@pytest.mark.parametrize("num_atoms", [1, 300, 65536, 65537])
+def test_neighborhoods_list_the_edges_atom_by_atom_as_they_come(num_atoms):
+    center = torch.randint(num_atoms, (2000,), generator=torch.Generator().manual_seed(0))
+    center[0] = num_atoms - 1
+    edges = Neighborhoods.of_edges(torch.stack([center.roll(1), center]), num_atoms)
+    assert edges.num_atoms == num_atoms
+    assert edges.start[-1] == len(center)
+    for atom in {0, num_atoms - 1, *center[:50].tolist()}:
+        own = edges.order[edges.start[atom] : edges.start[atom + 1]]
+        assert torch.equal(own, (center == atom).nonzero().squeeze(-1))

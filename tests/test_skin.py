@@ -118,10 +118,12 @@ def test_atoms_without_neighbors_have_a_graph():
 def test_two_atoms_on_one_spot_are_told():
     atoms = molecule("H2O")
     atoms.positions[2] = atoms.positions[0]
-    with pytest.raises(
-        DataError, match=r"^expected atoms apart, got atoms 0 and 2 on one spot; move one of them$"
-    ):
-        skin_list().graph(atoms)
+    neighbors = skin_list()
+    for _ in range(2):
+        with pytest.raises(
+            DataError, match=r"^expected atoms apart, got atoms 0 and 2 on one spot; move one of them$"
+        ):
+            neighbors.graph(atoms)
     crystal = silicon()
     crystal.positions[5] = crystal.positions[1] + crystal.cell[0]
     with pytest.raises(DataError, match="atoms 1 and 5 on one spot"):
@@ -133,8 +135,9 @@ def test_what_is_not_finite_is_told_on_a_list_that_exists(part, name):
     atoms, neighbors = silicon(), skin_list()
     neighbors.graph(atoms)
     getattr(atoms, part)[0, 0] = np.nan
-    with pytest.raises(DataError, match=f"expected finite {name}"):
-        neighbors.graph(atoms)
+    for _ in range(2):  # what was refused is no list
+        with pytest.raises(DataError, match=f"expected finite {name}"):
+            neighbors.graph(atoms)
 
 
 def test_trimming_keeps_what_is_shorter_and_its_derivative():

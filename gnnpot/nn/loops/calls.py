@@ -1,8 +1,8 @@
 """Calls of compiled loops, on the threads of torch's own operations.
 
-numba finds the types of all arguments at each call, and to wake a thread of another pool takes longer than
-many a loop.  Here the arguments are written once, as the loop's machine code expects them, and torch's
-OpenMP threads, which still wait for work after the operation before, take a share of the items each.
+To wake a thread of another pool takes longer than many a loop, and torch's own threads, which still wait for
+work after the operation before, would keep it from its processor.  So these take a share of the items each:
+arguments are written as the machine code of a loop expects them, and OpenMP calls it without Python.
 """
 
 from __future__ import annotations
