@@ -6,7 +6,6 @@ Gasteiger, Giri, Margraf, Günnemann, arXiv:2011.14115 (2020); Gasteiger, Groß,
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar, Literal, cast
 
 import torch
@@ -111,7 +110,7 @@ class Interaction(nn.Module):
     def forward(
         self,
         x: Float[Tensor, "E F"],
-        radial: Float[Tensor, "P F"],
+        radial: Float[Tensor, "P K"],
         angular: TripletFactors,
         geometry: TripletGeometry,
     ) -> Float[Tensor, "E F"]:
@@ -119,11 +118,12 @@ class Interaction(nn.Module):
 
         Args:
             x: Features before it.
-            radial: What ``self.radial`` makes of the radial basis.
+            radial: Radial basis.
             angular: What ``self.spherical`` makes of the spherical basis.
             geometry: Of the same batch.
         """
-        sent = chain([_layer(self.down)], times_pairs(chain([_layer(self.send)], x), radial))
+        weighted = times_pairs(chain([_layer(self.send)], x), linear(radial, _product(self.radial)))
+        sent = chain([_layer(self.down)], weighted)
         heard = sum_over_triplets(sent, angular, geometry)
         layers = [_layer(self.keep, source=0), _layer(self.up, source=1, skip=2)]
         for residual in self.before_skip:
@@ -146,10 +146,10 @@ class Output(nn.Module):
         self.energy = Linear(out, 1, bias=False)
 
     def forward(
-        self, x: Float[Tensor, "E F"], radial: Float[Tensor, "P F"], edges: Neighborhoods
+        self, x: Float[Tensor, "E F"], radial: Float[Tensor, "P K"], edges: Neighborhoods
     ) -> Float[Tensor, "N"]:
-        """Energy of each atom; ``radial`` is what ``self.radial`` makes of the basis."""
-        atoms = self.up(sum_edges(x, radial, edges))
+        """Energy of each atom; ``radial`` is the radial basis."""
+        atoms = self.up(sum_edges(x, self.radial(radial), edges))
         if self.dense:
             atoms = chain([_layer(layer, source) for source, layer in enumerate(self.dense)], atoms)
         return self.energy(atoms).squeeze(-1)
@@ -178,25 +178,18 @@ class DimeNet(AtomicEnergyModel):
         """Energy of each atom in its environment."""
         lengths = pair_lengths(graph)
         radial = self.radial(lengths)
-        of_blocks, of_outputs = self._radial_factors(radial)
         angular = self._angular_factors(self.spherical(lengths))
         geometry = TripletGeometry.of(graph, self.config.num_spherical)
         rows = self.element_rows(graph)
         edges = geometry.edges
 
         x = self.embedding(rows, radial, graph.edge_index)
-        energies = self.outputs[0](x, of_outputs[0], edges)
-        for block, interact in enumerate(self.interactions):
-            x = interact(x, of_blocks[block], angular[block], geometry)
-            energies = energies + self.outputs[block + 1](x, of_outputs[block + 1], edges)
+        first, *others = self.outputs
+        energies = first(x, radial, edges)
+        for interact, output, factors in zip(self.interactions, others, angular, strict=True):
+            x = interact(x, radial, factors, geometry)
+            energies = energies + output(x, radial, edges)
         return energies
-
-    def _radial_factors(self, radial: Float[Tensor, "P K"]) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        """Factors (P, F) of the messages of all interactions, and of all outputs, in one product."""
-        maps = [_product(block.get_submodule("radial")) for block in self.interactions]
-        maps += [_weight(output.get_submodule("radial")) for output in self.outputs]
-        factors = products(radial.expand(len(maps), -1, -1), torch.stack(maps).mT).unbind()
-        return factors[: len(self.interactions)], factors[len(self.interactions) :]
 
     def _angular_factors(self, spherical: Float[Tensor, "P L K"]) -> list[TripletFactors]:
         """Factors of the triplets in all interactions."""

@@ -43,7 +43,11 @@ def linear(
         weight: Of a layer; inside :func:`weights_aside` its gradient is left out.
         bias: To add to each row.
     """
-    return _linear(x, weight, bias) if _pays(x, weight) else F.linear(x, weight, bias)
+    if _pays(x, weight):
+        return _linear(x, weight, bias)
+    if bias is None and len(weight) < _THIN < len(x):  # the thin matrix first: see _Products
+        return (weight @ x.mT).mT
+    return F.linear(x, weight, bias)
 
 
 def product(x: Float[Tensor, "N I"], weight: Float[Tensor, "O I"]) -> Float[Tensor, "N O"]:
