@@ -23,9 +23,7 @@ def convolve(
     r"""Each atom's sum :math:`y_i = \sum_j x_j \circ W_{ij}` over its neighbors."""
     if fusible(features):
         return _convolve(edges, features, filters)
-    source, center = edges.edge_index
-    messages = times_pairs(features.index_select(0, source), filters)
-    return torch.zeros_like(features).index_add(0, center, messages)
+    return sum_edges(features.index_select(0, edges.edge_index[0]), filters, edges)
 
 
 def sum_edges(
