@@ -14,7 +14,8 @@ import gnnpot
 _NUMERICAL = (
     "geometry", "potential", "repulsion", "training.loss",
     *(f"models.{name}" for name in ("dimenet", "nequip", "schnet")),
-    *(f"nn.{name}" for name in ("activations", "aev", "angular", "contractions", "mlp", "radial", "splines")),
+    *(f"nn.{name}" for name in ("activations", "aev", "angular", "contractions", "mlp", "moments")),
+    "nn.radial", "nn.splines",
 )  # fmt: skip
 install_import_hook([f"gnnpot.{name}" for name in _NUMERICAL], "beartype.beartype")  # checks shapes
 

@@ -15,19 +15,19 @@ from torch import Tensor, nn
 from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.geometry import Neighborhoods, pair_vectors
 from gnnpot.nn import activations, aev, angular, contractions, radial, splines, tensors, triplets
+from gnnpot.nn import moments as moments_module
 from gnnpot.nn.activations import shifted_softplus, silu
 from gnnpot.nn.aev import AngularFunctions, RadialFunctions
 from gnnpot.nn.angular import solid_harmonics
 from gnnpot.nn.contractions import (
     convolve,
-    moments,
-    read_moments,
     reverse_times_pairs,
     sum_edges,
     sum_opposite,
     times_pairs,
 )
 from gnnpot.nn.fused import differentiated_once
+from gnnpot.nn.moments import moments, read_moments
 from gnnpot.nn.radial import BesselBasis, SphericalBesselBasis, envelope
 from gnnpot.nn.splines import RadialGrid, SplineWeights, convolve_table
 from gnnpot.nn.tensors import Path, TensorProduct, convolve_tensors
@@ -46,7 +46,17 @@ def plain(monkeypatch):
 
     def call(function, *inputs):
         with monkeypatch.context() as patch:
-            for module in (contractions, activations, aev, angular, radial, splines, tensors, triplets):
+            for module in (
+                contractions,
+                moments_module,
+                activations,
+                aev,
+                angular,
+                radial,
+                splines,
+                tensors,
+                triplets,
+            ):
                 patch.setattr(module, "fusible", lambda tensor: False)
             return function(*inputs)
 

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.geometry import Neighborhoods, pair_lengths, pair_vectors
-from gnnpot.nn.contractions import moments, read_moments, reverse_times_pairs
+from gnnpot.nn.contractions import reverse_times_pairs
 from gnnpot.nn.fused import fusible, over_items, twice_differentiable
+from gnnpot.nn.moments import moments, read_moments
 
 
 def solid_harmonics(directions: Float[Tensor, "P 3"], num_orders: int) -> Float[Tensor, "P M"]:
