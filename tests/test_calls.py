@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import platform
 
 import pytest
 import torch
@@ -97,3 +98,16 @@ def test_the_work_is_shared_where_it_is_large(monkeypatch):
         x, marks = torch.ones(rows, 1), torch.zeros(rows, dtype=torch.int64)
         Call(scale, rows, (x, 1.0, 0.0, marks, x.clone()))()
     assert shared == [2]
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="others are not told to")
+@pytest.mark.parametrize("number", [1, 2])
+def test_numbers_too_small_for_all_their_digits_are_zeros_in_loops_alone(number, threads):
+    threads(number)
+    tiny, marks = torch.full((8, 3), 1e-40), torch.zeros(8, dtype=torch.int64)
+    small, out = torch.full_like(tiny, 1e-30), torch.ones_like(tiny)
+    Call(scale, 8, (tiny, 1.0, 0, marks, out))()
+    assert not out.any()
+    Call(scale, 8, (small, 1e-10, 0, marks, out.fill_(1)))()
+    assert not out.any()
+    assert (small * 1e-10).all()
