@@ -1,23 +1,28 @@
 """Chains of dense layers with silu, differentiated twice by hand.
 
-Layer after layer, each product, activation and derivative of an edge's features goes to memory and back.  In
-a chain a layer is one compiled loop that activates some rows while they are in the cache, and all that is
-kept of it are the arguments of its activation; its values are made of them again.
+Layer after layer, each product, activation and derivative of an edge's features goes to memory and back.  The
+loops of a chain take some rows at a time through all of its layers, and all that is kept of those are the
+arguments of the activations; values are made of them again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from gnnpot.nn.activations import silu
-from gnnpot.nn.dense import as_row, by_rows, linear, product, weights_are_aside
+from gnnpot.nn.dense import as_row, by_rows, linear, weights_are_aside
 from gnnpot.nn.fused import fusible, over_items
+
+_MOST_INPUTS = 2
 
 
 class Layer(NamedTuple):
@@ -46,158 +51,161 @@ def chain(layers: Sequence[Layer], *inputs: Float[Tensor, "N I"]) -> Float[Tenso
 
     Args:
         layers: Each of values before it.
-        inputs: Of the same rows.
+        inputs: Of the same rows; each is taken by a layer.
     """
     if not _fits(layers, inputs):
         return _by_torch(layers, inputs)
-    links = tuple((layer.source, layer.skip) for layer in layers)
+    links = tuple((layer.source, layer.skip, *layer.weight.shape) for layer in layers)
+    wiring = _Wiring(tuple(part.shape[1] for part in inputs), links)
     tensors = [layer.weight for layer in layers] + [layer.bias for layer in layers]
-    values = [part.contiguous() for part in inputs]
-    return _values(Wiring(len(inputs), links), *values, *tensors)[0]
+    return _values(wiring, *(part.contiguous() for part in inputs), *tensors)[0]
 
 
-class Wiring(NamedTuple):
+class _Wiring(NamedTuple):
     """What the layers of a chain take."""
 
-    num_inputs: int
-    links: tuple[tuple[int, int | None], ...]  # source and skip of each layer
+    widths: tuple[int, ...]  # of the inputs
+    links: tuple[tuple[int, int | None, int, int], ...]  # of each layer source, skip, and form of the weight
 
     def split(self, tensors: Sequence[Any]) -> list[Sequence[Any]]:
-        """Inputs, weights, biases and what follows of layers."""
-        rest, count = tensors[self.num_inputs :], len(self.links)
-        return [tensors[: self.num_inputs], *(rest[at : at + count] for at in range(0, len(rest), count))]
+        """Inputs, weights, biases and what follows."""
+        first, count = len(self.widths), len(self.links)
+        bounds = [0, first, first + count, first + 2 * count, len(tensors)]
+        return [tensors[begin:end] for begin, end in pairwise(bounds)]
+
+
+@cache
+def _table(wiring: _Wiring) -> Int[Tensor, "layers 6"]:
+    """The layers as compiled loops read them."""
+    later, rows, weight, value = _MOST_INPUTS - len(wiring.widths), [], 0, 0
+    for source, skip, outputs, inputs in wiring.links:
+        places = (-1 if place is None else place for place in (source, skip))
+        numbers = (place + later * (place >= len(wiring.widths)) for place in places)
+        rows.append((*numbers, inputs, outputs, weight, value))
+        weight, value = weight + outputs * inputs, value + outputs
+    return torch.tensor(rows)
 
 
 class _Values(torch.autograd.Function):
     """The last values, and the arguments of all activations, of which forces are functions, too."""
 
     @staticmethod
-    def forward(ctx: Any, wiring: Wiring, *tensors: Any) -> tuple[Tensor, ...]:
-        inputs, weights, biases = wiring.split(tensors)
-        values, arguments = [*inputs], []
-        for (source, skip), weight, bias in zip(wiring.links, weights, biases, strict=True):
-            argument, value = _layer(values[source], weight, bias, None if skip is None else values[skip])
-            arguments.append(argument)
-            values.append(value)
+    def forward(ctx: Any, wiring: _Wiring, *tensors: Any) -> tuple[Tensor, Tensor]:
+        from gnnpot.nn import loops
+
+        inputs, weights, biases, _ = wiring.split(tensors)
+        turned = _flat(by_rows(weight.mT) for weight in weights)
+        starts = _flat(as_row(bias, weight.mT) for weight, bias in zip(weights, biases, strict=True))
+        rows, x = len(inputs[0]), _padded(inputs)
+        arguments, out = starts.new_empty(rows * len(starts)), starts.new_empty(rows, len(weights[-1]))
+        over_items(loops.chain, rows, _table(wiring), *x, turned, starts, arguments, out)
         ctx.wiring = wiring
-        ctx.save_for_backward(*tensors, *arguments)
+        ctx.save_for_backward(*tensors, arguments, turned)
         ctx.set_materialize_grads(False)
-        return values[-1], *arguments
+        return out, arguments
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor | None, *changes: Tensor | None) -> Any:
+    def backward(ctx: Any, gradient: Tensor | None, change: Tensor | None) -> Any:
         wiring, tensors = ctx.wiring, ctx.saved_tensors
-        _, weights, biases, arguments = wiring.split(tensors)
-        gradient = torch.zeros_like(arguments[-1]) if gradient is None else gradient.contiguous()
+        inputs, weights, _, (arguments, turned) = wiring.split(tensors)
+        if gradient is None:
+            gradient = arguments.new_zeros(len(inputs[0]), len(weights[-1]))
         if not torch.is_grad_enabled():
-            _, *needed, _ = wiring.split((*ctx.needs_input_grad[1:], *arguments))
+            _, *needed, _ = wiring.split(ctx.needs_input_grad[1:])
             if weights_are_aside():
                 needed = [[False] * len(weights)] * 2
-            return None, *_gradients(wiring, gradient, changes, tensors, needed)
-        if any(change is not None for change in changes):
+            return None, *_gradients(wiring, gradient.contiguous(), change, tensors, needed)
+        if change is not None:
             raise RuntimeError("a chain of layers is not differentiated a third time")
         if weights_are_aside():
-            of_inputs = _gradients_of_inputs(wiring, gradient, *arguments, *weights)
-            return None, *of_inputs, *[None] * (len(weights) + len(biases))
+            of_inputs = _gradients_of_inputs(wiring, turned, gradient, arguments, *weights)
+            return None, *of_inputs, *[None] * (2 * len(weights))
         return None, *_gradients_by_torch(wiring, gradient, tensors)
 
 
-_values: Callable[..., tuple[Tensor, ...]] = _Values.apply
+_values: Callable[..., tuple[Tensor, Tensor]] = _Values.apply
 
 
 class _First(torch.autograd.Function):
     """Gradients of the inputs."""
 
     @staticmethod
-    def forward(ctx: Any, wiring: Wiring, gradient: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        count = len(wiring.links)
-        back = _Back(wiring, gradient, tensors[:count], tensors[count:])
-        of_values = [of_value for _, of_value, _ in back]
+    def forward(ctx: Any, wiring: _Wiring, turned: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        gradient, arguments, *weights = tensors
+        gradient = gradient.contiguous()
+        of_values = arguments.new_empty(arguments.numel() - gradient.numel())
         ctx.wiring = wiring
-        ctx.save_for_backward(*reversed(of_values), *tensors)
-        return back.of_inputs()
+        ctx.save_for_backward(turned, of_values, gradient, arguments)
+        given = gradient, arguments, of_values[:0], _flat(weights)
+        return _of_inputs(wiring, given, (), (of_values, gradient[:0], gradient[:0]))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *upstream: Tensor) -> Any:
-        count = len(ctx.wiring.links)
-        of_values, arguments, weights = (ctx.saved_tensors[part * count :][:count] for part in range(3))
-        needed = ctx.needs_input_grad[-count:]
-        changes, of_arguments, of_weights = [part.contiguous() for part in upstream], [], []
-        for layer, (source, skip) in enumerate(ctx.wiring.links):
-            skipped = None if skip is None else changes[skip]
-            change, slope, of_argument = _second(
-                changes[source], weights[layer], of_values[layer], arguments[layer], skipped
-            )
-            of_weights.append(product(slope.mT, changes[source].mT) if needed[layer] else None)
-            of_arguments.append(of_argument)
-            changes.append(change)
-        return None, changes[-1], *of_arguments, *of_weights
+        from gnnpot.nn import loops
+
+        turned, of_values, gradient, arguments = ctx.saved_tensors
+        needed = ctx.needs_input_grad[4:]
+        out, changes = torch.empty_like(gradient), torch.empty_like(arguments)
+        of_weights, forms = _shares(turned, len(turned), any(needed)), [link[2:] for link in ctx.wiring.links]
+        inputs = *_padded([part.contiguous() for part in upstream]), turned, of_values, gradient, arguments
+        over_items(loops.chain_second, len(gradient), _table(ctx.wiring), *inputs, out, changes, of_weights)
+        return None, None, out, changes, *_parts(of_weights, forms, needed)
 
 
 _gradients_of_inputs: Callable[..., tuple[Tensor, ...]] = _First.apply
 
 
-class _Back:
-    """A walk from the last layer to the inputs: of each the gradient by its values and by its argument."""
-
-    def __init__(
-        self,
-        wiring: Wiring,
-        gradient: Tensor,
-        arguments: Sequence[Tensor],
-        weights: Sequence[Tensor],
-        changes: Sequence[Tensor | None] | None = None,
-    ) -> None:
-        self.wiring, self.arguments, self.weights = wiring, arguments, weights
-        self.changes = changes or [None] * len(weights)
-        self._sums = {wiring.num_inputs + len(weights) - 1: gradient}
-
-    def __iter__(self) -> Iterator[tuple[int, Tensor, Tensor]]:
-        sums = self._sums
-        for layer, (source, skip) in reversed(list(enumerate(self.wiring.links))):
-            gradient = sums.pop(self.wiring.num_inputs + layer)
-            if skip is not None:
-                sums[skip] = sums[skip] + gradient if skip in sums else gradient
-            slope, sums[source] = _first(
-                gradient, self.arguments[layer], self.changes[layer], self.weights[layer], sums.get(source)
-            )
-            yield layer, gradient, slope
-
-    def of_inputs(self) -> tuple[Tensor, ...]:
-        """Gradients of the inputs, after the walk."""
-        return tuple(self._sums[place] for place in range(self.wiring.num_inputs))
-
-
 def _gradients(
-    wiring: Wiring,
+    wiring: _Wiring,
     gradient: Tensor,
-    changes: Sequence[Tensor | None],
+    change: Tensor | None,
     tensors: Sequence[Any],
     needed: Sequence[Sequence[bool]],
 ) -> list[Tensor | None]:
     """Gradients of the inputs, and of those weights and biases that need one."""
-    inputs, weights, _, arguments = wiring.split(tensors)
-    back = _Back(wiring, gradient, arguments, weights, changes)
-    gradients: list[list[Tensor | None]] = [[None] * len(weights), [None] * len(weights)]
-    values = [*inputs]
-    if any(needed[0]):
-        for (_, skip), argument in zip(wiring.links[:-1], arguments, strict=False):
-            values.append(_activated(argument, None if skip is None else values[skip]))
-    for layer, _, slope in back:
-        if needed[0][layer]:
-            gradients[0][layer] = product(slope.mT, values[wiring.links[layer][0]].mT)
-        if needed[1][layer]:
-            gradients[1][layer] = slope.sum(0)
-    return [*back.of_inputs(), *gradients[0], *gradients[1]]
+    inputs, weights, _, (arguments, turned) = wiring.split(tensors)
+    nothing = gradient.new_empty(0)
+    given = gradient, arguments, nothing if change is None else change, _flat(weights)
+    forms = [weight.shape for weight in weights]
+    is_needed = any(map(any, needed))
+    of_weights = _shares(turned, len(turned), is_needed)
+    of_biases = _shares(turned, sum(map(len, weights)), is_needed)
+    of_inputs = _of_inputs(wiring, given, inputs, (nothing, of_weights, of_biases))
+    return [
+        *of_inputs,
+        *_parts(of_weights, forms, needed[0]),
+        *_parts(of_biases, [form[:1] for form in forms], needed[1]),
+    ]
 
 
-def _gradients_by_torch(wiring: Wiring, gradient: Tensor, tensors: Sequence[Any]) -> list[Tensor | None]:
+def _of_inputs(
+    wiring: _Wiring, given: Sequence[Tensor], inputs: Sequence[Tensor], results: Sequence[Tensor]
+) -> tuple[Tensor, ...]:
+    """Gradients of the inputs.
+
+    Args:
+        wiring: Of the chain.
+        given: Gradient of the last values, arguments, change of the gradients by those, weights.
+        inputs: For the gradients of weights.
+        results: What takes the gradients by the values of layers, by weights and by biases.
+    """
+    from gnnpot.nn import loops
+
+    gradient, (of_values, *of_parameters) = given[0], results
+    out = [gradient.new_empty(len(gradient), width) for width in wiring.widths]
+    arrays = *given, *_padded(inputs or out), of_values, *_padded(out), *of_parameters
+    over_items(loops.chain_first, len(gradient), _table(wiring), *arrays)
+    return tuple(out)
+
+
+def _gradients_by_torch(wiring: _Wiring, gradient: Tensor, tensors: Sequence[Any]) -> list[Tensor | None]:
     """The same, differentiable again."""
     inputs, weights, biases, _ = wiring.split(tensors)
     parts = *inputs, *weights, *biases
     wanted = [part for part in parts if part is not None and part.requires_grad]
-    layers = [Layer(*layer) for layer in zip(weights, biases, *zip(*wiring.links, strict=True), strict=True)]
+    links = [link[:2] for link in wiring.links]
+    layers = [Layer(*layer) for layer in zip(weights, biases, *zip(*links, strict=True), strict=True)]
     found = iter(torch.autograd.grad(_by_torch(layers, inputs), wanted, gradient, create_graph=True))
     return [next(found) if part is not None and part.requires_grad else None for part in parts]
 
@@ -211,57 +219,32 @@ def _by_torch(layers: Sequence[Layer], inputs: Sequence[Tensor]) -> Tensor:
 
 
 def _fits(layers: Sequence[Layer], inputs: Sequence[Tensor]) -> bool:
-    if not fusible(inputs[0]) or not len(inputs[0]):
+    if not fusible(inputs[0]) or not len(inputs[0]) or len(inputs) > _MOST_INPUTS:
         return False
     from gnnpot.nn import loops
 
     return not any(size % loops.WIDTH for layer in layers for size in layer.weight.shape)
 
 
-def _layer(x: Tensor, weight: Tensor, bias: Tensor | None, skip: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Argument of the activation of a layer, and the values."""
-    from gnnpot.nn import loops
-
-    argument = x.new_empty(len(x), len(weight))
-    start, out = as_row(bias, argument), torch.empty_like(argument)
-    over_items(loops.layer, len(x), x, by_rows(weight.mT), start, _rows(skip, x), argument, out)
-    return argument, out
+def _flat(parts: Iterable[Tensor]) -> Tensor:
+    """All elements in one row."""
+    return torch.cat([part.reshape(-1) for part in parts])
 
 
-def _activated(argument: Tensor, skip: Tensor | None) -> Tensor:
-    """The values from the argument."""
-    from gnnpot.nn import loops
-
-    out = torch.empty_like(argument)
-    over_items(loops.activate, len(out), argument, _rows(skip, out), out)
-    return out
+def _padded(inputs: Sequence[Tensor]) -> list[Tensor]:
+    """As many arrays as compiled loops take."""
+    return [*inputs, inputs[0][:0]][:_MOST_INPUTS]
 
 
-def _first(
-    gradient: Tensor, argument: Tensor, change: Tensor | None, weight: Tensor, start: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """Gradients by the argument, with a change of it, and by x, with what it is already."""
-    from gnnpot.nn import loops
-
-    slope, out = torch.empty_like(argument), gradient.new_empty(len(gradient), weight.shape[1])
-    inputs = gradient, argument, _rows(change, out), weight.contiguous()
-    over_items(
-        loops.layer_first, len(out), *inputs, as_row(None, out) if start is None else start, slope, out
-    )
-    return slope, out
+def _shares(like: Tensor, size: int, is_needed: bool) -> Tensor:
+    """Zeros to which each thread adds what it finds, or nothing."""
+    return like.new_zeros(torch.get_num_threads() if is_needed else 0, size)
 
 
-def _second(
-    change: Tensor, weight: Tensor, gradient: Tensor, argument: Tensor, skip: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """How the values change with x, the gradient by the argument, and how it changes."""
-    from gnnpot.nn import loops
-
-    out, slope, of_argument = (torch.empty_like(argument) for _ in range(3))
-    inputs = change, by_rows(weight.mT), as_row(None, out), gradient, argument, _rows(skip, out)
-    over_items(loops.layer_second, len(out), *inputs, out, slope, of_argument)
-    return out, slope, of_argument
-
-
-def _rows(values: Tensor | None, like: Tensor) -> Tensor:
-    return like[:0] if values is None else values
+def _parts(shares: Tensor, forms: Sequence[tuple[int, ...]], needed: Sequence[bool]) -> list[Tensor | None]:
+    """Those parts that are needed of what all threads found."""
+    if not any(needed):
+        return [None] * len(forms)
+    parts = shares.sum(0).split([math.prod(form) for form in forms])
+    triples = zip(parts, forms, needed, strict=True)
+    return [part.view(form) if is_needed else None for part, form, is_needed in triples]

@@ -17,13 +17,13 @@ from gnnpot.nn.loops.atoms import moments_second_pairs as moments_second_pairs
 from gnnpot.nn.loops.atoms import read as read
 from gnnpot.nn.loops.atoms import read_two as read_two
 from gnnpot.nn.loops.calls import Call as Call
+from gnnpot.nn.loops.chains import activate as activate
+from gnnpot.nn.loops.chains import chain as chain
+from gnnpot.nn.loops.chains import chain_first as chain_first
+from gnnpot.nn.loops.chains import chain_second as chain_second
 from gnnpot.nn.loops.elementwise import silu_second as silu_second
 from gnnpot.nn.loops.elementwise import softplus_second as softplus_second
 from gnnpot.nn.loops.elementwise import transpose as transpose
-from gnnpot.nn.loops.layers import activate as activate
-from gnnpot.nn.loops.layers import layer as layer
-from gnnpot.nn.loops.layers import layer_first as layer_first
-from gnnpot.nn.loops.layers import layer_second as layer_second
 from gnnpot.nn.loops.lists import choose_pairs as choose_pairs
 from gnnpot.nn.loops.lists import measure_pairs as measure_pairs
 from gnnpot.nn.loops.pairs import convolve as convolve

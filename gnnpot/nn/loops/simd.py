@@ -16,6 +16,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
+from numba.np.arrayobj import populate_array
 
 WIDTH = 16  # elements of a vector
 _FLAGS = ("contract", "nsz")
@@ -71,6 +72,32 @@ def store(typing: Any, array: Any, place: Any, vector: Any) -> Any:
 
 
 @intrinsic
+def matrix(typing: Any, array: Any, start: Any, rows: Any, columns: Any) -> Any:
+    """The elements of a contiguous array from number ``start`` on, as a matrix on the same memory.
+
+    It does not own that: the array has to outlive it.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        base = context.make_array(array)(context, builder, values[0]).data
+        out = context.make_array(signature.return_type)(context, builder)
+        size = context.get_constant(types.intp, array.dtype.bitwidth // 8)
+        _, start, rows, columns = values
+        populate_array(
+            out,
+            data=builder.gep(base, [start]),
+            shape=[rows, columns],
+            strides=[builder.mul(columns, size), size],
+            itemsize=size,
+            meminfo=None,
+        )
+        return out._getvalue()
+
+    numbers = [types.intp] * 3
+    return types.Array(array.dtype, 2, "C")(array, *numbers), generate
+
+
+@intrinsic
 def fetch(typing: Any, array: Any, place: Any) -> Any:
     """Have the elements from an index on brought to the cache, for a vector that is loaded later."""
 
@@ -79,7 +106,7 @@ def fetch(typing: Any, array: Any, place: Any) -> Any:
         place, nothing = ir.IntType(8).as_pointer(), ir.VoidType()
         kind = ir.FunctionType(nothing, [place, number, number, number])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [builder.bitcast(pointer, place), number(0), number(3), number(1)])
+        builder.call(function, [builder.bitcast(pointer, place), number(0), number(2), number(1)])
         return context.get_dummy_value()
 
     return types.void(array, place), generate

@@ -1,0 +1,271 @@
+"""Chains of dense layers silu(x Wᵀ + b) and their derivatives; an item is a row.
+
+Some rows at a time go through all layers while they are in the cache, so that only the arguments z of the
+activations, and what later derivatives read of each layer, go to memory.  Values are numbered 0 (``x``),
+1 (``other``), 2 (the first layer), …; a row of ``table`` describes a layer by
+
+- the number of the value that it takes, and of the one that is added to it, or −1,
+- their widths before and after it,
+- where its weight begins among all weights, and its values among those of a row of all layers.
+
+Values of all layers lie layer after layer in one array.  Weights are W in ``chain_first`` and else Wᵀ; all
+widths are multiples of ``WIDTH``, and an array without elements is left out.  While a layer is activated,
+what the next one reads and writes is brought to the cache, as it would wait for it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gnnpot.nn.loops.compiled import compiled
+from gnnpot.nn.loops.products import multiply
+from gnnpot.nn.loops.simd import WIDTH, exp, fetch, load, matrix, spread, store
+
+_ROWS = 96  # that are taken at once
+_SOURCE, _SKIP, _INPUTS, _OUTPUTS, _WEIGHT, _VALUE = range(6)
+
+
+@compiled
+def chain(begin, end, table, x, other, weights, biases, z, out):
+    """Arguments of all activations, and the last values."""
+    values = _scratch(_ROWS * len(biases), z)
+    for first in range(begin, end, _ROWS):
+        rows = min(end, first + _ROWS) - first
+        for k in range(len(table)):
+            inputs = _value(table, table[k, _SOURCE], first, rows, x, other, values)
+            weight = matrix(weights, table[k, _WEIGHT], table[k, _INPUTS], table[k, _OUTPUTS])
+            bias = matrix(biases, table[k, _VALUE], 1, table[k, _OUTPUTS])
+            argument = _layer(table, k, z, len(x), first, rows)
+            multiply(0, rows, inputs, weight, bias, argument)
+            skip = _value(table, table[k, _SKIP], first, rows, x, other, values)
+            value = _layer(table, k, values, _ROWS, 0, rows)
+            if k + 1 == len(table):
+                value = _rows(out, first, rows)
+            activate(0, rows, argument, skip, value, _ahead(table, k + 1, z, len(x), first, rows))
+
+
+@compiled
+def chain_first(
+    begin, end, table, g, z, changes, weights, x, other, of_values, of_x, of_other, of_weights, of_biases
+):  # fmt: skip
+    """Gradients of the inputs from ``g``, that of the last values.
+
+    ``changes`` are added to the gradients by the arguments.  ``of_values`` takes the gradients by the values
+    of all layers but the last, ``of_weights`` and ``of_biases`` those by parameters, of each thread apart.
+    """
+    size, width = table[-1, _VALUE] + table[-1, _OUTPUTS], np.max(table[:, _OUTPUTS])
+    values, sums = _scratch(_ROWS * size, z), _scratch(_ROWS * size, z)
+    slopes, zeros = _scratch(_ROWS * width, z), np.zeros(np.max(table[:, _INPUTS]), z.dtype)
+    begun = np.empty(len(table) + 2, np.bool_)
+    part = _part(begin, len(g), len(of_weights))
+    for first in range(begin, end, _ROWS):
+        rows = min(end, first + _ROWS) - first
+        begun[:] = False
+        if len(of_weights):
+            for k in range(len(table) - 1):
+                skip = _value(table, table[k, _SKIP], first, rows, x, other, values)
+                argument = _layer(table, k, z, len(g), first, rows)
+                ahead = _layer(table, k + 1, z, len(g), first, rows)
+                activate(0, rows, argument, skip, _layer(table, k, values, _ROWS, 0, rows), ahead)
+        for k in range(len(table) - 1, -1, -1):
+            source, skip = table[k, _SOURCE], table[k, _SKIP]
+            gradient = _rows(g, first, rows)
+            if k + 1 < len(table):
+                gradient = _sum(table, k + 2, len(g), first, rows, of_x, of_other, of_values, sums)
+            if skip >= 0:
+                total = _sum(table, skip, len(g), first, rows, of_x, of_other, of_values, sums)
+                _collect(gradient, begun[skip], total)
+                begun[skip] = True
+            argument = _layer(table, k, z, len(g), first, rows)
+            change = _layer(table, k, changes, len(g), first, rows) if len(changes) else argument[:0]
+            slope = matrix(slopes, 0, rows, table[k, _OUTPUTS])
+            total = _sum(table, source, len(g), first, rows, of_x, of_other, of_values, sums)
+            ahead = _ahead(table, k - 1, changes if len(changes) else z, len(g), first, rows)
+            _slopes(gradient, argument, change, slope, ahead, total)
+            if len(of_weights):
+                inputs = _value(table, source, first, rows, x, other, values)
+                of_weight = matrix(of_weights[part], table[k, _WEIGHT], slope.shape[1], inputs.shape[1])
+                multiply(0, len(of_weight), slope.T, inputs, of_weight, of_weight)
+                _collect_rows(slope, matrix(of_biases[part], table[k, _VALUE], 1, slope.shape[1]))
+            weight = matrix(weights, table[k, _WEIGHT], slope.shape[1], total.shape[1])
+            start = total if begun[source] else matrix(zeros, 0, 1, total.shape[1])
+            multiply(0, rows, slope, weight, start, total)
+            begun[source] = True
+
+
+@compiled
+def chain_second(begin, end, table, t, other, weights, of_values, g, z, out, changes, of_weights):
+    """How the last values and the gradients by arguments change where the inputs do by ``t`` and ``other``.
+
+    ``of_values``, ``g`` and ``of_weights`` are those of ``chain_first``.
+    """
+    size, width = table[-1, _VALUE] + table[-1, _OUTPUTS], np.max(table[:, _OUTPUTS])
+    values = _scratch(_ROWS * size, z)
+    slopes, zeros = _scratch(_ROWS * width, z), np.zeros(width, z.dtype)
+    part = _part(begin, len(t), len(of_weights))
+    for first in range(begin, end, _ROWS):
+        rows = min(end, first + _ROWS) - first
+        for k in range(len(table)):
+            gradient, value = _rows(g, first, rows), _rows(out, first, rows)
+            if k + 1 < len(table):
+                gradient = _layer(table, k, of_values, len(t), first, rows)
+                value = _layer(table, k, values, _ROWS, 0, rows)
+            inputs = _value(table, table[k, _SOURCE], first, rows, t, other, values)
+            weight = matrix(weights, table[k, _WEIGHT], inputs.shape[1], value.shape[1])
+            multiply(0, rows, inputs, weight, matrix(zeros, 0, 1, value.shape[1]), value)
+            skip = _value(table, table[k, _SKIP], first, rows, t, other, values)
+            argument = _layer(table, k, z, len(t), first, rows)
+            change = _layer(table, k, changes, len(t), first, rows)
+            slope = matrix(slopes, 0, rows, value.shape[1])
+            ahead = (
+                _ahead(table, k + 1, z, len(t), first, rows),
+                _ahead(table, k + 1, of_values, len(t), first, rows),
+                _ahead(table, k + 1, changes, len(t), first, rows),
+            )
+            _second_slopes(gradient, argument, skip, value, slope, change, ahead)
+            if len(of_weights):
+                of_weight = matrix(of_weights[part], table[k, _WEIGHT], slope.shape[1], inputs.shape[1])
+                multiply(0, len(of_weight), slope.T, inputs, of_weight, of_weight)
+
+
+@compiled
+def activate(begin, end, z, skip, out, ahead):
+    """Values silu(z), with ``skip``."""
+    one = spread(z.dtype.type(1))
+    for row in range(begin, end):
+        _fetch_row(ahead, row)
+        for c in range(0, z.shape[1], WIDTH):
+            value = load(z, (row, c))
+            value = value * _logistic(value, one)
+            if len(skip):
+                value = value + load(skip, (row, c))
+            store(out, (row, c), value)
+
+
+@compiled
+def _slopes(gradient, z, change, out, ahead, later):
+    """Gradient by the arguments, with ``change``, from that by the values."""
+    one = spread(z.dtype.type(1))
+    for row in range(len(z)):
+        _fetch_row(ahead, row)
+        _fetch_row(later, row)
+        for c in range(0, z.shape[1], WIDTH):
+            value = load(z, (row, c))
+            s = _logistic(value, one)
+            slope = load(gradient, (row, c)) * (s + value * (s * (one - s)))
+            if len(change):
+                slope = slope + load(change, (row, c))
+            store(out, (row, c), slope)
+
+
+@compiled
+def _second_slopes(gradient, z, skip, value, slope, change, ahead):
+    """Gradient by the arguments, and how it changes with them.
+
+    ``value`` is the change of the arguments before, and of the values after.
+    """
+    one, two = spread(z.dtype.type(1)), spread(z.dtype.type(2))
+    for row in range(len(z)):
+        for part in ahead:
+            _fetch_row(part, row)
+        for c in range(0, z.shape[1], WIDTH):
+            x, of_x, g = load(z, (row, c)), load(value, (row, c)), load(gradient, (row, c))
+            s = _logistic(x, one)
+            rest = s * (one - s)
+            rate = s + x * rest
+            store(slope, (row, c), g * rate)
+            store(change, (row, c), g * of_x * (rest * (two + x * (one - two * s))))
+            of_value = of_x * rate
+            if len(skip):
+                of_value = of_value + load(skip, (row, c))
+            store(value, (row, c), of_value)
+
+
+@compiled
+def _logistic(x, one):
+    """1 / (1 + exp(-x)) of a vector."""
+    return one / (one + exp(-x))
+
+
+@compiled
+def _collect(values, is_begun, total):
+    """Add the values to a sum, or begin it with them."""
+    for row in range(len(values)):
+        for c in range(0, values.shape[1], WIDTH):
+            value = load(values, (row, c))
+            store(total, (row, c), value + load(total, (row, c)) if is_begun else value)
+
+
+@compiled
+def _collect_rows(values, total):
+    """Add the sum of all rows to a row."""
+    for c in range(0, values.shape[1], WIDTH):
+        value = load(total, (0, c))
+        for row in range(len(values)):
+            value = value + load(values, (row, c))
+        store(total, (0, c), value)
+
+
+@compiled
+def _scratch(size, like):
+    """Room for numbers, from the beginning of a line of the cache on."""
+    room = np.empty(size + WIDTH, like.dtype)
+    first = (-room.ctypes.data % 64) // like.itemsize
+    return room[first : first + size]
+
+
+@compiled
+def _rows(values, first, rows):
+    """Some rows of a matrix."""
+    return matrix(values, first * values.shape[1], rows, values.shape[1])
+
+
+@compiled
+def _layer(table, k, values, count, first, rows):
+    """Some of the ``count`` rows of values of a layer."""
+    width = table[k, _OUTPUTS]
+    return matrix(values, count * table[k, _VALUE] + first * width, rows, width)
+
+
+@compiled
+def _ahead(table, k, values, count, first, rows):
+    """Those of a layer, or where it would be before the first or after the last those that come next."""
+    if k < 0:
+        k, first = len(table) - 1, first + _ROWS
+    elif k == len(table):
+        k, first = 0, first + _ROWS
+    return _layer(table, k, values, count, first, rows)
+
+
+@compiled
+def _fetch_row(values, row):
+    for c in range(0, values.shape[1], WIDTH):
+        fetch(values, (row, c))
+
+
+@compiled
+def _value(table, number, first, rows, x, other, values):
+    """Rows of the value of a number, of layers those in ``values``; none for −1."""
+    if number < 0:
+        return _rows(x, 0, 0)
+    if number == 0:
+        return _rows(x, first, rows)
+    return _rows(other, first, rows) if number == 1 else _layer(table, number - 2, values, _ROWS, 0, rows)
+
+
+@compiled
+def _sum(table, number, count, first, rows, of_x, of_other, of_values, sums):
+    """Rows of the gradient of the value of a number, of layers those in ``of_values``, else in ``sums``."""
+    if number == 0:
+        return _rows(of_x, first, rows)
+    if number == 1:
+        return _rows(of_other, first, rows)
+    if len(of_values):
+        return _layer(table, number - 2, of_values, count, first, rows)
+    return _layer(table, number - 2, sums, _ROWS, 0, rows)
+
+
+@compiled
+def _part(begin, count, parts):
+    """A number that no two threads have whose shares of ``count`` items begin at different ones."""
+    return -(-begin * parts // count)
