@@ -46,6 +46,33 @@ def test_values_and_two_derivatives_equal_those_of_torch(eager, of_x, of_weight,
         torch.testing.assert_close(got, expected, atol=2e-4, rtol=2e-4)
 
 
+@pytest.mark.parametrize("sizes", [(700, 128, 1), (700, 64, 6), (128, 700, 6), (701, 16, 7)])
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_thin_products_and_two_derivatives_equal_those_of_torch(monkeypatch, sizes, by_columns):
+    torch.manual_seed(0)
+    monkeypatch.setattr(dense, "_SMALLEST_THIN", 1)
+    rows, inputs, outputs = sizes
+    x = torch.randn(inputs, rows).mT if by_columns else torch.randn(rows, inputs)
+    parts = [x.requires_grad_(True), (torch.randn(outputs, inputs) / inputs**0.5).requires_grad_(True)]
+    assert dense._is_thin(*parts) == ((rows if by_columns else inputs) % loops.WIDTH == 0)
+    torch.testing.assert_close(linear(*parts), F.linear(*parts), atol=2e-4, rtol=2e-4)
+    got_all = derivatives(lambda *inputs: linear(*inputs).tanh(), parts)
+    expected_all = derivatives(lambda *inputs: F.linear(*inputs).tanh(), parts)
+    for got, expected in zip(got_all, expected_all, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_thin_products_of_many_matrices_equal_those_of_torch(monkeypatch):
+    torch.manual_seed(0)
+    monkeypatch.setattr(dense, "_SMALLEST_THIN", 1)
+    parts = [torch.randn(3, 40, 32).requires_grad_(True), (torch.randn(3, 32, 6) / 6).requires_grad_(True)]
+    assert dense._is_thin(parts[0][0], parts[1][0].mT)
+    got_all = derivatives(lambda *inputs: products(*inputs).tanh(), parts)
+    expected_all = derivatives(lambda *inputs: torch.bmm(*inputs).tanh(), parts)
+    for got, expected in zip(got_all, expected_all, strict=True):
+        torch.testing.assert_close(got, expected, atol=2e-4, rtol=2e-4)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("sizes", [(16, 16), (50, 37), (3, 40), (40, 3)])
 def test_matrices_are_transposed_by_squares_and_what_remains(sizes, dtype):

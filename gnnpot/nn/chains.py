@@ -245,6 +245,7 @@ def _parts(shares: Tensor, forms: Sequence[tuple[int, ...]], needed: Sequence[bo
     """Those parts that are needed of what all threads found."""
     if not any(needed):
         return [None] * len(forms)
-    parts = shares.sum(0).split([math.prod(form) for form in forms])
+    total = shares[0] if len(shares) == 1 else shares.sum(0)
+    parts = total.split([math.prod(form) for form in forms])
     triples = zip(parts, forms, needed, strict=True)
     return [part.view(form) if is_needed else None for part, form, is_needed in triples]

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from gnnpot.nn.fused import fusible, over_items
 
 _SMALLEST = 1 << 18  # multiplications in a product for which a call of compiled loops pays
+_SMALLEST_THIN = 1 << 15  # the same with a thin matrix, with which MKL is slow
 _THIN = 8  # columns of a thin matrix
 _FLAT = 6  # rows that fill a tile
 _weights_aside: ContextVar[bool] = ContextVar("weights_aside", default=False)
@@ -43,7 +44,7 @@ def linear(
         weight: Of a layer; inside :func:`weights_aside` its gradient is left out.
         bias: To add to each row.
     """
-    if _pays(x, weight):
+    if _pays(x, weight) or (bias is None and _is_thin(x, weight)):
         return _linear(x, weight, bias)
     if bias is None and len(weight) < _THIN < len(x):  # the thin matrix first: see _Products
         return (weight @ x.mT).mT
@@ -111,6 +112,9 @@ class _Products(torch.autograd.Function):
         ctx.save_for_backward(x, maps)
         if _pays(x[0], maps[0].mT) and _fills_vectors(maps):
             return _each_in_tiles(x, maps)
+        if _is_thin(x[0], maps[0].mT):
+            by_rows = x.stride(2) == 1
+            return _thin_in_vectors(x, maps.mT) if by_rows else _each_in_tiles(maps.mT, x.mT).mT
         if maps.shape[2] <= _THIN < x.shape[1]:  # MKL is up to five times as fast with the thin matrix first
             return torch.bmm(maps.mT, x.mT).mT
         return torch.bmm(x, maps)
@@ -141,6 +145,18 @@ def _pays(x: Tensor, weight: Tensor) -> bool:
     )
 
 
+def _is_thin(x: Tensor, weight: Tensor) -> bool:
+    """Whether the product has few columns and is made by compiled loops, of x by rows or by columns."""
+    return (
+        x.dtype is torch.float32
+        and x.ndim == 2
+        and len(weight) < _THIN < len(x)
+        and x.numel() * len(weight) >= _SMALLEST_THIN
+        and fusible(x)
+        and (_fills_vectors(x) if x.stride(1) == 1 else _fills_vectors(x.mT))
+    )
+
+
 @cache
 def _has_wide_registers() -> bool:
     from gnnpot.nn import loops
@@ -159,6 +175,8 @@ def _in_tiles(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     from gnnpot.nn import loops
 
     rows, columns = len(x), len(weight)
+    if columns < _THIN and x.stride(1) == 1:
+        return _thin_in_vectors(x[None], weight[None])[0]
     rest = -columns % loops.WIDTH
     if rest and bias is None and rows % loops.WIDTH == 0:
         return _in_tiles(weight, x, None).mT.contiguous()
@@ -176,6 +194,15 @@ def _each_in_tiles(x: Tensor, maps: Tensor) -> Tensor:
 
     out = x.new_empty(len(x), x.shape[1], maps.shape[2])
     over_items(loops.multiply_each, x.shape[1], x, maps.contiguous(), as_row(None, out), out)
+    return out
+
+
+def _thin_in_vectors(x: Tensor, weights: Tensor) -> Tensor:
+    """Of each x the product with its transposed weight, which has few rows."""
+    from gnnpot.nn import loops
+
+    out = x.new_empty(*x.shape[:2], weights.shape[1])
+    over_items(loops.multiply_thin, x.shape[1], x.contiguous(), weights.contiguous(), out)
     return out
 
 

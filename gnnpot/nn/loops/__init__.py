@@ -43,6 +43,7 @@ from gnnpot.nn.loops.pairs import times_pairs_second as times_pairs_second
 from gnnpot.nn.loops.products import WIDE as WIDE
 from gnnpot.nn.loops.products import multiply as multiply
 from gnnpot.nn.loops.products import multiply_each as multiply_each
+from gnnpot.nn.loops.products import multiply_thin as multiply_thin
 from gnnpot.nn.loops.radial import bessel_jets as bessel_jets
 from gnnpot.nn.loops.radial import cosine_jets as cosine_jets
 from gnnpot.nn.loops.radial import polynomial_jets as polynomial_jets

@@ -11,7 +11,15 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from gnnpot.nn.loops.compiled import compiled
-from gnnpot.nn.loops.simd import WIDTH, address, multiplied_sum, spread_element, vector_at
+from gnnpot.nn.loops.simd import (
+    WIDTH,
+    address,
+    load,
+    multiplied_sum,
+    spread_element,
+    total,
+    vector_at,
+)
 
 WIDE = bool(get_host_cpu_features().get("avx512f"))  # whether there are 32 registers of 64 bytes
 _VECTORS = 4 if WIDE else 1  # of 4-byte numbers, side by side in a tile
@@ -34,6 +42,18 @@ def multiply_each(begin, end, a, b, start, out):
     """The same for several matrices."""
     for number in range(len(out)):
         multiply(begin, end, a[number], b[number], start, out[number])
+
+
+@compiled
+def multiply_thin(begin, end, a, b, out):
+    """Write sums a_mik b_mjk over k, for few j; the number of k is a multiple of ``WIDTH``."""
+    for number in range(len(out)):
+        for row in range(begin, end):
+            for column in range(out.shape[2]):
+                result = load(a, (number, row, 0)) * load(b, (number, column, 0))
+                for k in range(WIDTH, a.shape[2], WIDTH):
+                    result = result + load(a, (number, row, k)) * load(b, (number, column, k))
+                out[number, row, column] = total(result)
 
 
 def _tile(height: int, width: int) -> Callable[..., None]:
@@ -87,9 +107,7 @@ def _tile(height: int, width: int) -> Callable[..., None]:
             loaded = [builder.load(vector_at(context, builder, b[0], part), align=align) for part in below]
             factors = [spread_element(builder, builder.load(part), loaded[0].type) for part in pointers[:-1]]
             products = [(factor, part) for factor in factors for part in loaded]
-            after = [
-                multiplied_sum(builder, total, *pair) for total, pair in zip(sums, products, strict=True)
-            ]
+            after = [multiplied_sum(builder, part, *pair) for part, pair in zip(sums, products, strict=True)]
             moved = [cgutils.pointer_add(builder, *parts) for parts in zip(pointers, steps, strict=True)]
             following = builder.add(index, number(1))
             for phi, old, new in zip(
