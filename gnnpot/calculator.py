@@ -26,7 +26,6 @@ from gnnpot.skin import SkinList
 
 DTypeName = Literal["float32", "float64"]
 _DTYPES: dict[DTypeName, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
-_FEW_PAIRS = 512  # up to which a step takes longer for its number of operations than for their size
 _COMMITTEE_PROPERTIES = ["energy_uncertainty", "forces_uncertainty", "energy_var", "forces_comm"]
 
 
@@ -86,9 +85,8 @@ class GNNPotCalculator(Calculator):
         if isinstance(self.potential, Committee):
             self.implemented_properties = [*self.implemented_properties, *_COMMITTEE_PROPERTIES]
         self._checked = np.empty(0, dtype=int)
-        self._neighbors = SkinList(
-            self.potential.cutoff, skin, dtype=self.potential.dtype, device=self.device, few=_FEW_PAIRS
-        )
+        few, dtype = self.potential.few_pairs, self.potential.dtype
+        self._neighbors = SkinList(self.potential.cutoff, skin, dtype=dtype, device=self.device, few=few)
         function: Callable[[AtomicGraph], Any] = self.potential
         if isinstance(self.potential, Committee):
             function = self.potential.predictions

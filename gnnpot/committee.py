@@ -64,6 +64,11 @@ class Committee(nn.Module):
         return max(potential.cutoff for potential in self.potentials)
 
     @property
+    def few_pairs(self) -> int:
+        """Number of pairs up to which dynamics of every member takes its time for operations."""
+        return min(potential.few_pairs for potential in self.potentials)
+
+    @property
     def elements(self) -> tuple[str, ...]:
         """Chemical symbols of the elements that all members can predict."""
         first, *others = self.potentials

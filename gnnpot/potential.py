@@ -78,6 +78,11 @@ class Potential(nn.Module):
         return self.model.cutoff
 
     @property
+    def few_pairs(self) -> int:
+        """Number of pairs up to which dynamics takes its time for operations, not for their size."""
+        return self.model.FEW_PAIRS
+
+    @property
     def elements(self) -> tuple[str, ...]:
         """Chemical symbols of the elements it can predict."""
         return tuple(self.model.config.elements)

@@ -13,11 +13,24 @@ from gnnpot.nn.dense import weights_aside
 
 LINKS = [(0, None), (1, 2), (3, None), (4, 3), (5, 0), (6, 3)]  # values 3 are added twice
 SIZES = [(32, 32), (32, 16), (48, 32), (32, 48), (32, 32), (32, 32)]
+ACTIVATIONS = {
+    "silu": ["silu"] * 6,
+    "softplus": ["ssp"] * 6,
+    "both and none": ["ssp", "silu", "silu", "ssp", "silu", None],
+    "one that goes by torch": ["silu", "tanh", "silu", "ssp", "silu", None],
+}
 
 
-def layers_of(tensors, links=LINKS):
-    weights, biases = tensors[: len(links)], [*tensors[len(links) :], None]
-    return [Layer(*parts) for parts in zip(weights, biases, *zip(*links, strict=True), strict=True)]
+@pytest.fixture(params=ACTIVATIONS)
+def layers_of(request):
+    """Makes layers of weights, and biases of all but the last."""
+
+    def made(tensors):
+        weights, biases = tensors[: len(LINKS)], [*tensors[len(LINKS) :], None]
+        links = *zip(*LINKS, strict=True), ACTIVATIONS[request.param]
+        return [Layer(*parts) for parts in zip(weights, biases, *links, strict=True)]
+
+    return made
 
 
 @pytest.fixture
@@ -38,7 +51,7 @@ def plain(layers, *inputs):
     return chains._by_torch(layers, inputs)
 
 
-def forces_and_gradients(function, tensors, inputs):
+def forces_and_gradients(function, layers_of, tensors, inputs):
     """Values, derivatives by the inputs without those by the weights, and all derivatives of both."""
     values = function(layers_of(tensors), *inputs)
     energy = values.pow(3).sum()
@@ -49,30 +62,30 @@ def forces_and_gradients(function, tensors, inputs):
     return [values, *forces, *torch.autograd.grad(loss, needed)]
 
 
-def test_values_forces_and_their_gradients_equal_those_of_torch(tensors, inputs):
-    got = forces_and_gradients(chain, tensors, inputs)
-    for one, other in zip(got, forces_and_gradients(plain, tensors, inputs), strict=True):
+def test_values_forces_and_their_gradients_equal_those_of_torch(layers_of, tensors, inputs):
+    got = forces_and_gradients(chain, layers_of, tensors, inputs)
+    for one, other in zip(got, forces_and_gradients(plain, layers_of, tensors, inputs), strict=True):
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
 
 
-def test_several_threads_give_what_one_gives(tensors, inputs, monkeypatch):
-    alone = forces_and_gradients(chain, tensors, inputs)
+def test_several_threads_give_what_one_gives(layers_of, tensors, inputs, monkeypatch):
+    alone = forces_and_gradients(chain, layers_of, tensors, inputs)
     monkeypatch.setattr("gnnpot.nn.loops.calls._GRAIN", 1)
     monkeypatch.setattr("gnnpot.nn.loops.calls._LARGE", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    for one, other in zip(alone, forces_and_gradients(chain, tensors, inputs), strict=True):
+    for one, other in zip(alone, forces_and_gradients(chain, layers_of, tensors, inputs), strict=True):
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
 
 
-def test_frozen_weights_take_no_part(tensors, inputs):
+def test_frozen_weights_take_no_part(layers_of, tensors, inputs):
     for part in tensors[1:4]:
         part.requires_grad_(False)
-    got = forces_and_gradients(chain, tensors, inputs)
-    for one, other in zip(got, forces_and_gradients(plain, tensors, inputs), strict=True):
+    got = forces_and_gradients(chain, layers_of, tensors, inputs)
+    for one, other in zip(got, forces_and_gradients(plain, layers_of, tensors, inputs), strict=True):
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
 
 
-def test_where_weights_are_not_aside_all_derivatives_are_there(tensors, inputs):
+def test_where_weights_are_not_aside_all_derivatives_are_there(layers_of, tensors, inputs):
     parts = [*inputs, *tensors]
 
     def of(function):
@@ -82,7 +95,7 @@ def test_where_weights_are_not_aside_all_derivatives_are_there(tensors, inputs):
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
 
 
-def test_a_third_derivative_is_refused(tensors, inputs):
+def test_a_third_derivative_is_refused(layers_of, tensors, inputs):
     with weights_aside():
         energy = chain(layers_of(tensors), *inputs).pow(3).sum()
         forces = torch.autograd.grad(energy, inputs, create_graph=True)
@@ -95,18 +108,43 @@ def test_widths_that_fill_no_vectors_go_by_torch():
     assert torch.equal(chain([Layer(weight, None, 0)], x), plain([Layer(weight, None, 0)], x))
 
 
+def test_widths_of_inputs_are_any(tensors):
+    torch.manual_seed(1)
+    inputs = [torch.randn(40, width).double().requires_grad_(True) for width in (25, 7)]
+    weights = [torch.randn(32, width).double().requires_grad_(True) for width in (25, 7)]
+
+    def of(function):
+        def values(x, other, one, two):
+            return function([Layer(one, None, 0), Layer(two, None, 1, skip=2, activation="ssp")], x, other)
+
+        return values
+
+    parts = [*inputs, *weights]
+    for one, other in zip(derivatives(of(chain), parts), derivatives(of(plain), parts), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
+def silu(z):
+    return z / (1 + np.exp(-z))
+
+
+def softplus(z):
+    return np.logaddexp(z, 0) - np.log(2)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_activation_is_right_everywhere(dtype):
+@pytest.mark.parametrize(("name", "exact"), [("silu", silu), ("ssp", softplus)])
+def test_activations_are_right_everywhere(dtype, name, exact):
     z = (
         np.concatenate([np.linspace(-100, 100, 4093), [-np.inf, np.inf, np.nan]])
         .astype(dtype)
         .reshape(-1, 16)
     )
-    out = np.empty_like(z)
-    loops.activate(0, len(z), z, z[:0], out, z)
+    out, epsilon = np.empty_like(z), np.finfo(dtype).eps
+    loops.activations.activate(chains._kinds()[name], z, z[:0], out, z)
     with np.errstate(all="ignore"):
-        exact = z.astype(float) / (1 + np.exp(-z.astype(float)))
-    finite = np.isfinite(z)
-    np.testing.assert_allclose(out[finite], exact[finite], rtol=8 * np.finfo(dtype).eps, atol=1e-35)
+        expected = exact(z.astype(float))
+    finite, absolute = np.isfinite(z), 1e-35 if name == "silu" else 2 * epsilon
+    np.testing.assert_allclose(out[finite], expected[finite], rtol=8 * epsilon, atol=absolute)
     assert out[-1, -2] == np.inf
     assert np.isnan(out[-1, -1])

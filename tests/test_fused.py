@@ -25,10 +25,11 @@ from gnnpot.nn.contractions import (
     sum_edges,
     sum_opposite,
     times_pairs,
+    times_rows,
 )
 from gnnpot.nn.fused import differentiated_once
 from gnnpot.nn.moments import moments, read_moments
-from gnnpot.nn.radial import BesselBasis, SphericalBesselBasis, envelope
+from gnnpot.nn.radial import BesselBasis, GaussianBasis, SphericalBesselBasis, envelope
 from gnnpot.nn.splines import RadialGrid, SplineWeights, convolve_table
 from gnnpot.nn.tensors import Path, TensorProduct, convolve_tensors
 
@@ -111,6 +112,8 @@ def functions_of(graph: AtomicGraph):
         "sum_opposite": (lambda x: sum_opposite(x, edges), random(pairs, 3)),
         "sum_edges": (lambda x, w: sum_edges(x, w, edges), random(2 * pairs, 3), random(pairs, 3)),
         "times_pairs": (times_pairs, random(2 * pairs, 3), random(pairs, 3)),
+        "times_rows": (times_rows, random(pairs, 3), random(pairs)),
+        "gaussian": (GaussianBasis(5, 3.0).double(), lengths),
         "moments": (
             lambda x, w, c: moments(x, w, c, edges),
             random(2 * pairs, 20), random(3, pairs, 20), random(pairs, 9),
@@ -139,7 +142,7 @@ NAMES = (
     "convolve", "times_pairs", "moments", "read_moments", "reverse_times_pairs", "convolve_table",
     "convolve_frozen_table", "convolve_tensors", "solid_harmonics", "silu",
     "shifted_softplus", "polynomial", "cosine", "bessel", "spherical_bessel", "spline_weights",
-    "angular_functions", "radial_functions", "sum_edges", "sum_opposite",
+    "angular_functions", "radial_functions", "sum_edges", "sum_opposite", "times_rows", "gaussian",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from gnnpot.models.axes import Axes, Blocks
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import ActivationName
 from gnnpot.nn.aev import AngularFunctions, RadialFunctions, centered_angles, evenly_spaced
-from gnnpot.nn.mlp import PerElement, dense
+from gnnpot.nn.mlp import Dense, PerElement
 from gnnpot.nn.radial import EnvelopeName
 
 
@@ -86,6 +86,7 @@ class ANI(AtomicEnergyModel):
     """Dense networks on symmetry functions of each atom's surroundings."""
 
     Config = ANIConfig
+    FEW_PAIRS = 4096
     mean: Float[Tensor, "E X"]
     deviation: Float[Tensor, "E X"]
 
@@ -110,10 +111,10 @@ class ANI(AtomicEnergyModel):
         if config.networks == "shared":
             self.embedding = nn.Embedding(count, config.embedding_channels)
             widths = (size + config.embedding_channels, *config.hidden, 1)
-            self.networks = PerElement([dense(widths, config.activation)])
+            self.networks = PerElement([Dense(widths, config.activation)])
         else:
             widths = (size, *config.hidden, 1)
-            self.networks = PerElement([dense(widths, config.activation) for _ in config.elements])
+            self.networks = PerElement([Dense(widths, config.activation) for _ in config.elements])
 
     def environments(self, graph: AtomicGraph) -> Float[Tensor, "N X"]:
         """Atomic environment vectors: radial functions by element, then angular ones by pair."""

@@ -60,6 +60,7 @@ class AtomicEnergyModel(nn.Module, ABC):
 
     Config: ClassVar[type[ModelConfig]]
     GROUPS: ClassVar[Mapping[str, str]] = {}  # of parameters, for children that do not name their own
+    FEW_PAIRS: ClassVar[int] = 512  # up to which dynamics takes its time for operations, not for their size
     config: Any  # of the class that stands beside the subclass
     _row_of_number: Int[Tensor, "119"]
 

@@ -19,7 +19,7 @@ from gnnpot.geometry import Neighborhoods, both_directions, pair_lengths
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import silu
 from gnnpot.nn.angular import TripletFactors, TripletGeometry, sum_over_triplets
-from gnnpot.nn.chains import Layer, chain
+from gnnpot.nn.chains import Layer, chain, layer_of
 from gnnpot.nn.contractions import sum_edges, times_pairs
 from gnnpot.nn.dense import Linear, linear, products
 from gnnpot.nn.radial import BesselBasis, SphericalBesselBasis
@@ -66,7 +66,7 @@ class Residual(nn.Module):
 
     def layers(self, start: int) -> list[Layer]:
         """The layers in a chain, behind the values of number ``start``."""
-        return [_layer(self.first, start), _layer(self.second, start + 1, skip=start)]
+        return [layer_of(self.first, start), layer_of(self.second, start + 1, skip=start)]
 
 
 class EdgeEmbedding(nn.Module):
@@ -122,13 +122,13 @@ class Interaction(nn.Module):
             angular: What ``self.spherical`` makes of the spherical basis.
             geometry: Of the same batch.
         """
-        weighted = times_pairs(chain([_layer(self.send)], x), linear(radial, _product(self.radial)))
-        sent = chain([_layer(self.down)], weighted)
+        weighted = times_pairs(chain([layer_of(self.send)], x), linear(radial, _product(self.radial)))
+        sent = chain([layer_of(self.down)], weighted)
         heard = sum_over_triplets(sent, angular, geometry)
-        layers = [_layer(self.keep, source=0), _layer(self.up, source=1, skip=2)]
+        layers = [layer_of(self.keep, source=0), layer_of(self.up, source=1, skip=2)]
         for residual in self.before_skip:
             layers += cast("Residual", residual).layers(len(layers) + 1)
-        layers.append(_layer(self.dense, source=len(layers) + 1, skip=0))
+        layers.append(layer_of(self.dense, source=len(layers) + 1, skip=0))
         for residual in self.after_skip:
             layers += cast("Residual", residual).layers(len(layers) + 1)
         return chain(layers, x, heard)
@@ -151,7 +151,7 @@ class Output(nn.Module):
         """Energy of each atom; ``radial`` is the radial basis."""
         atoms = self.up(sum_edges(x, self.radial(radial), edges))
         if self.dense:
-            atoms = chain([_layer(layer, source) for source, layer in enumerate(self.dense)], atoms)
+            atoms = chain([layer_of(layer, source) for source, layer in enumerate(self.dense)], atoms)
         return self.energy(atoms).squeeze(-1)
 
 
@@ -204,10 +204,6 @@ class DimeNet(AtomicEnergyModel):
             backward = linear(flat, (signs * maps).flatten(0, 1).mT)
             factors.append(TripletFactors(products(by_order, maps), backward))
         return factors
-
-
-def _layer(layer: nn.Module, source: int = 0, skip: int | None = None) -> Layer:
-    return Layer(_weight(layer), cast("Tensor | None", layer.bias), source, skip)
 
 
 def _low_rank(inputs: int, rank: int, outputs: int) -> nn.Sequential:

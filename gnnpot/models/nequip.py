@@ -26,7 +26,7 @@ from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import SiLU
 from gnnpot.nn.angular import solid_harmonics
 from gnnpot.nn.dense import linear
-from gnnpot.nn.mlp import dense
+from gnnpot.nn.mlp import Dense
 from gnnpot.nn.radial import BesselBasis
 from gnnpot.nn.tensors import Path, TensorProduct, convolve_tensors
 
@@ -194,7 +194,7 @@ class NequIP(AtomicEnergyModel):
             Interaction(inputs, outputs, config)
             for inputs, outputs in zip(features[:-1], features[1:], strict=True)
         )
-        self.readout = dense((config.channels, (config.channels + 1) // 2, 1), "silu")
+        self.readout = Dense((config.channels, (config.channels + 1) // 2, 1), "silu")
         self.register_buffer("num_neighbors", torch.tensor(config.num_neighbors or 1.0))
 
     def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.geometry import Neighborhoods, pair_lengths
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
-from gnnpot.nn.activations import ShiftedSoftplus
-from gnnpot.nn.contractions import convolve
+from gnnpot.nn.contractions import convolve, times_rows
 from gnnpot.nn.dense import Linear
+from gnnpot.nn.mlp import Dense
 from gnnpot.nn.radial import EnvelopeName, GaussianBasis, envelope
 from gnnpot.nn.splines import RadialGrid, SplineWeights, convolve_table
 
@@ -54,7 +54,7 @@ class ExactFilters(NamedTuple):
 
     def convolve(self, features: Float[Tensor, "N F"], network: FilterNetwork) -> Float[Tensor, "N F"]:
         """Sum of the neighbors' features, each times what ``network`` makes of its distance."""
-        return convolve(features, network(self.basis) * self.envelope[:, None], self.edges)
+        return convolve(features, times_rows(network(self.basis), self.envelope), self.edges)
 
 
 class InterpolatedFilters(NamedTuple):
@@ -70,7 +70,7 @@ class InterpolatedFilters(NamedTuple):
         return convolve_table(features, network.table(self.basis, self.grid), self.spline, self.edges)
 
 
-class FilterNetwork(nn.Sequential):
+class FilterNetwork(Dense):
     """Dense layers that make a filter of the values of the basis functions."""
 
     _kept: tuple[object, Tensor] | None = None
@@ -95,11 +95,9 @@ class Interaction(nn.Module):
     def __init__(self, config: SchNetConfig) -> None:
         super().__init__()
         width, filters = config.channels, config.num_filters
-        self.filter = FilterNetwork(
-            Linear(config.num_basis, filters), ShiftedSoftplus(), Linear(filters, filters)
-        )
+        self.filter = FilterNetwork((config.num_basis, filters, filters), "ssp")
         self.source = Linear(width, filters, bias=False)
-        self.update = nn.Sequential(Linear(filters, width), ShiftedSoftplus(), Linear(width, width))
+        self.update = Dense((filters, width, width), "ssp")
 
     def forward(
         self,
@@ -107,7 +105,7 @@ class Interaction(nn.Module):
         filters: ExactFilters | InterpolatedFilters,
     ) -> Float[Tensor, "N F"]:
         """Add to each atom what its neighbors say through the filter of their distance."""
-        return x + self.update(filters.convolve(self.source(x), self.filter))
+        return self.update(filters.convolve(self.source(x), self.filter), x)
 
 
 @MODELS.register("schnet")
@@ -115,6 +113,7 @@ class SchNet(AtomicEnergyModel):
     """Invariant message passing in which distances choose the filter."""
 
     Config = SchNetConfig
+    FEW_PAIRS = 4096
 
     def __init__(self, config: SchNetConfig) -> None:
         super().__init__(config)
@@ -124,7 +123,7 @@ class SchNet(AtomicEnergyModel):
         self.grid = RadialGrid(config.num_knots, config.cutoff) if config.filters == "interpolated" else None
         self.envelope = envelope(config.envelope, config.cutoff)
         self.interactions = nn.ModuleList(Interaction(config) for _ in range(config.num_interactions))
-        self.readout = nn.Sequential(Linear(width, width // 2), ShiftedSoftplus(), Linear(width // 2, 1))
+        self.readout = Dense((width, width // 2, 1), "ssp")
 
     def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
         """Energy of each atom in its environment."""

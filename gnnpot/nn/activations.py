@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gnnpot.nn.fused import fusible, over_items, second_derivatives, twice_differentiable
 
+_LINEAR = 40.0  # from where on softplus is its argument, to all digits of float64
 ActivationName = Literal["celu", "gelu", "silu", "ssp", "tanh"]
 
 
@@ -28,7 +29,7 @@ def shifted_softplus(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """
     if second_derivatives() and fusible(x):
         return _softplus(None, x)
-    return F.softplus(x) - math.log(2.0)
+    return F.softplus(x, threshold=_LINEAR) - math.log(2.0)
 
 
 class SiLU(nn.Module):
@@ -76,7 +77,7 @@ _silu = twice_differentiable(_silu_values, _silu_first, _silu_second)
 
 
 def _softplus_values(_: None, x: Tensor) -> Tensor:
-    return F.softplus(x).sub_(math.log(2.0))
+    return F.softplus(x, threshold=_LINEAR).sub_(math.log(2.0))
 
 
 def _softplus_first(_: None, gradient: Tensor, x: Tensor) -> tuple[Tensor, ...]:

@@ -1,4 +1,4 @@
-"""Chains of dense layers with silu, differentiated twice by hand.
+"""Chains of dense layers, differentiated twice by hand.
 
 Layer after layer, each product, activation and derivative of an edge's features goes to memory and back.  The
 loops of a chain take some rows at a time through all of its layers, and all that is kept of those are the
@@ -11,14 +11,15 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from gnnpot.nn.activations import silu
+from gnnpot.nn.activations import ACTIVATIONS, ActivationName
 from gnnpot.nn.dense import as_row, by_rows, linear, weights_are_aside
 from gnnpot.nn.fused import fusible, over_items
 
@@ -26,7 +27,7 @@ _MOST_INPUTS = 2
 
 
 class Layer(NamedTuple):
-    """A layer silu(x Wᵀ + b) of a chain.
+    """A layer a(x Wᵀ + b) of a chain.
 
     All values of a chain are numbered: first the inputs, then those of the layers.
 
@@ -35,12 +36,22 @@ class Layer(NamedTuple):
         bias: b, if any.
         source: Number of x.
         skip: Number of the values that are added to those of the layer, if any.
+        activation: Name of a; none for the identity, in the last layer.
     """
 
     weight: Float[Tensor, "O I"]
     bias: Float[Tensor, "O"] | None
     source: int
     skip: int | None = None
+    activation: ActivationName | None = "silu"
+
+
+def layer_of(
+    linear: nn.Module, source: int = 0, skip: int | None = None, activation: ActivationName | None = "silu"
+) -> Layer:
+    """A linear layer, with the update that a transfer may have put on it, as one of a chain."""
+    weight, bias = cast("Tensor", linear.weight), cast("Tensor | None", linear.bias)
+    return Layer(weight, bias, source, skip, activation)
 
 
 def chain(layers: Sequence[Layer], *inputs: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
@@ -55,17 +66,23 @@ def chain(layers: Sequence[Layer], *inputs: Float[Tensor, "N I"]) -> Float[Tenso
     """
     if not _fits(layers, inputs):
         return _by_torch(layers, inputs)
-    links = tuple((layer.source, layer.skip, *layer.weight.shape) for layer in layers)
-    wiring = _Wiring(tuple(part.shape[1] for part in inputs), links)
+    layers, parts = _widened(layers, inputs)
+    links = tuple((*layer[2:], *layer.weight.shape) for layer in layers)
+    wiring = _Wiring(tuple(part.shape[1] for part in parts), links)
     tensors = [layer.weight for layer in layers] + [layer.bias for layer in layers]
-    return _values(wiring, *(part.contiguous() for part in inputs), *tensors)[0]
+    return _values(wiring, *(part.contiguous() for part in parts), *tensors)[0]
 
 
 class _Wiring(NamedTuple):
     """What the layers of a chain take."""
 
     widths: tuple[int, ...]  # of the inputs
-    links: tuple[tuple[int, int | None, int, int], ...]  # of each layer source, skip, and form of the weight
+    links: tuple[tuple[Any, ...], ...]  # of each layer source, skip, activation, and form of the weight
+
+    @property
+    def forms(self) -> list[tuple[int, int]]:
+        """Of the weights."""
+        return [link[3:] for link in self.links]
 
     def split(self, tensors: Sequence[Any]) -> list[Sequence[Any]]:
         """Inputs, weights, biases and what follows."""
@@ -77,13 +94,26 @@ class _Wiring(NamedTuple):
 @cache
 def _table(wiring: _Wiring) -> Int[Tensor, "layers 6"]:
     """The layers as compiled loops read them."""
-    later, rows, weight, value = _MOST_INPUTS - len(wiring.widths), [], 0, 0
-    for source, skip, outputs, inputs in wiring.links:
+    from gnnpot.nn.loops.activations import NONE
+
+    later, rows = _MOST_INPUTS - len(wiring.widths), []
+    weight = value = argument = 0
+    for source, skip, activation, outputs, inputs in wiring.links:
         places = (-1 if place is None else place for place in (source, skip))
         numbers = (place + later * (place >= len(wiring.widths)) for place in places)
-        rows.append((*numbers, inputs, outputs, weight, value))
+        kind = _kinds()[activation]
+        rows.append((*numbers, kind, inputs, outputs, weight, value, argument))
         weight, value = weight + outputs * inputs, value + outputs
+        argument += outputs * (kind != NONE)
     return torch.tensor(rows)
+
+
+@cache
+def _kinds() -> dict[str | None, int]:
+    """The activations that compiled loops know."""
+    from gnnpot.nn.loops import activations
+
+    return {None: activations.NONE, "silu": activations.SILU, "ssp": activations.SOFTPLUS}
 
 
 class _Values(torch.autograd.Function):
@@ -97,7 +127,8 @@ class _Values(torch.autograd.Function):
         turned = _flat(by_rows(weight.mT) for weight in weights)
         starts = _flat(as_row(bias, weight.mT) for weight, bias in zip(weights, biases, strict=True))
         rows, x = len(inputs[0]), _padded(inputs)
-        arguments, out = starts.new_empty(rows * len(starts)), starts.new_empty(rows, len(weights[-1]))
+        active = sum(len(weight) for weight, link in zip(weights, wiring.links, strict=True) if link[2])
+        arguments, out = starts.new_empty(rows * active), starts.new_empty(rows, len(weights[-1]))
         over_items(loops.chain, rows, _table(wiring), *x, turned, starts, arguments, out)
         ctx.wiring = wiring
         ctx.save_for_backward(*tensors, arguments, turned)
@@ -133,7 +164,7 @@ class _First(torch.autograd.Function):
     def forward(ctx: Any, wiring: _Wiring, turned: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         gradient, arguments, *weights = tensors
         gradient = gradient.contiguous()
-        of_values = arguments.new_empty(arguments.numel() - gradient.numel())
+        of_values = gradient.new_empty(len(gradient) * sum(map(len, weights[:-1])))
         ctx.wiring = wiring
         ctx.save_for_backward(turned, of_values, gradient, arguments)
         given = gradient, arguments, of_values[:0], _flat(weights)
@@ -147,10 +178,10 @@ class _First(torch.autograd.Function):
         turned, of_values, gradient, arguments = ctx.saved_tensors
         needed = ctx.needs_input_grad[4:]
         out, changes = torch.empty_like(gradient), torch.empty_like(arguments)
-        of_weights, forms = _shares(turned, len(turned), any(needed)), [link[2:] for link in ctx.wiring.links]
+        of_weights = _shares(turned, len(turned), any(needed))
         inputs = *_padded([part.contiguous() for part in upstream]), turned, of_values, gradient, arguments
         over_items(loops.chain_second, len(gradient), _table(ctx.wiring), *inputs, out, changes, of_weights)
-        return None, None, out, changes, *_parts(of_weights, forms, needed)
+        return None, None, out, changes, *_parts(of_weights, ctx.wiring.forms, needed)
 
 
 _gradients_of_inputs: Callable[..., tuple[Tensor, ...]] = _First.apply
@@ -204,7 +235,7 @@ def _gradients_by_torch(wiring: _Wiring, gradient: Tensor, tensors: Sequence[Any
     inputs, weights, biases, _ = wiring.split(tensors)
     parts = *inputs, *weights, *biases
     wanted = [part for part in parts if part is not None and part.requires_grad]
-    links = [link[:2] for link in wiring.links]
+    links = [link[:3] for link in wiring.links]
     layers = [Layer(*layer) for layer in zip(weights, biases, *zip(*links, strict=True), strict=True)]
     found = iter(torch.autograd.grad(_by_torch(layers, inputs), wanted, gradient, create_graph=True))
     return [next(found) if part is not None and part.requires_grad else None for part in parts]
@@ -213,9 +244,15 @@ def _gradients_by_torch(wiring: _Wiring, gradient: Tensor, tensors: Sequence[Any
 def _by_torch(layers: Sequence[Layer], inputs: Sequence[Tensor]) -> Tensor:
     values = [*inputs]
     for layer in layers:
-        out = silu(linear(values[layer.source], layer.weight, layer.bias))
+        out = linear(values[layer.source], layer.weight, layer.bias)
+        out = out if layer.activation is None else _activation(layer.activation)(out)
         values.append(out if layer.skip is None else out + values[layer.skip])
     return values[-1]
+
+
+@cache
+def _activation(name: ActivationName) -> nn.Module:
+    return ACTIVATIONS[name]()
 
 
 def _fits(layers: Sequence[Layer], inputs: Sequence[Tensor]) -> bool:
@@ -223,7 +260,19 @@ def _fits(layers: Sequence[Layer], inputs: Sequence[Tensor]) -> bool:
         return False
     from gnnpot.nn import loops
 
-    return not any(size % loops.WIDTH for layer in layers for size in layer.weight.shape)
+    return not any(layer.activation not in _kinds() or len(layer.weight) % loops.WIDTH for layer in layers)
+
+
+def _widened(layers: Sequence[Layer], inputs: Sequence[Tensor]) -> tuple[Sequence[Layer], Sequence[Tensor]]:
+    """With columns of zeros in inputs that fill no vectors, and in the weights on them."""
+    from gnnpot.nn import loops
+
+    missing = [-part.shape[1] % loops.WIDTH for part in inputs]
+    if not any(missing):
+        return layers, inputs
+    missing += [0] * len(layers)
+    widened = [layer._replace(weight=F.pad(layer.weight, (0, missing[layer.source]))) for layer in layers]
+    return widened, [F.pad(part, (0, columns)) for part, columns in zip(inputs, missing, strict=False)]
 
 
 def _flat(parts: Iterable[Tensor]) -> Tensor:

@@ -54,6 +54,11 @@ def times_pairs(edge_values: Float[Tensor, "E F"], pair_values: Float[Tensor, "P
     return plain_times(edge_values, pair_values)
 
 
+def times_rows(values: Float[Tensor, "P F"], factors: Float[Tensor, "P"]) -> Float[Tensor, "P F"]:
+    """Each row times a number of its own."""
+    return _times_rows(None, values, factors) if fusible(values) else values * factors[:, None]
+
+
 def reverse_times_pairs(
     edge_values: Float[Tensor, "E C"], pair_values: Float[Tensor, "P C"]
 ) -> Float[Tensor, "E C"]:
@@ -194,6 +199,35 @@ def _times_second(
 
 
 _times_pairs = twice_differentiable(_times, _times_first, _times_second)
+
+
+def _rows_values(_: None, *inputs: Tensor) -> Tensor:
+    from gnnpot.nn import loops
+
+    out = torch.empty_like(inputs[0])
+    over_items(loops.times_rows, len(out), *inputs, out)
+    return out
+
+
+def _rows_first(_: None, gradient: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = tuple(torch.empty_like(part) for part in inputs)
+    over_items(loops.times_rows_first, len(gradient), gradient, *inputs, *out)
+    return out
+
+
+def _rows_second(
+    _: None, upstream: tuple[Tensor, ...], gradient: Tensor, *inputs: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.nn import loops
+
+    out = tuple(torch.empty_like(part) for part in (gradient, *inputs))
+    over_items(loops.times_rows_second, len(gradient), *upstream, gradient, *inputs, *out)
+    return out
+
+
+_times_rows = twice_differentiable(_rows_values, _rows_first, _rows_second)
 
 
 def _reverse_values(_: None, values: Tensor, pairs: Tensor) -> Tensor:

@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gnnpot.nn.activations import ACTIVATIONS, ActivationName
+from gnnpot.nn.chains import Layer, chain, layer_of
 from gnnpot.nn.dense import Linear
 
 
-def dense(widths: Sequence[int], activation: ActivationName) -> nn.Sequential:
-    """Linear layers of these widths, with an activation after each but the last."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in zip(widths[:-1], widths[1:], strict=True):
-        layers += [Linear(inputs, outputs), ACTIVATIONS[activation]()]
-    return nn.Sequential(*layers[:-1])
+class Dense(nn.Sequential):
+    """Linear layers of these widths, with an activation after each but the last.
+
+    Args:
+        widths: Of the input and of all layers.
+        activation: Name of the activation.
+    """
+
+    def __init__(self, widths: Sequence[int], activation: ActivationName) -> None:
+        layers: list[nn.Module] = []
+        for inputs, outputs in pairwise(widths):
+            layers += [Linear(inputs, outputs), ACTIVATIONS[activation]()]
+        super().__init__(*layers[:-1])
+        self.activation = activation
+
+    def forward(
+        self, x: Float[Tensor, "N I"], skip: Float[Tensor, "N O"] | None = None
+    ) -> Float[Tensor, "N O"]:
+        """Values of the last layer, with ``skip``."""
+        *inner, last = (layer for layer in self if isinstance(layer, nn.Linear))
+        inputs = [x] if skip is None else [x, skip]
+        layers: list[Layer] = []
+        for layer in inner:
+            layers.append(layer_of(layer, _before(layers, inputs), activation=self.activation))
+        residual = None if skip is None else 1
+        layers.append(layer_of(last, _before(layers, inputs), residual, activation=None))
+        return chain(layers, *inputs)
+
+
+def _before(layers: Sequence[Layer], inputs: Sequence[Tensor]) -> int:
+    """Number of the values that come before the next layer."""
+    return len(inputs) + len(layers) - 1 if layers else 0
 
 
 class PerElement(nn.Module):

@@ -5,6 +5,7 @@ atom i at ``start[i] … start[i + 1]``; ``index`` holds source and center of ea
 of the even edge: the odd edge has (−1)^l times them.
 """
 
+from gnnpot.nn.loops import activations as activations
 from gnnpot.nn.loops.angles import harmonics as harmonics
 from gnnpot.nn.loops.angles import harmonics_first as harmonics_first
 from gnnpot.nn.loops.angles import harmonics_second as harmonics_second
@@ -17,7 +18,6 @@ from gnnpot.nn.loops.atoms import moments_second_pairs as moments_second_pairs
 from gnnpot.nn.loops.atoms import read as read
 from gnnpot.nn.loops.atoms import read_two as read_two
 from gnnpot.nn.loops.calls import Call as Call
-from gnnpot.nn.loops.chains import activate as activate
 from gnnpot.nn.loops.chains import chain as chain
 from gnnpot.nn.loops.chains import chain_first as chain_first
 from gnnpot.nn.loops.chains import chain_second as chain_second
@@ -40,12 +40,16 @@ from gnnpot.nn.loops.pairs import sum_opposite as sum_opposite
 from gnnpot.nn.loops.pairs import times_pairs as times_pairs
 from gnnpot.nn.loops.pairs import times_pairs_first as times_pairs_first
 from gnnpot.nn.loops.pairs import times_pairs_second as times_pairs_second
+from gnnpot.nn.loops.pairs import times_rows as times_rows
+from gnnpot.nn.loops.pairs import times_rows_first as times_rows_first
+from gnnpot.nn.loops.pairs import times_rows_second as times_rows_second
 from gnnpot.nn.loops.products import WIDE as WIDE
 from gnnpot.nn.loops.products import multiply as multiply
 from gnnpot.nn.loops.products import multiply_each as multiply_each
 from gnnpot.nn.loops.products import multiply_thin as multiply_thin
 from gnnpot.nn.loops.radial import bessel_jets as bessel_jets
 from gnnpot.nn.loops.radial import cosine_jets as cosine_jets
+from gnnpot.nn.loops.radial import gaussian_jets as gaussian_jets
 from gnnpot.nn.loops.radial import polynomial_jets as polynomial_jets
 from gnnpot.nn.loops.radial import spherical_bessel_jets as spherical_bessel_jets
 from gnnpot.nn.loops.radial import spline_jets as spline_jets

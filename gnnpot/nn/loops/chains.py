@@ -1,28 +1,31 @@
-"""Chains of dense layers silu(x Wᵀ + b) and their derivatives; an item is a row.
+"""Chains of dense layers and their derivatives; an item is a row.
 
 Some rows at a time go through all layers while they are in the cache, so that only the arguments z of the
 activations, and what later derivatives read of each layer, go to memory.  Values are numbered 0 (``x``),
-1 (``other``), 2 (the first layer), …; a row of ``table`` describes a layer by
+1 (``other``), 2 (the first layer), …; a row of ``table`` describes a layer a(x Wᵀ + b) by
 
 - the number of the value that it takes, and of the one that is added to it, or −1,
+- the activation, one of those in ``activations``,
 - their widths before and after it,
-- where its weight begins among all weights, and its values among those of a row of all layers.
+- where its weight begins among all weights, its values among those of a row of all layers, and its arguments
+  among those of all layers that have an activation.
 
-Values of all layers lie layer after layer in one array.  Weights are W in ``chain_first`` and else Wᵀ; all
-widths are multiples of ``WIDTH``, and an array without elements is left out.  While a layer is activated,
-what the next one reads and writes is brought to the cache, as it would wait for it.
+Values of all layers lie layer after layer in one array, as do arguments.  Weights are W in ``chain_first``
+and else Wᵀ; all widths are multiples of ``WIDTH``, and an array without elements is left out.  While a layer
+is activated, what the next one reads and writes is brought to the cache, as it would wait for it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from gnnpot.nn.loops.activations import NONE, activate, second_slopes, slopes
 from gnnpot.nn.loops.compiled import compiled
 from gnnpot.nn.loops.products import multiply
-from gnnpot.nn.loops.simd import WIDTH, exp, fetch, load, matrix, spread, store
+from gnnpot.nn.loops.simd import WIDTH, load, matrix, store
 
 _ROWS = 96  # that are taken at once
-_SOURCE, _SKIP, _INPUTS, _OUTPUTS, _WEIGHT, _VALUE = range(6)
+_SOURCE, _SKIP, _KIND, _INPUTS, _OUTPUTS, _WEIGHT, _VALUE, _ARGUMENT = range(8)
 
 
 @compiled
@@ -35,13 +38,18 @@ def chain(begin, end, table, x, other, weights, biases, z, out):
             inputs = _value(table, table[k, _SOURCE], first, rows, x, other, values)
             weight = matrix(weights, table[k, _WEIGHT], table[k, _INPUTS], table[k, _OUTPUTS])
             bias = matrix(biases, table[k, _VALUE], 1, table[k, _OUTPUTS])
-            argument = _layer(table, k, z, len(x), first, rows)
-            multiply(0, rows, inputs, weight, bias, argument)
             skip = _value(table, table[k, _SKIP], first, rows, x, other, values)
-            value = _layer(table, k, values, _ROWS, 0, rows)
-            if k + 1 == len(table):
-                value = _rows(out, first, rows)
-            activate(0, rows, argument, skip, value, _ahead(table, k + 1, z, len(x), first, rows))
+            value = _rows(out, first, rows)
+            if k + 1 < len(table):
+                value = _layer(table, k, 0, values, _ROWS, rows)
+            if table[k, _KIND] == NONE:
+                multiply(0, rows, inputs, weight, bias, value)
+                _collect(skip, True, value)
+            else:
+                argument = _arguments(table, k, first, z, len(x), rows)
+                multiply(0, rows, inputs, weight, bias, argument)
+                ahead = _arguments(table, *_ahead(table, k + 1, first), z, len(x), rows)
+                activate(table[k, _KIND], argument, skip, value, ahead)
 
 
 @compiled
@@ -55,7 +63,7 @@ def chain_first(
     """
     size, width = table[-1, _VALUE] + table[-1, _OUTPUTS], np.max(table[:, _OUTPUTS])
     values, sums = _scratch(_ROWS * size, z), _scratch(_ROWS * size, z)
-    slopes, zeros = _scratch(_ROWS * width, z), np.zeros(np.max(table[:, _INPUTS]), z.dtype)
+    room, zeros = _scratch(_ROWS * width, z), np.zeros(np.max(table[:, _INPUTS]), z.dtype)
     begun = np.empty(len(table) + 2, np.bool_)
     part = _part(begin, len(g), len(of_weights))
     for first in range(begin, end, _ROWS):
@@ -64,9 +72,9 @@ def chain_first(
         if len(of_weights):
             for k in range(len(table) - 1):
                 skip = _value(table, table[k, _SKIP], first, rows, x, other, values)
-                argument = _layer(table, k, z, len(g), first, rows)
-                ahead = _layer(table, k + 1, z, len(g), first, rows)
-                activate(0, rows, argument, skip, _layer(table, k, values, _ROWS, 0, rows), ahead)
+                argument = _arguments(table, k, first, z, len(g), rows)
+                ahead = _arguments(table, k + 1, first, z, len(g), rows)
+                activate(table[k, _KIND], argument, skip, _layer(table, k, 0, values, _ROWS, rows), ahead)
         for k in range(len(table) - 1, -1, -1):
             source, skip = table[k, _SOURCE], table[k, _SKIP]
             gradient = _rows(g, first, rows)
@@ -76,12 +84,16 @@ def chain_first(
                 total = _sum(table, skip, len(g), first, rows, of_x, of_other, of_values, sums)
                 _collect(gradient, begun[skip], total)
                 begun[skip] = True
-            argument = _layer(table, k, z, len(g), first, rows)
-            change = _layer(table, k, changes, len(g), first, rows) if len(changes) else argument[:0]
-            slope = matrix(slopes, 0, rows, table[k, _OUTPUTS])
-            total = _sum(table, source, len(g), first, rows, of_x, of_other, of_values, sums)
-            ahead = _ahead(table, k - 1, changes if len(changes) else z, len(g), first, rows)
-            _slopes(gradient, argument, change, slope, ahead, total)
+            total, slope = _sum(table, source, len(g), first, rows, of_x, of_other, of_values, sums), gradient
+            if table[k, _KIND] != NONE:
+                slope = matrix(room, 0, rows, table[k, _OUTPUTS])
+                argument, before = _arguments(table, k, first, z, len(g), rows), _ahead(table, k - 1, first)
+                change = _arguments(table, k, first, changes, len(g), rows) if len(changes) else argument[:0]
+                next_argument = _arguments(table, *before, z, len(g), rows)
+                next_change = _arguments(table, *before, changes, len(g), rows) if len(changes) else argument
+                slopes(
+                    table[k, _KIND], gradient, argument, change, slope, (next_argument, next_change, total)
+                )
             if len(of_weights):
                 inputs = _value(table, source, first, rows, x, other, values)
                 of_weight = matrix(of_weights[part], table[k, _WEIGHT], slope.shape[1], inputs.shape[1])
@@ -101,90 +113,35 @@ def chain_second(begin, end, table, t, other, weights, of_values, g, z, out, cha
     """
     size, width = table[-1, _VALUE] + table[-1, _OUTPUTS], np.max(table[:, _OUTPUTS])
     values = _scratch(_ROWS * size, z)
-    slopes, zeros = _scratch(_ROWS * width, z), np.zeros(width, z.dtype)
+    room, zeros = _scratch(_ROWS * width, z), np.zeros(width, z.dtype)
     part = _part(begin, len(t), len(of_weights))
     for first in range(begin, end, _ROWS):
         rows = min(end, first + _ROWS) - first
         for k in range(len(table)):
             gradient, value = _rows(g, first, rows), _rows(out, first, rows)
             if k + 1 < len(table):
-                gradient = _layer(table, k, of_values, len(t), first, rows)
-                value = _layer(table, k, values, _ROWS, 0, rows)
+                gradient = _layer(table, k, first, of_values, len(t), rows)
+                value = _layer(table, k, 0, values, _ROWS, rows)
             inputs = _value(table, table[k, _SOURCE], first, rows, t, other, values)
             weight = matrix(weights, table[k, _WEIGHT], inputs.shape[1], value.shape[1])
             multiply(0, rows, inputs, weight, matrix(zeros, 0, 1, value.shape[1]), value)
             skip = _value(table, table[k, _SKIP], first, rows, t, other, values)
-            argument = _layer(table, k, z, len(t), first, rows)
-            change = _layer(table, k, changes, len(t), first, rows)
-            slope = matrix(slopes, 0, rows, value.shape[1])
-            ahead = (
-                _ahead(table, k + 1, z, len(t), first, rows),
-                _ahead(table, k + 1, of_values, len(t), first, rows),
-                _ahead(table, k + 1, changes, len(t), first, rows),
-            )
-            _second_slopes(gradient, argument, skip, value, slope, change, ahead)
+            slope = gradient
+            if table[k, _KIND] == NONE:
+                _collect(skip, True, value)
+            else:
+                slope, after = matrix(room, 0, rows, value.shape[1]), _ahead(table, k + 1, first)
+                argument = _arguments(table, k, first, z, len(t), rows)
+                change = _arguments(table, k, first, changes, len(t), rows)
+                ahead = (
+                    _arguments(table, *after, z, len(t), rows),
+                    _arguments(table, *after, changes, len(t), rows),
+                    _layer(table, *after, of_values, len(t), rows),
+                )
+                second_slopes(table[k, _KIND], gradient, argument, skip, value, slope, change, ahead)
             if len(of_weights):
                 of_weight = matrix(of_weights[part], table[k, _WEIGHT], slope.shape[1], inputs.shape[1])
                 multiply(0, len(of_weight), slope.T, inputs, of_weight, of_weight)
-
-
-@compiled
-def activate(begin, end, z, skip, out, ahead):
-    """Values silu(z), with ``skip``."""
-    one = spread(z.dtype.type(1))
-    for row in range(begin, end):
-        _fetch_row(ahead, row)
-        for c in range(0, z.shape[1], WIDTH):
-            value = load(z, (row, c))
-            value = value * _logistic(value, one)
-            if len(skip):
-                value = value + load(skip, (row, c))
-            store(out, (row, c), value)
-
-
-@compiled
-def _slopes(gradient, z, change, out, ahead, later):
-    """Gradient by the arguments, with ``change``, from that by the values."""
-    one = spread(z.dtype.type(1))
-    for row in range(len(z)):
-        _fetch_row(ahead, row)
-        _fetch_row(later, row)
-        for c in range(0, z.shape[1], WIDTH):
-            value = load(z, (row, c))
-            s = _logistic(value, one)
-            slope = load(gradient, (row, c)) * (s + value * (s * (one - s)))
-            if len(change):
-                slope = slope + load(change, (row, c))
-            store(out, (row, c), slope)
-
-
-@compiled
-def _second_slopes(gradient, z, skip, value, slope, change, ahead):
-    """Gradient by the arguments, and how it changes with them.
-
-    ``value`` is the change of the arguments before, and of the values after.
-    """
-    one, two = spread(z.dtype.type(1)), spread(z.dtype.type(2))
-    for row in range(len(z)):
-        for part in ahead:
-            _fetch_row(part, row)
-        for c in range(0, z.shape[1], WIDTH):
-            x, of_x, g = load(z, (row, c)), load(value, (row, c)), load(gradient, (row, c))
-            s = _logistic(x, one)
-            rest = s * (one - s)
-            rate = s + x * rest
-            store(slope, (row, c), g * rate)
-            store(change, (row, c), g * of_x * (rest * (two + x * (one - two * s))))
-            of_value = of_x * rate
-            if len(skip):
-                of_value = of_value + load(skip, (row, c))
-            store(value, (row, c), of_value)
-
-
-@compiled
-def _logistic(x, one):
-    """1 / (1 + exp(-x)) of a vector."""
-    return one / (one + exp(-x))
 
 
 @compiled
@@ -221,26 +178,25 @@ def _rows(values, first, rows):
 
 
 @compiled
-def _layer(table, k, values, count, first, rows):
+def _layer(table, k, first, values, count, rows):
     """Some of the ``count`` rows of values of a layer."""
     width = table[k, _OUTPUTS]
     return matrix(values, count * table[k, _VALUE] + first * width, rows, width)
 
 
 @compiled
-def _ahead(table, k, values, count, first, rows):
-    """Those of a layer, or where it would be before the first or after the last those that come next."""
-    if k < 0:
-        k, first = len(table) - 1, first + _ROWS
-    elif k == len(table):
-        k, first = 0, first + _ROWS
-    return _layer(table, k, values, count, first, rows)
+def _arguments(table, k, first, values, count, rows):
+    """Some of the ``count`` rows of arguments of a layer."""
+    width = table[k, _OUTPUTS]
+    return matrix(values, count * table[k, _ARGUMENT] + first * width, rows, width)
 
 
 @compiled
-def _fetch_row(values, row):
-    for c in range(0, values.shape[1], WIDTH):
-        fetch(values, (row, c))
+def _ahead(table, k, first):
+    """Number of a layer and of its first row, before the first or after the last those that come next."""
+    if k < 0:
+        return len(table) - 1, first + _ROWS
+    return (k, first) if k < len(table) else (0, first + _ROWS)
 
 
 @compiled
@@ -250,7 +206,7 @@ def _value(table, number, first, rows, x, other, values):
         return _rows(x, 0, 0)
     if number == 0:
         return _rows(x, first, rows)
-    return _rows(other, first, rows) if number == 1 else _layer(table, number - 2, values, _ROWS, 0, rows)
+    return _rows(other, first, rows) if number == 1 else _layer(table, number - 2, 0, values, _ROWS, rows)
 
 
 @compiled
@@ -261,8 +217,8 @@ def _sum(table, number, count, first, rows, of_x, of_other, of_values, sums):
     if number == 1:
         return _rows(of_other, first, rows)
     if len(of_values):
-        return _layer(table, number - 2, of_values, count, first, rows)
-    return _layer(table, number - 2, sums, _ROWS, 0, rows)
+        return _layer(table, number - 2, first, of_values, count, rows)
+    return _layer(table, number - 2, 0, sums, _ROWS, rows)
 
 
 @compiled

@@ -159,3 +159,31 @@ def reverse_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
         for c in range(x.shape[1]):
             dg[a, c] = ux[b, c] * w[pair, c] + x[b, c] * uw[pair, c]
             dg[b, c] = ux[a, c] * w[pair, c] + x[a, c] * uw[pair, c]
+
+
+@compiled
+def times_rows(begin, end, x, w, out):
+    """Rows of x times the number w of each."""
+    for row in range(begin, end):
+        for c in range(x.shape[1]):
+            out[row, c] = x[row, c] * w[row]
+
+
+@compiled
+def times_rows_first(begin, end, g, x, w, dx, dw):
+    """Gradients of the rows and the numbers."""
+    for row in range(begin, end):
+        result = w.dtype.type(0)
+        for c in range(x.shape[1]):
+            dx[row, c] = g[row, c] * w[row]
+            result += g[row, c] * x[row, c]
+        dw[row] = result
+
+
+@compiled
+def times_rows_second(begin, end, ux, uw, g, x, w, dg, dx, dw):
+    """Gradients of the upstream gradient, the rows and the numbers."""
+    times_rows_first(begin, end, g, ux, uw, dx, dw)
+    for row in range(begin, end):
+        for c in range(x.shape[1]):
+            dg[row, c] = ux[row, c] * w[row] + x[row, c] * uw[row]

@@ -50,6 +50,18 @@ def spline_jets(begin, end, r, spacing, num_knots, u, rows, out):
 
 
 @compiled
+def gaussian_jets(begin, end, r, centers, width, out):
+    """Gaussians around centers."""
+    for pair in range(begin, end):
+        for k in range(len(centers)):
+            x = (np.float64(r[pair]) - centers[k]) / width
+            value = math.exp(-0.5 * x * x)
+            out[0, pair, k] = value
+            out[1, pair, k] = -x / width * value
+            out[2, pair, k] = (x * x - 1) / width**2 * value
+
+
+@compiled
 def bessel_jets(begin, end, r, cutoff, p, frequencies, out):
     """The function sin(f x) u(x) / x of each frequency f."""
     for pair in range(begin, end):

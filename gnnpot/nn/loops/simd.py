@@ -157,6 +157,28 @@ def spread(typing: Any, number: Any) -> Any:
 
 
 @intrinsic
+def filled(typing: Any, vector: Any, number: Any) -> Any:
+    """A vector of one number, of the type of another vector."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        element = context.cast(builder, values[1], number, vector.dtype)
+        return spread_element(builder, element, values[0].type)
+
+    return vector(vector, number), generate
+
+
+@intrinsic
+def chosen(typing: Any, vector: Any, one: Any, other: Any) -> Any:
+    """Elements of ``one`` where those of a vector are positive, else of the other."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        zeros = ir.Constant(values[0].type, [0.0] * WIDTH)
+        return builder.select(builder.fcmp_ordered(">", values[0], zeros), *values[1:])
+
+    return one(vector, one, other), generate
+
+
+@intrinsic
 def total(typing: Any, vector: Any) -> Any:
     """Sum of the elements of a vector."""
 
