@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from gnnpot.nn.activations import ACTIVATIONS, ActivationName
-from gnnpot.nn.dense import as_row, by_rows, linear, weights_are_aside
+from gnnpot.nn.dense import as_row, linear, weights_are_aside
 from gnnpot.nn.fused import fusible, over_items
 
 _MOST_INPUTS = 2
@@ -124,21 +124,23 @@ class _Values(torch.autograd.Function):
         from gnnpot.nn import loops
 
         inputs, weights, biases, _ = wiring.split(tensors)
-        turned = _flat(by_rows(weight.mT) for weight in weights)
+        table, flat = _table(wiring), _flat(weights)
+        turned = torch.empty_like(flat)
+        over_items(loops.turn, len(table), table, flat, turned)
         starts = _flat(as_row(bias, weight.mT) for weight, bias in zip(weights, biases, strict=True))
         rows, x = len(inputs[0]), _padded(inputs)
         active = sum(len(weight) for weight, link in zip(weights, wiring.links, strict=True) if link[2])
         arguments, out = starts.new_empty(rows * active), starts.new_empty(rows, len(weights[-1]))
-        over_items(loops.chain, rows, _table(wiring), *x, turned, starts, arguments, out)
+        over_items(loops.chain, rows, table, *x, turned, starts, arguments, out)
         ctx.wiring = wiring
-        ctx.save_for_backward(*tensors, arguments, turned)
+        ctx.save_for_backward(*tensors, arguments, flat, turned)
         ctx.set_materialize_grads(False)
         return out, arguments
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor | None, change: Tensor | None) -> Any:
         wiring, tensors = ctx.wiring, ctx.saved_tensors
-        inputs, weights, _, (arguments, turned) = wiring.split(tensors)
+        inputs, weights, _, (arguments, flat, turned) = wiring.split(tensors)
         if gradient is None:
             gradient = arguments.new_zeros(len(inputs[0]), len(weights[-1]))
         if not torch.is_grad_enabled():
@@ -149,7 +151,7 @@ class _Values(torch.autograd.Function):
         if change is not None:
             raise RuntimeError("a chain of layers is not differentiated a third time")
         if weights_are_aside():
-            of_inputs = _gradients_of_inputs(wiring, turned, gradient, arguments, *weights)
+            of_inputs = _gradients_of_inputs(wiring, (flat, turned), gradient, arguments, *weights)
             return None, *of_inputs, *[None] * (2 * len(weights))
         return None, *_gradients_by_torch(wiring, gradient, tensors)
 
@@ -161,13 +163,14 @@ class _First(torch.autograd.Function):
     """Gradients of the inputs."""
 
     @staticmethod
-    def forward(ctx: Any, wiring: _Wiring, turned: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        gradient, arguments, *weights = tensors
-        gradient = gradient.contiguous()
-        of_values = gradient.new_empty(len(gradient) * sum(map(len, weights[:-1])))
+    def forward(
+        ctx: Any, wiring: _Wiring, flat: tuple[Tensor, Tensor], *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        gradient, arguments = tensors[0].contiguous(), tensors[1]  # then come the weights
+        of_values = gradient.new_empty(len(gradient) * sum(form[0] for form in wiring.forms[:-1]))
         ctx.wiring = wiring
-        ctx.save_for_backward(turned, of_values, gradient, arguments)
-        given = gradient, arguments, of_values[:0], _flat(weights)
+        ctx.save_for_backward(flat[1], of_values, gradient, arguments)
+        given = gradient, arguments, of_values[:0], flat[0]
         return _of_inputs(wiring, given, (), (of_values, gradient[:0], gradient[:0]))
 
     @staticmethod
@@ -195,13 +198,12 @@ def _gradients(
     needed: Sequence[Sequence[bool]],
 ) -> list[Tensor | None]:
     """Gradients of the inputs, and of those weights and biases that need one."""
-    inputs, weights, _, (arguments, turned) = wiring.split(tensors)
-    nothing = gradient.new_empty(0)
-    given = gradient, arguments, nothing if change is None else change, _flat(weights)
-    forms = [weight.shape for weight in weights]
+    inputs, _, _, (arguments, flat, _) = wiring.split(tensors)
+    nothing, forms = gradient.new_empty(0), wiring.forms
+    given = gradient, arguments, nothing if change is None else change, flat
     is_needed = any(map(any, needed))
-    of_weights = _shares(turned, len(turned), is_needed)
-    of_biases = _shares(turned, sum(map(len, weights)), is_needed)
+    of_weights = _shares(flat, len(flat), is_needed)
+    of_biases = _shares(flat, sum(form[0] for form in forms), is_needed)
     of_inputs = _of_inputs(wiring, given, inputs, (nothing, of_weights, of_biases))
     return [
         *of_inputs,

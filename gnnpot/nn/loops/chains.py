@@ -22,10 +22,22 @@ import numpy as np
 from gnnpot.nn.loops.activations import NONE, activate, second_slopes, slopes
 from gnnpot.nn.loops.compiled import compiled
 from gnnpot.nn.loops.products import multiply
-from gnnpot.nn.loops.simd import WIDTH, load, matrix, store
+from gnnpot.nn.loops.simd import WIDTH, load, matrix, store, transpose_square
 
 _ROWS = 96  # that are taken at once
 _SOURCE, _SKIP, _KIND, _INPUTS, _OUTPUTS, _WEIGHT, _VALUE, _ARGUMENT = range(8)
+
+
+@compiled
+def turn(begin, end, table, weights, out):
+    """Transposed weights; an item is a layer."""
+    for k in range(begin, end):
+        rows, columns = table[k, _OUTPUTS], table[k, _INPUTS]
+        weight = matrix(weights, table[k, _WEIGHT], rows, columns)
+        turned = matrix(out, table[k, _WEIGHT], columns, rows)
+        for row in range(0, rows, WIDTH):
+            for column in range(0, columns, WIDTH):
+                transpose_square(weight, (row, column), turned, (column, row))
 
 
 @compiled
