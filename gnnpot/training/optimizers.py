@@ -53,7 +53,7 @@ class AdamWConfig(_Section):
             *_by_rate(matrices, self.learning_rate, factor, weight_decay=self.weight_decay),
             *_by_rate(others, self.learning_rate, factor, weight_decay=0.0),
         ]
-        return [AdamW(groups, lr=self.learning_rate, amsgrad=self.amsgrad)]
+        return [AdamW(groups, lr=self.learning_rate, amsgrad=self.amsgrad, fused=True)]
 
 
 class AdamSGDConfig(_Section):
@@ -81,7 +81,7 @@ class AdamSGDConfig(_Section):
         chosen: list[Optimizer] = []
         if matrices:
             groups = _by_rate(matrices, self.learning_rate, factor, weight_decay=self.weight_decay)
-            chosen.append(adam(groups, lr=self.learning_rate))
+            chosen.append(adam(groups, lr=self.learning_rate, fused=True))
         if others:
             groups = _by_rate(others, self.bias_learning_rate, factor)
             chosen.append(SGD(groups, lr=self.bias_learning_rate))
