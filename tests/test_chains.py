@@ -108,6 +108,29 @@ def test_widths_that_fill_no_vectors_go_by_torch():
     assert torch.equal(chain([Layer(weight, None, 0)], x), plain([Layer(weight, None, 0)], x))
 
 
+ODD_LINKS = {
+    "an input is not taken": [(0, None, "silu"), (2, None, "ssp")],
+    "a layer is not taken": [(0, 1, "silu"), (0, 1, "silu")],
+    "a layer in between has no activation": [(0, 1, None), (2, None, "silu")],
+}
+
+
+@pytest.mark.parametrize("name", ODD_LINKS)
+def test_chains_that_compiled_loops_do_not_take_go_by_torch(name):
+    torch.manual_seed(0)
+    parts = [torch.randn(32, 32).double().requires_grad_(True) for _ in range(3)]
+
+    def gradients(function):
+        layers = [Layer(parts[2], None, *link) for link in ODD_LINKS[name]]
+        with weights_aside():
+            return torch.autograd.grad(
+                function(layers, *parts[:2]).pow(2).sum(), parts[:2], materialize_grads=True
+            )
+
+    for one, other in zip(gradients(chain), gradients(plain), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
 def test_widths_of_inputs_are_any(tensors):
     torch.manual_seed(1)
     inputs = [torch.randn(40, width).double().requires_grad_(True) for width in (25, 7)]

@@ -36,7 +36,7 @@ class Layer(NamedTuple):
         bias: b, if any.
         source: Number of x.
         skip: Number of the values that are added to those of the layer, if any.
-        activation: Name of a; none for the identity, in the last layer.
+        activation: Name of a, or none for the identity.
     """
 
     weight: Float[Tensor, "O I"]
@@ -62,7 +62,7 @@ def chain(layers: Sequence[Layer], *inputs: Float[Tensor, "N I"]) -> Float[Tenso
 
     Args:
         layers: Each of values before it.
-        inputs: Of the same rows; each is taken by a layer.
+        inputs: Of the same rows.
     """
     if not _fits(layers, inputs):
         return _by_torch(layers, inputs)
@@ -92,7 +92,7 @@ class _Wiring(NamedTuple):
 
 
 @cache
-def _table(wiring: _Wiring) -> Int[Tensor, "layers 6"]:
+def _table(wiring: _Wiring) -> Int[Tensor, "layers 8"]:
     """The layers as compiled loops read them."""
     from gnnpot.nn.loops.activations import NONE
 
@@ -258,11 +258,15 @@ def _activation(name: ActivationName) -> nn.Module:
 
 
 def _fits(layers: Sequence[Layer], inputs: Sequence[Tensor]) -> bool:
+    """Whether compiled loops take the chain: of it they want that all values but the last are taken."""
     if not fusible(inputs[0]) or not len(inputs[0]) or len(inputs) > _MOST_INPUTS:
         return False
     from gnnpot.nn import loops
 
-    return not any(layer.activation not in _kinds() or len(layer.weight) % loops.WIDTH for layer in layers)
+    known = all(layer.activation in _kinds() and len(layer.weight) % loops.WIDTH == 0 for layer in layers)
+    active = all(layer.activation is not None for layer in layers[:-1])
+    taken = {place for layer in layers for place in (layer.source, layer.skip)}
+    return known and active and taken.issuperset(range(len(inputs) + len(layers) - 1))
 
 
 def _widened(layers: Sequence[Layer], inputs: Sequence[Tensor]) -> tuple[Sequence[Layer], Sequence[Tensor]]:

@@ -51,11 +51,6 @@ def linear(
     return F.linear(x, weight, bias)
 
 
-def product(x: Float[Tensor, "N I"], weight: Float[Tensor, "O I"]) -> Float[Tensor, "N O"]:
-    """:func:`linear` for derivatives that are written by hand: without automatic ones."""
-    return _in_tiles(x, weight, None) if _pays(x, weight) else F.linear(x, weight)
-
-
 def weights_are_aside() -> bool:
     """Whether this is inside :func:`weights_aside`."""
     return _weights_aside.get()

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gnnpot.nn.activations import ACTIVATIONS, ActivationName
-from gnnpot.nn.chains import Layer, chain, layer_of
+from gnnpot.nn.chains import chain, layer_of
 from gnnpot.nn.dense import Linear
 
 
@@ -33,19 +33,13 @@ class Dense(nn.Sequential):
         self, x: Float[Tensor, "N I"], skip: Float[Tensor, "N O"] | None = None
     ) -> Float[Tensor, "N O"]:
         """Values of the last layer, with ``skip``."""
-        *inner, last = (layer for layer in self if isinstance(layer, nn.Linear))
         inputs = [x] if skip is None else [x, skip]
-        layers: list[Layer] = []
-        for layer in inner:
-            layers.append(layer_of(layer, _before(layers, inputs), activation=self.activation))
-        residual = None if skip is None else 1
-        layers.append(layer_of(last, _before(layers, inputs), residual, activation=None))
+        layers = [
+            layer_of(layer, number and number + len(inputs) - 1, activation=self.activation)
+            for number, layer in enumerate(layer for layer in self if isinstance(layer, nn.Linear))
+        ]
+        layers[-1] = layers[-1]._replace(skip=None if skip is None else 1, activation=None)
         return chain(layers, *inputs)
-
-
-def _before(layers: Sequence[Layer], inputs: Sequence[Tensor]) -> int:
-    """Number of the values that come before the next layer."""
-    return len(inputs) + len(layers) - 1 if layers else 0
 
 
 class PerElement(nn.Module):
