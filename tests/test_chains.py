@@ -8,6 +8,7 @@ import torch
 from derivatives import derivatives
 
 from gnnpot.nn import chains, loops
+from gnnpot.nn.loops import chains as chain_loops
 from gnnpot.nn.chains import Layer, chain
 from gnnpot.nn.dense import weights_aside
 
@@ -75,6 +76,16 @@ def test_several_threads_give_what_one_gives(layers_of, tensors, inputs, monkeyp
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     for one, other in zip(alone, forces_and_gradients(chain, layers_of, tensors, inputs), strict=True):
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
+@pytest.mark.parametrize("count", [1, 4, 7, 101])
+@pytest.mark.parametrize("parts", [1, 2, 3, 8])
+def test_no_two_threads_add_to_the_same_gradients_of_weights(count, parts):
+    for threads in range(1, min(count, parts) + 1):
+        begins = [count * number // threads for number in range(threads)]
+        own = [chain_loops._part(begin, count, parts) for begin in begins]
+        assert len(set(own)) == threads
+        assert 0 <= min(own) <= max(own) < parts
 
 
 def test_frozen_weights_take_no_part(layers_of, tensors, inputs):
