@@ -8,9 +8,9 @@ import torch
 from derivatives import derivatives
 
 from gnnpot.nn import chains, loops
-from gnnpot.nn.loops import chains as chain_loops
 from gnnpot.nn.chains import Layer, chain
 from gnnpot.nn.dense import weights_aside
+from gnnpot.nn.loops import chains as chain_loops
 
 LINKS = [(0, None), (1, 2), (3, None), (4, 3), (5, 0), (6, 3)]  # values 3 are added twice
 SIZES = [(32, 32), (32, 16), (48, 32), (32, 48), (32, 32), (32, 32)]
