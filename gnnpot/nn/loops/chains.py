@@ -108,8 +108,7 @@ def chain_first(
                 )
             if len(of_weights):
                 inputs = _value(table, source, first, rows, x, other, values)
-                of_weight = matrix(of_weights[part], table[k, _WEIGHT], slope.shape[1], inputs.shape[1])
-                multiply(0, len(of_weight), slope.T, inputs, of_weight, of_weight)
+                _collect_products(slope, inputs, of_weights[part], table[k, _WEIGHT])
                 _collect_rows(slope, matrix(of_biases[part], table[k, _VALUE], 1, slope.shape[1]))
             weight = matrix(weights, table[k, _WEIGHT], slope.shape[1], total.shape[1])
             start = total if begun[source] else matrix(zeros, 0, 1, total.shape[1])
@@ -152,8 +151,7 @@ def chain_second(begin, end, table, t, other, weights, of_values, g, z, out, cha
                 )
                 second_slopes(table[k, _KIND], gradient, argument, skip, value, slope, change, ahead)
             if len(of_weights):
-                of_weight = matrix(of_weights[part], table[k, _WEIGHT], slope.shape[1], inputs.shape[1])
-                multiply(0, len(of_weight), slope.T, inputs, of_weight, of_weight)
+                _collect_products(slope, inputs, of_weights[part], table[k, _WEIGHT])
 
 
 @compiled
@@ -163,6 +161,13 @@ def _collect(values, is_begun, total):
         for c in range(0, values.shape[1], WIDTH):
             value = load(values, (row, c))
             store(total, (row, c), value + load(total, (row, c)) if is_begun else value)
+
+
+@compiled
+def _collect_products(slope, inputs, of_weights, first):
+    """Add the products of gradients and inputs to the gradient of a weight."""
+    out = matrix(of_weights, first, slope.shape[1], inputs.shape[1])
+    multiply(0, len(out), slope.T, inputs, out, out)
 
 
 @compiled
