@@ -104,7 +104,7 @@ class Potential(nn.Module):
         with torch.enable_grad(), derivatives:
             vectors = pair_vectors(graph)
             if not vectors.requires_grad:  # they do where the caller differentiates by positions
-                vectors.requires_grad_(True)
+                vectors = vectors.detach().requires_grad_(True)
             located = copy(graph)
             located.pair_vectors = vectors
             located.pair_lengths = torch.linalg.vector_norm(vectors, dim=-1)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from copy import copy
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.geometry import complete_cell
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Int
 from torch import Tensor
 
 from gnnpot.data.graph import AtomicGraph
@@ -17,6 +21,7 @@ from gnnpot.geometry import Neighborhoods, both_directions, pair_vectors
 from gnnpot.nn.fused import fusible, over_items
 
 _ONE_SPOT = 1e-6  # Å
+_ON_ONE_SPOT = 2  # state of a pair
 
 
 class SkinList:
@@ -47,14 +52,18 @@ class SkinList:
         self.device = device
         self._reference = Atoms()
         self._wide: AtomicGraph | None = None
-        self._pairs: tuple[Tensor, Tensor, Tensor]  # sources, centers and shifts of its pairs
-        self._near: tuple[Tensor, Tensor, AtomicGraph] | None = None  # which pairs the last graph had, and it
+        self._pairs: _MovingPairs
+        self._near: tuple[Tensor, AtomicGraph] | None = None  # which pairs the last graph had, and it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        empty = partial(SkinList, dtype=self.dtype, device=self.device, few=self.few)
+        return empty, (self.cutoff, self.skin)
 
     def graph(self, atoms: Atoms) -> AtomicGraph:
         """The graph of ``atoms`` with the edges shorter than the cutoff, or with all if they are few.
 
         Vectors of edges are taken in float64 before they are rounded, so that a float32 model does not
-        lose digits to positions far from the origin.
+        lose digits to positions far from the origin.  The next call overwrites positions, cell and vectors.
 
         Raises:
             DataError: Positions that are not finite, a periodic cell without a volume, or two atoms on
@@ -63,45 +72,31 @@ class SkinList:
         wide = self._wide
         if wide is None or not self.covers(atoms):
             wide = self._renewed(atoms)
-        positions, cell = (
-            torch.from_numpy(np.array(part, dtype=float)).to(self.device)
-            for part in (atoms.positions, atoms.cell.array)
-        )
-        vectors, states = self._measured(positions, cell)
-        if self._near is None or not torch.equal(self._near[0], states):
-            self._near = states, *self._chosen(wide, states)
-        _, pairs, chosen = self._near
-        graph = copy(chosen)
-        graph["positions"], graph["cell"] = positions.to(self.dtype), cell[None].to(self.dtype)
-        graph["pair_vectors"] = vectors if len(pairs) == len(vectors) else vectors.index_select(0, pairs)
+        moving = self._pairs
+        if moving.follow(atoms):
+            self._near = None
+        if self._near is None:
+            self._near = self._chosen(wide, moving)
+        pairs, graph = self._near
+        if len(pairs) < len(moving.vectors):
+            torch.index_select(moving.vectors, 0, pairs, out=graph.pair_vectors)
         return graph
 
-    def _measured(
-        self, positions: Float[Tensor, "N 3"], cell: Float[Tensor, "3 3"]
-    ) -> tuple[Float[Tensor, "W 3"], UInt8[Tensor, "W"]]:
-        """Vectors of the pairs of the list; and 1 for those that the graph is to have, 2 on one spot."""
-        source, center, shifts = self._pairs
-        reach = torch.inf if len(source) <= self.few else self.cutoff
-        if fusible(source):
-            from gnnpot.nn import loops
-
-            outs = torch.empty_like(shifts, dtype=self.dtype), torch.empty_like(source, dtype=torch.uint8)
-            arguments = positions, cell, *self._pairs, reach, _ONE_SPOT
-            over_items(loops.measure_pairs, len(source), *arguments, *outs)
-            return outs
-        vectors = positions.index_select(0, source) - positions.index_select(0, center) + shifts @ cell
-        lengths = torch.linalg.vector_norm(vectors, dim=-1)
-        return vectors.to(self.dtype), (lengths < reach).byte() + (lengths < _ONE_SPOT)
-
-    def _chosen(self, wide: AtomicGraph, states: UInt8[Tensor, "W"]) -> tuple[Int[Tensor, "P"], AtomicGraph]:
-        """The pairs that the graph is to have, and ``wide`` with their edges alone."""
-        if (states == 2).any():
-            place = int((states == 2).nonzero()[0])
-            first, second = sorted(int(ends[place]) for ends in self._pairs[:2])
+    def _chosen(self, wide: AtomicGraph, moving: _MovingPairs) -> tuple[Int[Tensor, "P"], AtomicGraph]:
+        """The pairs that the graph is to have, and ``wide`` with their edges alone on memory that moves."""
+        states = moving.states
+        if (states == _ON_ONE_SPOT).any():
+            place = int((states == _ON_ONE_SPOT).nonzero()[0])
+            first, second = sorted(int(ends[place]) for ends in moving.pairs[:2])
             raise DataError(
                 f"expected atoms apart, got atoms {first} and {second} on one spot; move one of them"
             )
-        return states.nonzero().squeeze(-1), _of_pairs(wide, states.bool())
+        graph = _of_pairs(wide, states.bool())
+        graph.positions, graph.cell, graph.pair_vectors = moving.positions, moving.cell[None], moving.vectors
+        pairs = states.nonzero().squeeze(-1)
+        if len(pairs) < len(states):
+            graph.pair_vectors = moving.vectors.index_select(0, pairs)
+        return pairs, graph
 
     def _renewed(self, atoms: Atoms) -> AtomicGraph:
         """The list of ``atoms``; the old one if it has the same edges, so that what was made of it lasts."""
@@ -111,9 +106,8 @@ class SkinList:
         if self._wide is not None and _have_same_edges(self._wide, wide):
             return self._wide
         wide.neighborhoods = Neighborhoods.of(wide)
-        self._wide, self._near = wide, None
-        ends, shifts = wide.edge_index[:, 0::2], wide.cell_shifts[0::2]
-        self._pairs = (*ends.contiguous().unbind(), shifts.double())
+        reach = torch.inf if wide.edge_index.shape[1] <= 2 * self.few else self.cutoff
+        self._wide, self._pairs, self._near = wide, _MovingPairs(wide, reach, self.dtype), None
         return wide
 
     def covers(self, atoms: Atoms) -> bool:
@@ -130,8 +124,59 @@ class SkinList:
                 deformation = np.linalg.solve(old_cell, cell)
                 carried = old.positions @ deformation
                 shrinkage = np.linalg.svd(deformation, compute_uv=False).min()
-        moved = np.linalg.norm(atoms.positions - carried, axis=1).max(initial=0.0)
+        displacements = atoms.positions - carried
+        moved = math.sqrt(np.einsum("ix,ix->i", displacements, displacements).max(initial=0.0))
         return bool(shrinkage * (self.cutoff + self.skin) - 2 * moved >= self.cutoff)  # false for NaN
+
+
+class _MovingPairs:
+    """Vectors of the pairs of a list while atoms move, on memory that stays.
+
+    Args:
+        wide: The list, in float64.
+        reach: Length up to which a graph is to have a pair (Å).
+        dtype: Of positions, cell and vectors.
+    """
+
+    def __init__(self, wide: AtomicGraph, reach: float, dtype: torch.dtype) -> None:
+        source, center = wide.edge_index[:, 0::2].contiguous()
+        self.pairs = source, center, wide.cell_shifts[0::2].double()
+        self.reach = reach
+        self.positions = torch.empty_like(wide.positions, dtype=dtype)
+        self.cell = torch.empty_like(wide.cell[0], dtype=dtype)
+        self.vectors = torch.empty_like(self.pairs[2], dtype=dtype)
+        self.states = torch.zeros_like(source, dtype=torch.uint8)  # 1 if shorter than reach
+        self._given = tuple(torch.empty_like(part, device="cpu") for part in (wide.positions, wide.cell[0]))
+        self._arrays = tuple(part.numpy() for part in self._given)
+        self._is_changed = np.zeros(1, dtype=bool)
+        self._measure = self._loop() if fusible(source) else self._measure_by_torch
+
+    def follow(self, atoms: Atoms) -> bool:
+        """Go where the atoms are; whether the state of a pair is another one now."""
+        positions, cell = self._arrays
+        positions[:], cell[:] = atoms.positions, atoms.cell.array
+        self.positions.copy_(self._given[0])
+        self.cell.copy_(self._given[1])
+        self._is_changed[0] = False
+        self._measure()
+        return bool(self._is_changed[0])
+
+    def _loop(self) -> Callable[[], None]:
+        from gnnpot.nn import loops
+
+        outs = self.vectors, self.states, torch.from_numpy(self._is_changed)
+        arguments = *self._given, *self.pairs, self.reach, _ONE_SPOT, *outs
+        return loops.Call(loops.measure_pairs, len(self.states), arguments)
+
+    def _measure_by_torch(self) -> None:
+        source, center, shifts = self.pairs
+        positions, cell = (part.to(shifts.device) for part in self._given)
+        vectors = positions.index_select(0, source) - positions.index_select(0, center) + shifts @ cell
+        lengths = torch.linalg.vector_norm(vectors, dim=-1)
+        states = (lengths < self.reach).byte() + (lengths < _ONE_SPOT)
+        self._is_changed[0] = not torch.equal(states, self.states)
+        self.vectors.copy_(vectors)
+        self.states.copy_(states)
 
 
 def trim(graph: AtomicGraph, cutoff: float) -> AtomicGraph:

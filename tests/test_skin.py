@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -176,7 +179,18 @@ def test_a_new_list_with_the_same_edges_keeps_what_was_made_of_the_old():
     atoms = ethanol()
     lists = SkinList(20.0, 0.4, dtype=torch.float64, device=torch.device("cpu"), few=1000)
     first = lists.graph(atoms)
+    edges, vectors = first.edge_index, first.pair_vectors.clone()
     atoms.positions[0] += 0.3  # more than half the skin
     second = lists.graph(atoms)
-    assert second.edge_index is first.edge_index
-    assert not torch.equal(second.pair_vectors, first.pair_vectors)
+    assert second.edge_index is edges
+    assert not torch.equal(second.pair_vectors, vectors)
+
+
+def test_a_list_that_is_copied_or_pickled_goes_its_own_way():
+    atoms, lists = ethanol(), skin_list()
+    lists.graph(atoms)
+    for twin in (deepcopy(lists), pickle.loads(pickle.dumps(lists))):
+        atoms.rattle(0.3, rng=np.random.default_rng(0))
+        before = lists.graph(ethanol()).pair_vectors.clone()
+        assert_same_graph(twin.graph(atoms), atoms)
+        assert torch.equal(lists.graph(ethanol()).pair_vectors, before)

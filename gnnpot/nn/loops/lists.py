@@ -8,8 +8,10 @@ from gnnpot.nn.loops.compiled import compiled
 
 
 @compiled
-def measure_pairs(begin, end, positions, cell, source, center, shifts, reach, nearest, vectors, states):
-    """Vectors of pairs, and how many of ``reach`` and ``nearest`` each is shorter than."""
+def measure_pairs(
+    begin, end, positions, cell, source, center, shifts, reach, nearest, vectors, states, is_changed
+):
+    """Vectors of pairs, of how many of ``reach`` and ``nearest`` each is shorter, and whether one was not."""
     for pair in range(begin, end):
         j, i, square = source[pair], center[pair], 0.0
         for x in range(3):
@@ -17,7 +19,9 @@ def measure_pairs(begin, end, positions, cell, source, center, shifts, reach, ne
             component = positions[j, x] - positions[i, x] + shift
             vectors[pair, x] = component
             square += component * component
-        states[pair] = (square < reach * reach) + (square < nearest * nearest)
+        state = (square < reach * reach) + (square < nearest * nearest)
+        if states[pair] != state:
+            states[pair], is_changed[0] = state, True
 
 
 @compiled
