@@ -20,7 +20,7 @@ def environment(threads: int) -> dict[str, str]:
 def tune_malloc() -> None:
     """Have glibc keep freed memory instead of handing it back, so that large tensors cause no page faults."""
     glibc = ctypes.CDLL("libc.so.6")
-    if not (glibc.mallopt(_M_MMAP_THRESHOLD, 1 << 30) and glibc.mallopt(_M_TRIM_THRESHOLD, (1 << 31) - 1)):
+    if not (glibc.mallopt(_M_MMAP_THRESHOLD, 1 << 30) and glibc.mallopt(_M_TRIM_THRESHOLD, -1)):
         raise OSError("mallopt refused the thresholds")
 
 

@@ -29,6 +29,7 @@ Row = dict[str, Any]
 HEADS = ("model", "task", "atoms", "batch", "threads", "µs/atom", "ms/step", "memory (MB)", "note")
 TITLES = {"train": "training step", "train_list": "training step, with list", "md": "step of dynamics"}
 BATCHED_ATOMS = 64  # of each structure where the batch grows
+_FEWEST = 7  # steps that are timed; the first still look for memory
 
 
 def cases(given: argparse.Namespace) -> Iterator[list[Case]]:
@@ -45,14 +46,14 @@ def cases(given: argparse.Namespace) -> Iterator[list[Case]]:
 
 
 def measure(case: Case, *, limit: float, seconds: float) -> Row:
-    """Time one case: a step to warm up, then others for ``seconds``, one at least."""
+    """Time one case: a step to warm up, then others for ``seconds``, seven at least."""
     row: Row = {**asdict(case)}
     with WorkerProcess(case, Path(sys.executable), limit=limit) as worker:
         row.update(worker.answer())
         warm = {} if "error" in row else worker.steps(1)
         row.update({name: warm[name] for name in ("peak", "error") if name in warm})
         if "error" not in row:
-            count = max(1, min(50, int(seconds / warm["wall"][0])))
+            count = max(_FEWEST, min(50, int(seconds / warm["wall"][0])))
             row.update(worker.steps(count))
     if "error" not in row:
         steps = row["cpu"] if case.threads == 1 else row["wall"]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of glibc's mallopt
 _THRESHOLDS = 1 << 30, 1 << 25  # what new and old versions of glibc allow
+_NEVER = -1
 
 
 def keep_freed_memory() -> None:
@@ -24,7 +25,7 @@ def keep_freed_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         any(mallopt(_MMAP_THRESHOLD, size) for size in _THRESHOLDS)
-        mallopt(_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_TRIM_THRESHOLD, _NEVER)
 
 
 @contextmanager
