@@ -125,22 +125,22 @@ class _Values(torch.autograd.Function):
 
         inputs, weights, biases, _ = wiring.split(tensors)
         table, flat = _table(wiring), _flat(weights)
-        turned = torch.empty_like(flat)
-        over_items(loops.turn, len(table), table, flat, turned)
+        panels, turned = torch.empty_like(flat), torch.empty_like(flat)
+        over_items(loops.lay_out, len(table), table, flat, panels, turned)
         starts = _flat(as_row(bias, weight.mT) for weight, bias in zip(weights, biases, strict=True))
         rows, x = len(inputs[0]), _padded(inputs)
         active = sum(len(weight) for weight, link in zip(weights, wiring.links, strict=True) if link[2])
         arguments, out = starts.new_empty(rows * active), starts.new_empty(rows, len(weights[-1]))
         over_items(loops.chain, rows, table, *x, turned, starts, arguments, out)
         ctx.wiring = wiring
-        ctx.save_for_backward(*tensors, arguments, flat, turned)
+        ctx.save_for_backward(*tensors, arguments, panels, turned)
         ctx.set_materialize_grads(False)
         return out, arguments
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor | None, change: Tensor | None) -> Any:
         wiring, tensors = ctx.wiring, ctx.saved_tensors
-        inputs, weights, _, (arguments, flat, turned) = wiring.split(tensors)
+        inputs, weights, _, (arguments, panels, turned) = wiring.split(tensors)
         if gradient is None:
             gradient = arguments.new_zeros(len(inputs[0]), len(weights[-1]))
         if not torch.is_grad_enabled():
@@ -151,7 +151,7 @@ class _Values(torch.autograd.Function):
         if change is not None:
             raise RuntimeError("a chain of layers is not differentiated a third time")
         if weights_are_aside():
-            of_inputs = _gradients_of_inputs(wiring, (flat, turned), gradient, arguments, *weights)
+            of_inputs = _gradients_of_inputs(wiring, (panels, turned), gradient, arguments, *weights)
             return None, *of_inputs, *[None] * (2 * len(weights))
         return None, *_gradients_by_torch(wiring, gradient, tensors)
 
@@ -164,13 +164,13 @@ class _First(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, wiring: _Wiring, flat: tuple[Tensor, Tensor], *tensors: Tensor
+        ctx: Any, wiring: _Wiring, panels: tuple[Tensor, Tensor], *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         gradient, arguments = tensors[0].contiguous(), tensors[1]  # then come the weights
         of_values = gradient.new_empty(len(gradient) * sum(form[0] for form in wiring.forms[:-1]))
         ctx.wiring = wiring
-        ctx.save_for_backward(flat[1], of_values, gradient, arguments)
-        given = gradient, arguments, of_values[:0], flat[0]
+        ctx.save_for_backward(panels[1], of_values, gradient, arguments)
+        given = gradient, arguments, of_values[:0], panels[0]
         return _of_inputs(wiring, given, (), (of_values, gradient[:0], gradient[:0]))
 
     @staticmethod
@@ -198,12 +198,12 @@ def _gradients(
     needed: Sequence[Sequence[bool]],
 ) -> list[Tensor | None]:
     """Gradients of the inputs, and of those weights and biases that need one."""
-    inputs, _, _, (arguments, flat, _) = wiring.split(tensors)
+    inputs, _, _, (arguments, panels, _) = wiring.split(tensors)
     nothing, forms = gradient.new_empty(0), wiring.forms
-    given = gradient, arguments, nothing if change is None else change, flat
+    given = gradient, arguments, nothing if change is None else change, panels
     is_needed = any(map(any, needed))
-    of_weights = _shares(flat, len(flat), is_needed)
-    of_biases = _shares(flat, sum(form[0] for form in forms), is_needed)
+    of_weights = _shares(panels, len(panels), is_needed)
+    of_biases = _shares(panels, sum(form[0] for form in forms), is_needed)
     of_inputs = _of_inputs(wiring, given, inputs, (nothing, of_weights, of_biases))
     return [
         *of_inputs,
@@ -219,7 +219,7 @@ def _of_inputs(
 
     Args:
         wiring: Of the chain.
-        given: Gradient of the last values, arguments, change of the gradients by those, weights.
+        given: Gradient of the last values, arguments, change of the gradients by those, panels of weights.
         inputs: For the gradients of weights.
         results: What takes the gradients by the values of layers, by weights and by biases.
     """

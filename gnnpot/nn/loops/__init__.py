@@ -21,7 +21,7 @@ from gnnpot.nn.loops.calls import Call as Call
 from gnnpot.nn.loops.chains import chain as chain
 from gnnpot.nn.loops.chains import chain_first as chain_first
 from gnnpot.nn.loops.chains import chain_second as chain_second
-from gnnpot.nn.loops.chains import turn as turn
+from gnnpot.nn.loops.chains import lay_out as lay_out
 from gnnpot.nn.loops.elementwise import silu_second as silu_second
 from gnnpot.nn.loops.elementwise import softplus_second as softplus_second
 from gnnpot.nn.loops.elementwise import transpose as transpose

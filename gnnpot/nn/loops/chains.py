@@ -10,9 +10,10 @@ activations, and what later derivatives read of each layer, go to memory.  Value
 - where its weight begins among all weights, its values among those of a row of all layers, and its arguments
   among those of all layers that have an activation.
 
-Values of all layers lie layer after layer in one array, as do arguments.  Weights are W in ``chain_first``
-and else Wᵀ; all widths are multiples of ``WIDTH``, and an array without elements is left out.  While a layer
-is activated, what the next one reads and writes is brought to the cache, as it would wait for it.
+Values of all layers lie layer after layer in one array, as do arguments.  Weights are panels of W in
+``chain_first`` and else of Wᵀ; all widths are multiples of ``WIDTH``, and an array without elements is left
+out.  While a layer is activated, what the next one reads and writes is brought to the cache, as it would
+wait for it.
 """
 
 from __future__ import annotations
@@ -21,23 +22,19 @@ import numpy as np
 
 from gnnpot.nn.loops.activations import NONE, activate, second_slopes, slopes
 from gnnpot.nn.loops.compiled import compiled
-from gnnpot.nn.loops.products import multiply
-from gnnpot.nn.loops.simd import WIDTH, load, matrix, store, transpose_square
+from gnnpot.nn.loops.products import multiply, panels
+from gnnpot.nn.loops.simd import WIDTH, load, matrix, store
 
 _ROWS = 96  # that are taken at once
 _SOURCE, _SKIP, _KIND, _INPUTS, _OUTPUTS, _WEIGHT, _VALUE, _ARGUMENT = range(8)
 
 
 @compiled
-def turn(begin, end, table, weights, out):
-    """Transposed weights; an item is a layer."""
+def lay_out(begin, end, table, weights, out, turned):
+    """Panels of weights and of their transposes; an item is a layer."""
     for k in range(begin, end):
-        rows, columns = table[k, _OUTPUTS], table[k, _INPUTS]
-        weight = matrix(weights, table[k, _WEIGHT], rows, columns)
-        turned = matrix(out, table[k, _WEIGHT], columns, rows)
-        for row in range(0, rows, WIDTH):
-            for column in range(0, columns, WIDTH):
-                transpose_square(weight, (row, column), turned, (column, row))
+        weight = matrix(weights, table[k, _WEIGHT], table[k, _OUTPUTS], table[k, _INPUTS])
+        panels(weight, _weight(table, k, out), _weight(table, k, turned))
 
 
 @compiled
@@ -48,7 +45,7 @@ def chain(begin, end, table, x, other, weights, biases, z, out):
         rows = min(end, first + _ROWS) - first
         for k in range(len(table)):
             inputs = _value(table, table[k, _SOURCE], first, rows, x, other, values)
-            weight = matrix(weights, table[k, _WEIGHT], table[k, _INPUTS], table[k, _OUTPUTS])
+            weight = _weight(table, k, weights)
             bias = matrix(biases, table[k, _VALUE], 1, table[k, _OUTPUTS])
             skip = _value(table, table[k, _SKIP], first, rows, x, other, values)
             value = _rows(out, first, rows)
@@ -110,9 +107,8 @@ def chain_first(
                 inputs = _value(table, source, first, rows, x, other, values)
                 _collect_products(slope, inputs, of_weights[part], table[k, _WEIGHT])
                 _collect_rows(slope, matrix(of_biases[part], table[k, _VALUE], 1, slope.shape[1]))
-            weight = matrix(weights, table[k, _WEIGHT], slope.shape[1], total.shape[1])
             start = total if begun[source] else matrix(zeros, 0, 1, total.shape[1])
-            multiply(0, rows, slope, weight, start, total)
+            multiply(0, rows, slope, _weight(table, k, weights), start, total)
             begun[source] = True
 
 
@@ -134,8 +130,7 @@ def chain_second(begin, end, table, t, other, weights, of_values, g, z, out, cha
                 gradient = _layer(table, k, first, of_values, len(t), rows)
                 value = _layer(table, k, 0, values, _ROWS, rows)
             inputs = _value(table, table[k, _SOURCE], first, rows, t, other, values)
-            weight = matrix(weights, table[k, _WEIGHT], inputs.shape[1], value.shape[1])
-            multiply(0, rows, inputs, weight, matrix(zeros, 0, 1, value.shape[1]), value)
+            multiply(0, rows, inputs, _weight(table, k, weights), matrix(zeros, 0, 1, value.shape[1]), value)
             skip = _value(table, table[k, _SKIP], first, rows, t, other, values)
             slope = gradient
             if table[k, _KIND] == NONE:
@@ -186,6 +181,13 @@ def _scratch(size, like):
     room = np.empty(size + WIDTH, like.dtype)
     first = (-room.ctypes.data % 64) // like.itemsize
     return room[first : first + size]
+
+
+@compiled
+def _weight(table, k, weights):
+    """Panels of the weight of a layer."""
+    first = table[k, _WEIGHT]
+    return weights[first : first + table[k, _INPUTS] * table[k, _OUTPUTS]]
 
 
 @compiled

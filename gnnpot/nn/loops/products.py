@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba import njit
 from numba.core import cgutils, types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from gnnpot.nn.loops.compiled import compiled
 from gnnpot.nn.loops.simd import (
     WIDTH,
     address,
     load,
+    matrix,
     multiplied_sum,
     spread_element,
+    store,
     total,
+    transpose_square,
     vector_at,
 )
 
@@ -29,12 +33,16 @@ _DEPTH = 256  # rows of the second matrix, likewise
 
 @compiled
 def multiply(begin, end, a, b, start, out):
-    """Write ``start``, one row or all, and the product of a and b; columns are a multiple of ``WIDTH``."""
+    """Write ``start``, one row or all, and the product of a and b; columns are a multiple of ``WIDTH``.
+
+    Instead of b there may be its panels.
+    """
+    depth = a.shape[1]
     for first_row in range(begin, end, _ROWS):
         last_row = min(end, first_row + _ROWS)
-        _add_panels(first_row, last_row, a, b, start, out, 0, min(len(b), _DEPTH))
-        for first in range(_DEPTH, len(b), _DEPTH):
-            _add_panels(first_row, last_row, a, b, out, out, first, min(len(b), first + _DEPTH))
+        _add_panels(first_row, last_row, a, b, start, out, 0, min(depth, _DEPTH))
+        for first in range(_DEPTH, depth, _DEPTH):
+            _add_panels(first_row, last_row, a, b, out, out, first, min(depth, first + _DEPTH))
 
 
 @compiled
@@ -95,28 +103,23 @@ def _tile(height: int, width: int) -> Callable[..., None]:
             before = [builder.load(vector_at(context, builder, start[0], part), align=align) for part in own]
             starts = [*(at(a, r, first) for r in rows), at(b, first, column)]
             steps = [stride(a, 1)] * height + [stride(b, 0)]
-            entry, body, end = builder.block, *(builder.append_basic_block(f"tile.{part}") for part in "be")
-            builder.branch(body)
-            builder.position_at_end(body)
-
-            index = builder.phi(number)
-            pointers = [builder.phi(pointer.type) for pointer in starts]
-            sums = [builder.phi(vector.type) for vector in before]
             offsets = [number(c * WIDTH * align) for c in range(width)]
-            below = [cgutils.pointer_add(builder, pointers[-1], offset) for offset in offsets]
-            loaded = [builder.load(vector_at(context, builder, b[0], part), align=align) for part in below]
-            factors = [spread_element(builder, builder.load(part), loaded[0].type) for part in pointers[:-1]]
-            products = [(factor, part) for factor in factors for part in loaded]
-            after = [multiplied_sum(builder, part, *pair) for part, pair in zip(sums, products, strict=True)]
-            moved = [cgutils.pointer_add(builder, *parts) for parts in zip(pointers, steps, strict=True)]
-            following = builder.add(index, number(1))
-            for phi, old, new in zip(
-                [index, *pointers, *sums], [first, *starts, *before], [following, *moved, *after], strict=True
-            ):
-                phi.add_incoming(old, entry)
-                phi.add_incoming(new, body)
-            builder.cbranch(builder.icmp_signed("<", following, last), body, end)
-            builder.position_at_end(end)
+
+            def go_on(state: list[Any]) -> list[Any]:
+                *pointers, row_of_b = state[: len(starts)]
+                below = [cgutils.pointer_add(builder, row_of_b, offset) for offset in offsets]
+                vectors = [vector_at(context, builder, b[0], part) for part in below]
+                loaded = [builder.load(part, align=align) for part in vectors]
+                factors = [spread_element(builder, builder.load(part), loaded[0].type) for part in pointers]
+                pairs = [(factor, part) for factor in factors for part in loaded]
+                sums = zip(state[len(starts) :], pairs, strict=True)
+                moved = zip(state[: len(starts)], steps, strict=True)
+                return [
+                    *(cgutils.pointer_add(builder, *parts) for parts in moved),
+                    *(multiplied_sum(builder, part, *pair) for part, pair in sums),
+                ]
+
+            after = _repeated(builder, builder.sub(last, first), go_on, [*starts, *before])[len(starts) :]
             for vector, place in zip(after, places, strict=True):
                 builder.store(vector, place, align=align)
             return context.get_dummy_value()
@@ -124,6 +127,39 @@ def _tile(height: int, width: int) -> Callable[..., None]:
         return types.void(a, b, start, out, row, step, column, first, last), generate
 
     return tile
+
+
+def _repeated(
+    builder: Any, count: Any, step: Callable[[list[Any]], list[Any]], state: list[Any]
+) -> list[Any]:
+    """What becomes of values in ``count`` steps, of which two go together."""
+
+    def joined(before: tuple[list[Any], Any], after: tuple[list[Any], Any]) -> list[Any]:
+        phis = [builder.phi(value.type) for value in before[0]]
+        for values, block in (before, after):
+            for phi, value in zip(phis, values, strict=True):
+                phi.add_incoming(value, block)
+        return phis
+
+    number, entry = count.type, builder.block
+    with builder.if_then(builder.trunc(count, ir.IntType(1))):
+        after_one = step(state), builder.block
+    state = joined((state, entry), after_one)
+    twos, entry = builder.lshr(count, number(1)), builder.block
+    with builder.if_then(builder.icmp_signed(">", twos, number(0))):
+        before, body = builder.block, builder.append_basic_block("steps")
+        builder.branch(body)
+        builder.position_at_end(body)
+        left, *phis = (builder.phi(value.type) for value in (twos, *state))
+        after = step(step(phis))
+        fewer = builder.sub(left, number(1))
+        for phi, old, new in zip([left, *phis], [twos, *state], [fewer, *after], strict=True):
+            phi.add_incoming(old, before)
+            phi.add_incoming(new, body)
+        end = builder.append_basic_block("end")
+        builder.cbranch(builder.icmp_signed(">", fewer, number(0)), body, end)
+        builder.position_at_end(end)
+    return joined((state, entry), (after, end))
 
 
 def _panel(width: int) -> Callable[..., None]:
@@ -152,13 +188,56 @@ _panel_of_four, _panel_of_two, _panel_of_one = (_panel(width) for width in (4, 2
 def _add_panels(begin, end, a, b, start, out, first, last):
     column = 0
     while column < out.shape[1]:
-        fitting = min((out.shape[1] - column) // WIDTH, _VECTORS * 4 // out.itemsize)
-        if fitting >= 4:
-            _panel_of_four(begin, end, a, b, start, out, column, first, last)
-            column += 4 * WIDTH
-        elif fitting >= 2:
-            _panel_of_two(begin, end, a, b, start, out, column, first, last)
-            column += 2 * WIDTH
+        width = _width(out, column)
+        panel = _columns(b, a.shape[1], column, width)
+        if width == 4 * WIDTH:
+            _panel_of_four(begin, end, a, panel, start, out, column, first, last)
+        elif width == 2 * WIDTH:
+            _panel_of_two(begin, end, a, panel, start, out, column, first, last)
         else:
-            _panel_of_one(begin, end, a, b, start, out, column, first, last)
-            column += WIDTH
+            _panel_of_one(begin, end, a, panel, start, out, column, first, last)
+        column += width
+
+
+@compiled
+def panels(weight, out, turned):
+    """Write a matrix and its transpose panel by panel: rows of some columns lie one after the other in each.
+
+    So what a tile reads of a panel fills the cache, of which rows that lie further apart share some lines.
+    """
+    rows, columns = weight.shape
+    column = 0
+    while column < columns:
+        width = _width(weight, column)
+        panel = _columns(out, rows, column, width)
+        for row in range(rows):
+            for c in range(column, column + width, WIDTH):
+                store(panel, (row, c), load(weight, (row, c)))
+        column += width
+    column = 0
+    while column < rows:
+        width = _width(weight.T, column)
+        panel = _columns(turned, columns, column, width)
+        for row in range(0, columns, WIDTH):
+            for c in range(column, column + width, WIDTH):
+                transpose_square(weight, (c, row), panel, (row, c))
+        column += width
+
+
+@compiled
+def _width(matrix, column):
+    """Number of columns of a panel that begins at one."""
+    fitting = min((matrix.shape[1] - column) // WIDTH, _VECTORS * 4 // matrix.itemsize)
+    return 4 * WIDTH if fitting >= 4 else 2 * WIDTH if fitting >= 2 else WIDTH
+
+
+def _columns(b: Any, depth: Any, column: Any, width: Any) -> Any:
+    """A matrix with those of b, or of its panels, at the same numbers."""
+    raise NotImplementedError("for compiled loops alone")
+
+
+@overload(_columns)
+def _of_columns(b, depth, column, width):
+    if b.ndim == 2:
+        return lambda b, depth, column, width: b
+    return lambda b, depth, column, width: matrix(b, column * (depth - 1), depth, width)
