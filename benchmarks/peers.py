@@ -35,6 +35,7 @@ Row = dict[str, Any]
 COMPARED = ["schnet", "schnet-interpolated", "dimenet32", "dimenet128", "ani"]  # of equal sizes on all sides
 TASKS = ("train", "train_list", "md")
 STEPS = {"train": 1, "train_list": 1, "md": 10}  # of a round
+WARM_UP = {"train": 4, "train_list": 4, "md": 10}  # steps before; the first still look for memory
 BATCHES = {
     "schnet": {"ni108": 16, "hexane": 64},
     "schnet-interpolated": {"ni108": 16, "hexane": 64},
@@ -83,7 +84,7 @@ def measure(case: Case, given: argparse.Namespace) -> list[Row]:
         for number in range(given.rounds + 1):
             progress(f"  round {number} of {given.rounds}" if number else "  warming up")
             for peer, worker in list(workers.items()):
-                answer = worker.steps(STEPS[case.task])
+                answer = worker.steps((STEPS if number else WARM_UP)[case.task])
                 if number == 0 and "error" not in answer:
                     answer = {"peak": answer["peak"]}
                 take(rows[peer], answer, workers)

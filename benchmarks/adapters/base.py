@@ -59,7 +59,7 @@ class Adapter(ABC):
             self.calculator = self.make_calculator()
         else:
             weights = [weight for weight in self.model.parameters() if weight.requires_grad]
-            self.optimizer = torch.optim.Adam(weights, lr=1e-4)
+            self.optimizer = torch.optim.Adam(weights, lr=1e-4, fused=True)
             self.collate()
 
     @abstractmethod
