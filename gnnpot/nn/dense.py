@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gnnpot.nn.fused import fusible, over_items
+from gnnpot.nn.fused import fusible, over_items, second_derivatives
 
 _SMALLEST = 1 << 18  # multiplications in a product for which a call of compiled loops pays
+_SMALLEST_ONCE = 1 << 14  # the same in dynamics, where calls are recorded
 _SMALLEST_THIN = 1 << 15  # the same with a thin matrix, with which MKL is slow
 _THIN = 8  # columns of a thin matrix
 _FLAT = 6  # rows that fill a tile
@@ -131,7 +132,7 @@ def _pays(x: Tensor, weight: Tensor) -> bool:
     return (
         x.dtype is torch.float32
         and x.ndim == 2
-        and x.numel() * len(weight) >= _SMALLEST
+        and x.numel() * len(weight) >= (_SMALLEST if second_derivatives() else _SMALLEST_ONCE)
         and len(x) >= _FLAT
         and len(weight) >= _THIN
         and x.device.type == "cpu"
