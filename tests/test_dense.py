@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -130,18 +129,39 @@ def test_products_in_tiles_equal_those_of_torch(eager):
         torch.testing.assert_close(got, expected, atol=2e-4, rtol=2e-4)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("sizes", [(1, 1, 16), (13, 300, 112), (29, 513, 48), (6, 7, 64)])
+def begin_and_end(loop, count, *arguments):
+    """Run a loop over the first half of its items, then over the others."""
+    call = loops.Call(loop, count, arguments)
+    for begin, end in ((0, count // 2), (count // 2, count)):
+        call._entry.run(call._words, begin, end)
+        yield end
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("sizes", [(1, 1, 16), (13, 300, 112), (29, 513, 48), (6, 7, 64), (8, 96, 176)])
 def test_tiles_of_any_size_make_the_product(sizes, dtype):
     rows, depth, columns = sizes
-    rng = np.random.default_rng(0)
+    random = torch.Generator().manual_seed(0)
     a, b, start = (
-        rng.normal(size=size).astype(dtype) for size in ((rows, depth), (depth, columns), sizes[::2])
+        torch.randn(size, generator=random, dtype=dtype)
+        for size in ((rows, depth), (depth, columns), (rows, columns))
     )
-    exact = start.astype(float) + a.astype(float) @ b.astype(float)
-    for x in (a, np.asfortranarray(a)):
-        out = np.full((rows, columns), np.nan, dtype)
-        loops.multiply(0, rows // 2, x, b, start, out)
-        assert np.isnan(out[rows // 2 :]).all()
-        loops.multiply(rows // 2, rows, x, b, start, out)
-        np.testing.assert_allclose(out, exact, atol=1000 * np.finfo(dtype).eps)
+    exact = (start.double() + a.double() @ b.double()).to(dtype)
+    factors = [b]
+    if depth % loops.WIDTH == 0:
+        factors += [panels_of(b)[0], panels_of(b.mT.contiguous())[1]]
+    for x in (a, a.mT.contiguous().mT):
+        for factor in factors:
+            out = torch.full_like(start, torch.nan)
+            for end in begin_and_end(loops.multiply, rows, x, factor, start, out):
+                assert out[end:].isnan().all()
+            torch.testing.assert_close(out, exact, atol=1000 * torch.finfo(dtype).eps, rtol=0)
+
+
+def panels_of(weight):
+    """Those of a matrix and of its transpose."""
+    table = torch.tensor([[0, -1, 0, weight.shape[1], len(weight), 0, 0, 0]])
+    out, turned = torch.empty(2, weight.numel(), dtype=weight.dtype)
+    for _ in begin_and_end(loops.lay_out, 1, table, weight.reshape(-1), out, turned):
+        pass
+    return out, turned

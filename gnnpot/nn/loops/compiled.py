@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from numba import njit
 
-compiled = njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
+_OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}  # which is for callbacks of C
+compiled = njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"}, **_OPTIONS)
+compiled_inside = njit(no_cpython_wrapper=True, **_OPTIONS)  # for compiled loops alone
 LANES = 32  # items that are taken together
 
 

@@ -7,11 +7,10 @@ from typing import Any
 
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
-from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
-from gnnpot.nn.loops.compiled import compiled
+from gnnpot.nn.loops.compiled import compiled, compiled_inside
 from gnnpot.nn.loops.simd import (
     WIDTH,
     address,
@@ -88,28 +87,29 @@ def _tile(height: int, width: int) -> Callable[..., None]:
             a, b, start, out = zip(signature.args[:4], matrices, strict=True)
             number = row.type
             rows = [builder.add(row, number(r)) for r in range(height)]
-            columns = [builder.add(column, number(c * WIDTH)) for c in range(width)]
+            align = a[0].dtype.bitwidth // 8
+            offsets = [number(c * WIDTH * align) for c in range(width)]
 
             def at(array: Any, *place: Any) -> Any:
                 return address(context, builder, array[0], array[1], place)
+
+            def vectors(pointer: Any) -> list[Any]:
+                parts = (cgutils.pointer_add(builder, pointer, offset) for offset in offsets)
+                return [vector_at(context, builder, b[0], part) for part in parts]
 
             def stride(array: Any, axis: int) -> Any:
                 strides = context.make_array(array[0])(context, builder, array[1]).strides
                 return builder.extract_value(strides, axis)
 
-            align = a[0].dtype.bitwidth // 8
-            places = [vector_at(context, builder, out[0], at(out, r, c)) for r in rows for c in columns]
-            own = [at(start, builder.mul(step, r), c) for r in rows for c in columns]
-            before = [builder.load(vector_at(context, builder, start[0], part), align=align) for part in own]
+            places = [place for r in rows for place in vectors(at(out, r, column))]
+            own = [place for r in rows for place in vectors(at(start, builder.mul(step, r), column))]
+            before = [builder.load(place, align=align) for place in own]
             starts = [*(at(a, r, first) for r in rows), at(b, first, column)]
             steps = [stride(a, 1)] * height + [stride(b, 0)]
-            offsets = [number(c * WIDTH * align) for c in range(width)]
 
             def go_on(state: list[Any]) -> list[Any]:
                 *pointers, row_of_b = state[: len(starts)]
-                below = [cgutils.pointer_add(builder, row_of_b, offset) for offset in offsets]
-                vectors = [vector_at(context, builder, b[0], part) for part in below]
-                loaded = [builder.load(part, align=align) for part in vectors]
+                loaded = [builder.load(part, align=align) for part in vectors(row_of_b)]
                 factors = [spread_element(builder, builder.load(part), loaded[0].type) for part in pointers]
                 pairs = [(factor, part) for factor in factors for part in loaded]
                 sums = zip(state[len(starts) :], pairs, strict=True)
@@ -178,7 +178,7 @@ def _panel(width: int) -> Callable[..., None]:
         if row < end:
             one(a, b, start, out, row, step, column, first, last)
 
-    return njit(nogil=True, error_model="numpy")(panel)
+    return compiled_inside(panel)
 
 
 _panel_of_four, _panel_of_two, _panel_of_one = (_panel(width) for width in (4, 2, 1))
