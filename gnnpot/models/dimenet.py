@@ -15,7 +15,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import Neighborhoods, both_directions, pair_lengths
+from gnnpot.geometry import Neighborhoods, pair_lengths
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import silu
 from gnnpot.nn.angular import TripletFactors, TripletGeometry, sum_over_triplets
@@ -88,7 +88,7 @@ class EdgeEmbedding(nn.Module):
         length = linear(silu(self.radial(radial)), of_length, self.dense.bias)
         ends = F.embedding(center, F.linear(self.element.weight, of_center))
         ends = ends + F.embedding(source, F.linear(self.element.weight, of_source))
-        return silu(ends + both_directions(length))
+        return silu(ends.unflatten(0, (-1, 2)) + length[:, None]).flatten(0, 1)
 
 
 class Interaction(nn.Module):

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from gnnpot.nn.fused import fusible, over_items, second_derivatives
 
 _SMALLEST = 1 << 18  # multiplications in a product for which a call of compiled loops pays
-_SMALLEST_ONCE = 1 << 14  # the same in dynamics, where calls are recorded
 _SMALLEST_THIN = 1 << 15  # the same with a thin matrix, with which MKL is slow
+_SMALLEST_ONCE = 1 << 12  # the same in dynamics, where calls are recorded
 _THIN = 8  # columns of a thin matrix
 _FLAT = 6  # rows that fill a tile
 _weights_aside: ContextVar[bool] = ContextVar("weights_aside", default=False)
@@ -132,7 +132,7 @@ def _pays(x: Tensor, weight: Tensor) -> bool:
     return (
         x.dtype is torch.float32
         and x.ndim == 2
-        and x.numel() * len(weight) >= (_SMALLEST if second_derivatives() else _SMALLEST_ONCE)
+        and x.numel() * len(weight) >= _least(_SMALLEST)
         and len(x) >= _FLAT
         and len(weight) >= _THIN
         and x.device.type == "cpu"
@@ -147,10 +147,15 @@ def _is_thin(x: Tensor, weight: Tensor) -> bool:
         x.dtype is torch.float32
         and x.ndim == 2
         and len(weight) < _THIN < len(x)
-        and x.numel() * len(weight) >= _SMALLEST_THIN
+        and x.numel() * len(weight) >= _least(_SMALLEST_THIN)
         and fusible(x)
         and (_fills_vectors(x) if x.stride(1) == 1 else _fills_vectors(x.mT))
     )
+
+
+def _least(size: int) -> int:
+    """Multiplications for which a call pays, ``size`` of them where it is not recorded."""
+    return size if second_derivatives() else _SMALLEST_ONCE
 
 
 @cache
