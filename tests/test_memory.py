@@ -15,16 +15,16 @@ from gnnpot.memory import keep_freed_memory
 if {keep}:
     keep_freed_memory()
 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-b"1" * 80_000_000
+fill = lambda: [b"1" * 80_000_000 for _ in range(28)]
+fill()
 before = faults()
-for _ in range(5):
-    b"1" * 80_000_000
+fill()
 print(faults() - before)
 """
 
 
 def new_pages(*, keep: bool) -> int:
-    """Pages that a process asks the system for while it fills 80 MB five times more."""
+    """Pages that a process asks the system for while it fills more than 2 GB once more."""
     script = COUNT_PAGES.format(keep=keep)
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return int(answer.stdout)
