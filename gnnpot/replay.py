@@ -8,7 +8,7 @@ differentiation, views, or what does not depend on the positions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from copy import copy
 from functools import cache
 from typing import Any
@@ -101,10 +101,12 @@ class _Recording:
         recorder = _Recorder(self.inputs.values())
         with recorded_by(recorder), recorder:
             self.result = function(own)
-        self.steps = [step for step, is_needed in recorder.steps if is_needed()]
-        sizes = {_place(tensor): tensor.untyped_storage().nbytes() for tensor in _tensors(self.steps)}
+        steps = [step for step, is_needed in recorder.steps if is_needed()]
+        sizes = {_place(part): part.untyped_storage().nbytes() for step in steps for part in _operands(step)}
         if sum(sizes.values()) > _MOST_MEMORY:
             raise _CannotRecordError
+        kept = {_place(tensor) for tensor in _tensors([self.inputs, self.result])}
+        self.steps = _on_shared_memory(steps, recorder.changing - kept)
 
     def run(self, graph: AtomicGraph) -> None:
         """Repeat the steps at the positions of ``graph``."""
@@ -124,7 +126,7 @@ class _Recorder(TorchDispatchMode):
     def __init__(self, inputs: Iterable[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.steps: list[tuple[Step, Callable[[], bool]]] = []
-        self._changing = {_place(tensor) for tensor in inputs}
+        self.changing = {_place(tensor) for tensor in inputs}
         self._blank: set[int] = set()  # made to be written to
 
     def __torch_dispatch__(
@@ -137,23 +139,24 @@ class _Recorder(TorchDispatchMode):
         read = {_place(tensor) for tensor in _tensors((arguments, settings))}
         is_new = not is_mutable and not read.issuperset(written)  # views lie where they lay
         if is_new:  # maybe where something lay that is gone
-            self._changing.difference_update(written)
+            self.changing.difference_update(written)
             self._blank.difference_update(written)
         if name in _EMPTY or name in _ZEROS:
             (place,) = written
             self._blank.add(place)
             if name in _ZEROS:
-                self._add((Tensor.zero_, (result.detach(),), {}), lambda: place in self._changing)
+                self._add((Tensor.zero_, (result.detach(),), {}), lambda: place in self.changing)
             return result
-        if read.isdisjoint(self._changing):
+        if read.isdisjoint(self.changing):
+            self._blank.difference_update(read if is_mutable else ())
             return result
         if name in _DECIDING or (name == "aten::index" and _has_mask(arguments[1])):
             raise _CannotRecordError
         if is_mutable:
-            self._changing.add(_place(arguments[0]))
+            self.changing.add(_place(arguments[0]))
             self._add((operation._op, _plain(arguments), _plain(settings)))
         elif is_new:
-            self._changing.update(written)
+            self.changing.update(written)
             step = (operation._op, _plain(arguments), _plain(settings))
             self._add(_in_place(operation, step, _plain(result)))
         return result
@@ -161,21 +164,60 @@ class _Recorder(TorchDispatchMode):
     def loop(self, call: Callable[[], None], arguments: tuple[Any, ...]) -> None:
         """Write down a call of a compiled loop; what was made without values is what it writes."""
         places = {_place(tensor) for tensor in _tensors(arguments)}
-        if places & self._changing:
-            self._changing.update(places & self._blank)
+        if places & self.changing:
+            self.changing.update(places & self._blank)
             self._add((call, (), {}))
+        self._blank -= places
 
     def whole(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Run a function and write it down as one step, whatever it does inside."""
         with _disable_current_modes(), recorded_by(None):
             result = function(*arguments)
         written = _tensors(result)
-        self._changing.update(_place(tensor) for tensor in written)
+        self.changing.update(_place(tensor) for tensor in written)
         self._add((_copied, (function, _plain(arguments), {}, [tensor.detach() for tensor in written]), {}))
         return result
 
     def _add(self, step: Step, is_needed: Callable[[], bool] = lambda: True) -> None:
         self.steps.append((step, is_needed))
+
+
+def _on_shared_memory(steps: Sequence[Step], places: Set[int]) -> list[Step]:
+    """The steps with what lies in these places on memory that earlier ones left, as it is in the cache."""
+    parts = [[part for part in _operands(step) if _place(part) in places] for step in steps]
+    last = {_place(part): number for number, used in enumerate(parts) for part in used}
+    rooms: dict[int, Tensor] = {}
+    free: list[Tensor] = []
+
+    def moved(tensor: Tensor) -> Tensor:
+        room = rooms.get(_place(tensor))
+        if room is None:
+            return tensor
+        form = tensor.storage_offset(), tensor.shape, tensor.stride()
+        return torch.empty(0, dtype=tensor.dtype).set_(room.untyped_storage(), *form)
+
+    result = []
+    for number, (step, used) in enumerate(zip(steps, parts, strict=True)):
+        for part in used:
+            if _place(part) not in rooms:
+                rooms[_place(part)] = _room(part.untyped_storage().nbytes(), free)
+        result.append(_mapped(step, moved))
+        free += [rooms[place] for place in {_place(part) for part in used} if last[place] == number]
+    return result
+
+
+def _room(size: int, free: list[Tensor]) -> Tensor:
+    """Memory of at least ``size`` bytes: the smallest that is free, or new."""
+    fitting = [number for number, room in enumerate(free) if len(room) >= size]
+    if fitting:
+        return free.pop(min(fitting, key=lambda number: len(free[number])))
+    return torch.empty(size, dtype=torch.uint8)
+
+
+def _operands(step: Step) -> list[Tensor]:
+    """What a step reads and writes."""
+    call, arguments, settings = step
+    return _tensors([getattr(call, "arguments", ()), arguments, settings])
 
 
 def _in_place(operation: Any, step: Step, result: Any) -> Step:
@@ -234,11 +276,20 @@ def _tensors(values: Any) -> list[Tensor]:
 
 def _plain(values: Any) -> Any:
     """The same memory without automatic differentiation."""
+    return _mapped(values, Tensor.detach)
+
+
+def _mapped(values: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The same with other tensors, of compiled loops, too."""
     if isinstance(values, Tensor):
-        return values.detach()
+        return change(values)
     if isinstance(values, dict):
-        return {name: _plain(part) for name, part in values.items()}
-    return type(values)(_plain(part) for part in values) if isinstance(values, list | tuple) else values
+        return {name: _mapped(part, change) for name, part in values.items()}
+    if hasattr(values, "on"):
+        return values.on(_mapped(values.arguments, change))
+    return (
+        type(values)(_mapped(part, change) for part in values) if isinstance(values, list | tuple) else values
+    )
 
 
 def _place(tensor: Tensor) -> int:

@@ -43,7 +43,7 @@ class Call:
         arguments: What else it takes; tensors as arrays on the same memory.
     """
 
-    __slots__ = ("_arguments", "_count", "_entry", "_threads", "_words")
+    __slots__ = ("_count", "_entry", "_threads", "_words", "arguments", "loop")
 
     def __init__(self, loop: Any, count: int, arguments: Sequence[Tensor | int | float]) -> None:
         kinds: list[Any] = []
@@ -62,9 +62,13 @@ class Call:
                 words.append(part)
         self._entry = entry = _entry(loop, tuple(kinds))
         self._words = entry.pack(entry.address, count, *words)
-        self._arguments, self._count = arguments, count  # the arguments keep the memory
+        self.loop, self.arguments, self._count = loop, arguments, count  # the arguments keep the memory
         threads = torch.get_num_threads()
         self._threads = 1 if elements < _LARGE else max(1, min(threads, count // _GRAIN))
+
+    def on(self, arguments: Sequence[Tensor | int | float]) -> Call:
+        """The same with other arguments."""
+        return Call(self.loop, self._count, arguments)
 
     def __call__(self) -> None:
         """Run the loop."""
