@@ -161,9 +161,9 @@ class _Recorder(TorchDispatchMode):
             self._add(_in_place(operation, step, _plain(result)))
         return result
 
-    def loop(self, call: Callable[[], None], arguments: tuple[Any, ...]) -> None:
+    def loop(self, call: Any) -> None:
         """Write down a call of a compiled loop; what was made without values is what it writes."""
-        places = {_place(tensor) for tensor in _tensors(arguments)}
+        places = {_place(tensor) for tensor in _tensors(call.arguments)}
         if places & self.changing:
             self.changing.update(places & self._blank)
             self._add((call, (), {}))
@@ -285,11 +285,9 @@ def _mapped(values: Any, change: Callable[[Tensor], Tensor]) -> Any:
         return change(values)
     if isinstance(values, dict):
         return {name: _mapped(part, change) for name, part in values.items()}
-    if hasattr(values, "on"):
-        return values.on(_mapped(values.arguments, change))
-    return (
-        type(values)(_mapped(part, change) for part in values) if isinstance(values, list | tuple) else values
-    )
+    if isinstance(values, list | tuple):
+        return type(values)(_mapped(part, change) for part in values)
+    return values.on(_mapped(values.arguments, change)) if hasattr(values, "on") else values
 
 
 def _place(tensor: Tensor) -> int:

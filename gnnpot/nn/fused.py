@@ -110,7 +110,7 @@ def over_items(loop: Callable[..., None], count: int, *arguments: Tensor | int |
     call()
     recorder = _recorder.get()
     if recorder is not None:
-        recorder.loop(call, arguments)
+        recorder.loop(call)
 
 
 def whole(function: Callable[..., Any], *arguments: Any) -> Any:

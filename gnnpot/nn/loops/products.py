@@ -225,9 +225,9 @@ def panels(weight, out, turned):
 
 
 @compiled
-def _width(matrix, column):
+def _width(values, column):
     """Number of columns of a panel that begins at one."""
-    fitting = min((matrix.shape[1] - column) // WIDTH, _VECTORS * 4 // matrix.itemsize)
+    fitting = min((values.shape[1] - column) // WIDTH, _VECTORS * 4 // values.itemsize)
     return 4 * WIDTH if fitting >= 4 else 2 * WIDTH if fitting >= 2 else WIDTH
 
 
