@@ -157,6 +157,19 @@ def test_values_and_two_derivatives_equal_those_of_plain_torch(name, graph, plai
         torch.testing.assert_close(got, expected, atol=1e-11, rtol=1e-11)
 
 
+def test_inputs_in_any_layout_keep_their_second_derivatives(graph, plain):
+    edges = Neighborhoods.of(graph)
+    inputs = [random(5, edges.num_atoms), random(5, edges.num_pairs)]
+
+    def function(x, w):
+        return convolve(x.mT, w.mT, edges)
+
+    for got, expected in zip(
+        derivatives(function, inputs), plain(derivatives, function, inputs), strict=True
+    ):
+        torch.testing.assert_close(got, expected, atol=1e-11, rtol=1e-11)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_several_threads_give_what_one_gives(name, graph, monkeypatch):
     torch.manual_seed(0)

@@ -59,7 +59,6 @@ def twice_differentiable(
     class Values(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, topology: Any, *inputs: Tensor) -> Tensor:
-            inputs = tuple(part.contiguous() for part in inputs)
             ctx.topology = topology
             ctx.save_for_backward(*inputs)
             return values(topology, *inputs)
@@ -70,7 +69,8 @@ def twice_differentiable(
                 return None, *apply_first(ctx.topology, gradient, *ctx.saved_tensors)
             return None, *first(ctx.topology, gradient.contiguous(), *ctx.saved_tensors)
 
-    return Values.apply
+    apply: Callable[..., Tensor] = Values.apply
+    return lambda topology, *inputs: apply(topology, *(part.contiguous() for part in inputs))
 
 
 def fusible(tensor: Tensor) -> bool:
