@@ -15,7 +15,14 @@ from gnnpot.config import RunConfig, data_paths
 from gnnpot.data.dataset import GraphDataset, GraphStore
 from gnnpot.data.graph import LABELS
 from gnnpot.data.reading import content_hash, is_isolated_atom, read_frames
-from gnnpot.data.split import SplitConfig, check_disjoint, read_splits, split_indices, write_splits
+from gnnpot.data.split import (
+    SplitConfig,
+    SplitRow,
+    check_disjoint,
+    read_splits,
+    split_indices,
+    write_splits,
+)
 from gnnpot.data.statistics import ReferenceEnergies, reference_energies, root_mean_square
 from gnnpot.errors import DataError
 from gnnpot.files import write_text
@@ -51,7 +58,7 @@ def prepare(config: RunConfig, output: Path) -> PreparedData:
 
     Raises:
         DataError: The sets overlap, a set is empty, validation has an element that training lacks, or
-            a run in ``output`` has begun with other structures.
+            a run in ``output`` has begun with other structures or labels.
     """
     store = _store(config, config.train, output / "graphs" / "train")
     whole = store.structure_rows()
@@ -67,9 +74,9 @@ def prepare(config: RunConfig, output: Path) -> PreparedData:
     training = GraphDataset(store, train_rows, dtype=dtype)
     validation = GraphDataset(validation_store, validation_rows, dtype=dtype)
     _check_sets(config, training, validation)
-    parts = {"train": training.named_hashes(), "validation": validation.named_hashes()}
+    parts = {"train": _split_rows(training), "validation": _split_rows(validation)}
     if is_first_process():
-        _check_same_structures(parts, output)
+        _check_same_data(parts, output)
         write_splits(output / "splits.json", parts, seed=config.seed)
     return PreparedData(
         training, validation, references_of(config, training), _scale(config, training), training.elements()
@@ -111,16 +118,32 @@ def _store(config: RunConfig, names: Sequence[str], folder: Path) -> GraphStore:
     return GraphStore(folder)
 
 
-def _check_same_structures(parts: Mapping[str, Sequence[tuple[str, str]]], output: Path) -> None:
-    """Refuse to go on with a run on other structures; a run has begun where its configuration is."""
+def _split_rows(dataset: GraphDataset) -> list[SplitRow]:
+    named = zip(dataset.named_hashes(), dataset.label_hashes(), strict=True)
+    return [SplitRow(*name, labels) for name, labels in named]
+
+
+def _check_same_data(parts: Mapping[str, Sequence[SplitRow]], output: Path) -> None:
+    """Refuse to go on with a run on other data; a run has begun where its configuration is."""
     path = output / "splits.json"
     if not (path.exists() and (output / "config.yaml").exists()):
         return
-    old = {name: [content for _, content in rows] for name, rows in read_splits(path).items()}
-    if old != {name: [content for _, content in rows] for name, rows in parts.items()}:
+    before = read_splits(path)
+    advice = "resume with the same files, or use another --output"
+    if {name: [row.hash for row in rows] for name, rows in before.items()} != {
+        name: [row.hash for row in rows] for name, rows in parts.items()
+    }:
+        raise DataError(f"expected the structures of the run in {output}, got others; {advice}")
+    changed = [
+        new.origin
+        for name, rows in parts.items()
+        for old, new in zip(before[name], rows, strict=True)
+        if old.labels not in ("", new.labels)
+    ]
+    if changed:
         raise DataError(
-            f"expected the structures of the run in {output}, got others; resume with the same files, or use "
-            "another --output"
+            f"expected the labels of the run in {output}, got others on {len(changed)} of "
+            f"{sum(map(len, parts.values()))} structures, first {changed[0]}; {advice}"
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +24,7 @@ from gnnpot.preparation import (
     prepare,
 )
 from gnnpot.report import write_report
-from gnnpot.report.transfer_section import transfer_section
+from gnnpot.report.transfer_section import errors_in_words, transfer_section, verdict
 from gnnpot.run import (
     MODEL_FILE,
     evaluate_splits,
@@ -48,7 +47,6 @@ from gnnpot.transfer_start import Start, find_start, plain_run
 
 START_FILE = "untuned.safetensors"
 RESULT_FILE = "transfer.json"
-_QUANTITIES = {"energy": "meV/atom", "forces": "meV/Å", "stress": "MPa"}
 
 
 class Stage(NamedTuple):
@@ -169,28 +167,6 @@ def group_origins(potential: Potential, start: Start | None) -> dict[str, str]:
     }
 
 
-def verdict(result: Mapping[str, Any]) -> list[str]:
-    """Where the transfer ends worse than its own start, or than training from scratch."""
-    said = []
-    for name, words in (("baseline", "before training"), ("scratch", "trained from scratch")):
-        if result[name] is None:
-            continue
-        for quantity, unit in _QUANTITIES.items():
-            ours, theirs = result["transferred"][quantity], result[name][quantity]
-            if ours is not None and theirs is not None and ours["rmse"] > theirs["rmse"]:
-                said.append(
-                    f"{quantity} worse than {words}: RMSE {ours['rmse']:.4g} against {theirs['rmse']:.4g} "
-                    f"{unit} on the {result['transferred']['split']} structures"
-                )
-    runs = result.get("stability") or {}
-    if "scratch" in runs and runs["transferred"]["time"] < runs["scratch"]["time"]:
-        said.append(
-            f"dynamics last shorter than trained from scratch: {runs['transferred']['time']:g} fs "
-            f"({runs['transferred']['failure']}) against {runs['scratch']['time']:g} fs"
-        )
-    return said
-
-
 def _tell(job: Transfer, observer: Observer) -> None:
     for text in notes(job.data, job.potential, job.reports):
         observer.note(text)
@@ -200,14 +176,6 @@ def _tell(job: Transfer, observer: Observer) -> None:
         observer.note(text)
     for step in job.start.steps:
         observer.note(f"{step.name} {step.choice}: {errors_in_words(step.metrics)} on fit structures")
-
-
-def errors_in_words(metrics: Mapping[str, Any]) -> str:
-    """RMSE of what is labeled."""
-    told = [
-        f"{name} {metrics[name]['rmse']:.4g} {unit}" for name, unit in _QUANTITIES.items() if metrics[name]
-    ]
-    return ", ".join(told)
 
 
 def _score_start(job: Transfer, observer: Observer) -> dict[str, Any] | None:

@@ -163,6 +163,14 @@ def test_a_run_goes_on_with_its_own_structures_and_checkpoint(command, config, f
     assert code == 2
     assert "expected the structures of the run" in err
     assert (output / "splits.json").read_bytes() == splits
+    flipped = relabeled(frames[3], forces=-frames[3].get_forces())
+    write(tmp_path / "train.xyz", [*frames[:3], flipped, *frames[4:]])
+    code, _, err = command(*words)
+    assert code == 2
+    assert "expected the labels of the run" in err
+    assert f"got others on 1 of {len(frames)} structures, first" in err
+    assert "train.xyz:4; resume with" in err
+    assert (output / "splits.json").read_bytes() == splits
     write(tmp_path / "train.xyz", frames)
     checkpoint = (output / "last.ckpt").read_bytes()
     (output / "last.ckpt").write_bytes(checkpoint[: len(checkpoint) // 2])

@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from gnnpot.data.split import SplitConfig, check_disjoint, read_splits, split_indices, write_splits
+from gnnpot.data.split import (
+    SplitConfig,
+    SplitRow,
+    check_disjoint,
+    read_splits,
+    split_indices,
+    write_splits,
+)
 from gnnpot.errors import DataError
 
 manners = st.sampled_from(["stratified", "random", "grouped"])
@@ -120,14 +127,21 @@ def test_sets_that_share_a_structure_are_refused():
 
 def test_splits_are_written_and_read(tmp_path):
     path = tmp_path / "splits.json"
-    parts = {"train": [("a.xyz:1", "ff"), ("a.xyz:2", "fe")], "validation": [("a.xyz:3", "00")]}
+    train = [SplitRow("a.xyz:1", "ff", "11"), SplitRow("a.xyz:2", "fe", "12")]
+    parts = {"train": train, "validation": [SplitRow("a.xyz:3", "00", "13")]}
     write_splits(path, parts, seed=7)
     assert read_splits(path) == parts
     content = json.loads(path.read_text())
     assert content["format"] == 1
     assert content["seed"] == 7
-    assert content["validation"] == [{"origin": "a.xyz:3", "hash": "00"}]
+    assert content["validation"] == [{"origin": "a.xyz:3", "hash": "00", "labels": "13"}]
     assert [file.name for file in tmp_path.iterdir()] == ["splits.json"]
+
+
+def test_splits_of_older_versions_tell_nothing_of_labels(tmp_path):
+    path = tmp_path / "splits.json"
+    path.write_text('{"format": 1, "seed": 0, "train": [{"origin": "a.xyz:1", "hash": "ff"}]}')
+    assert read_splits(path) == {"train": [SplitRow("a.xyz:1", "ff", "")]}
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 2}', '{"format": 1, "train": [{"hash": "x"}]}'])

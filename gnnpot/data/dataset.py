@@ -211,6 +211,17 @@ class GraphDataset(Dataset[AtomicGraph]):
         """Origin and content hash of each structure."""
         return [(self.store.origins[row], self.store.hashes[row]) for row in self.rows]
 
+    def label_hashes(self) -> list[str]:
+        """Hash of the labels of each structure and of their weights."""
+        store, hashes = self.store, []
+        for row in self.rows:
+            forces = store.forces[slice(*store.atom_range(row))]
+            state = hashlib.sha256()
+            for values in (store.energy[row], forces, store.stress[row], store.weights[row]):
+                state.update(np.ascontiguousarray(values).tobytes())
+            hashes.append(state.hexdigest()[:16])
+        return hashes
+
     def content_hash(self) -> str:
         """One hash of all structures, whatever their order."""
         hashes = sorted(content for _, content in self.named_hashes())

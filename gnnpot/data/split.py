@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -17,6 +17,20 @@ from gnnpot.files import write_text
 
 Array = np.ndarray
 FORMAT = 1
+
+
+class SplitRow(NamedTuple):
+    """A structure of a split.
+
+    Attributes:
+        origin: File and place.
+        hash: Of the structure.
+        labels: Hash of its labels; "" in files of older versions.
+    """
+
+    origin: str
+    hash: str
+    labels: str = ""
 
 
 class SplitConfig(BaseModel):
@@ -99,22 +113,22 @@ def check_disjoint(train: Mapping[str, str], others: Mapping[str, str], name: st
         )
 
 
-def write_splits(path: Path, parts: Mapping[str, Iterable[tuple[str, str]]], *, seed: int) -> None:
+def write_splits(path: Path, parts: Mapping[str, Iterable[SplitRow]], *, seed: int) -> None:
     """Write which structures were used for what; the file is there whole or not at all.
 
     Args:
         path: File to write, ``splits.json``.
-        parts: Origin and content hash of each structure, by "train", "validation", ….
+        parts: Structures by "train", "validation", ….
         seed: Seed of the split.
     """
     content: dict[str, object] = {"format": FORMAT, "seed": seed}
     for name, structures in parts.items():
-        content[name] = [{"origin": origin, "hash": digest} for origin, digest in structures]
+        content[name] = [row._asdict() for row in structures]
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def read_splits(path: Path) -> dict[str, list[tuple[str, str]]]:
-    """Origin and content hash of the structures of each part that ``write_splits`` wrote.
+def read_splits(path: Path) -> dict[str, list[SplitRow]]:
+    """The structures of each part that ``write_splits`` wrote.
 
     Raises:
         DataError: The file is not a split of this format.
@@ -124,7 +138,7 @@ def read_splits(path: Path) -> dict[str, list[tuple[str, str]]]:
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']!r}")
         parts = {name: rows for name, rows in content.items() if isinstance(rows, list)}
-        return {name: [(row["origin"], row["hash"]) for row in rows] for name, rows in parts.items()}
+        return {name: [SplitRow(**row) for row in rows] for name, rows in parts.items()}
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise DataError(f"expected splits of format {FORMAT} in {path}, got {error}; split anew") from error
 

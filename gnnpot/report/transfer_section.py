@@ -8,6 +8,7 @@ from typing import Any
 
 from gnnpot.report.tables import facts_table, metrics_table, scrolled, table_row
 
+_QUANTITIES = {"energy": "meV/atom", "forces": "meV/Å", "stress": "MPa"}
 _NAMES = {"baseline": "before training", "transferred": "transferred", "scratch": "from scratch"}
 
 
@@ -31,6 +32,36 @@ def transfer_section(result: Mapping[str, Any]) -> str:
     for number, rows in enumerate(result["groups"], start=1):
         parts += [f"<h3>What stage {number} trained</h3>", _groups(rows)]
     return "\n".join(parts)
+
+
+def verdict(result: Mapping[str, Any]) -> list[str]:
+    """Where the transfer ends worse than its own start, or than training from scratch."""
+    said = []
+    for name, words in (("baseline", "before training"), ("scratch", "trained from scratch")):
+        if result[name] is None:
+            continue
+        for quantity, unit in _QUANTITIES.items():
+            ours, theirs = result["transferred"][quantity], result[name][quantity]
+            if ours is not None and theirs is not None and ours["rmse"] > theirs["rmse"]:
+                said.append(
+                    f"{quantity} worse than {words}: RMSE {ours['rmse']:.4g} against {theirs['rmse']:.4g} "
+                    f"{unit} on the {result['transferred']['split']} structures"
+                )
+    runs = result.get("stability") or {}
+    if "scratch" in runs and runs["transferred"]["time"] < runs["scratch"]["time"]:
+        said.append(
+            f"dynamics last shorter than trained from scratch: {runs['transferred']['time']:g} fs "
+            f"({runs['transferred']['failure']}) against {runs['scratch']['time']:g} fs"
+        )
+    return said
+
+
+def errors_in_words(metrics: Mapping[str, Any]) -> str:
+    """RMSE of what is labeled."""
+    told = [
+        f"{name} {metrics[name]['rmse']:.4g} {unit}" for name, unit in _QUANTITIES.items() if metrics[name]
+    ]
+    return ", ".join(told)
 
 
 def _stability(runs: Mapping[str, Mapping[str, Any]]) -> str:
