@@ -48,7 +48,8 @@ def benchmark(
         "steps": md_steps,
     }
     with ComparisonDisplay() as display:
-        comparison = compare(ComparisonConfig.from_dict(given), output, resume=resume, observer=display)
+        asked = ComparisonConfig.from_dict(given, source="the comparison")
+        comparison = compare(asked, output, resume=resume, observer=display)
     if as_json:
         import json
 

@@ -47,7 +47,8 @@ def benchmark_transfer(
     given = {name: tuple(values) for name, values in lists.items() if values}
     budget = {"steps": steps, "epochs": epochs}
     counts = {"splits": splits, "validation": validation, "held_out": held_out}
-    asked = EfficiencyConfig.from_dict({"transfer": transfer, **budget, **counts, **given})
+    values = {"transfer": transfer, **budget, **counts, **given}
+    asked = EfficiencyConfig.from_dict(values, source="the study")
     with ComparisonDisplay() as display:
         found = study(asked, output, resume=resume, observer=display)
     if as_json:

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-import yaml
 from ase.data import atomic_numbers
 from pydantic import (
     BaseModel,
     ConfigDict,
     Discriminator,
+    Field,
     PositiveFloat,
     SerializeAsAny,
     Tag,
-    ValidationError,
     field_serializer,
     field_validator,
 )
 
 from gnnpot.data.reading import LabelKeys
 from gnnpot.data.split import SplitConfig
-from gnnpot.errors import ConfigError
-from gnnpot.files import write_text
 from gnnpot.models import MODELS, ModelConfig
 from gnnpot.registry import OneOf
-from gnnpot.sections import Paths
+from gnnpot.sections import Configuration, Paths
 from gnnpot.sections import data_paths as data_paths
-from gnnpot.sections import faults_of as faults_of
-from gnnpot.sections import read_values as read_values
 from gnnpot.sections import shipped_configs as shipped_configs
 from gnnpot.training import TrainingConfig
 
@@ -46,7 +39,7 @@ class RepulsionConfig(BaseModel):
     reach: PositiveFloat = 0.8
 
 
-class RunConfig(BaseModel):
+class RunConfig(Configuration):
     """One training run.
 
     Args:
@@ -62,8 +55,6 @@ class RunConfig(BaseModel):
         seed: Of the weights, the split and the order of the structures.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     model: Annotated[SerializeAsAny[ModelConfig], OneOf(lambda: [MODELS[kind].Config for kind in MODELS])]
     training: TrainingConfig = TrainingConfig()
     train: Paths
@@ -73,7 +64,7 @@ class RunConfig(BaseModel):
     ] = SplitConfig()
     test: Paths = ()
     keys: LabelKeys = LabelKeys()
-    reference_energies: dict[str, float] = {}
+    reference_energies: dict[str, float] = Field(default_factory=dict)
     scale: PositiveFloat | None = None
     repulsion: RepulsionConfig | None = RepulsionConfig()
     seed: int = 0
@@ -98,28 +89,3 @@ class RunConfig(BaseModel):
     @field_serializer("train", "validation", "test")
     def _as_list(self, value: Any) -> Any:
         return list(value) if isinstance(value, tuple) else value
-
-    @classmethod
-    def from_yaml(cls, path: Path, overrides: Iterable[str] = ()) -> Self:
-        """Read and check a configuration file.
-
-        Args:
-            path: The file.
-            overrides: ``key=value`` with dots between sections, e.g. ``training.max_epochs=10``.
-
-        Raises:
-            ConfigError: The file is not there, is not YAML, or does not fit; every fault in one line.
-        """
-        return cls.from_dict(read_values(path, overrides), source=str(path))
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any], *, source: str) -> Self:
-        """Check a configuration; ``source`` names it in messages."""
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise ConfigError(f"{source} does not fit: {faults_of(error, cls)}") from error
-
-    def to_yaml(self, path: Path) -> None:
-        """Write all values, defaults too."""
-        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))

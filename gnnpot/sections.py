@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -14,6 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from gnnpot.errors import ConfigError, UnknownNameError
+from gnnpot.files import write_text
 from gnnpot.registry import nearest
 
 SHIPPED = "gnnpot:"  # prefix of files that come with the package
@@ -24,6 +25,41 @@ class Section(BaseModel):
     """A part of a configuration: frozen, without unknown keys, its numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Configuration(BaseModel):
+    """A whole configuration, from a file or for one: frozen, without unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def from_yaml(cls, path: Path, overrides: Iterable[str] = ()) -> Self:
+        """Read and check a configuration file.
+
+        Args:
+            path: The file.
+            overrides: ``key=value`` with dots between sections, e.g. ``training.max_epochs=10``.
+
+        Raises:
+            ConfigError: The file is not there, is not YAML, or does not fit; every fault in one line.
+        """
+        return cls.from_dict(read_values(path, overrides), source=str(path))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], *, source: str) -> Self:
+        """Check a configuration; ``source`` names it in messages."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(f"{source} does not fit: {faults_of(error, cls)}") from error
+
+    def written(self) -> dict[str, Any]:
+        """All values, defaults too, as plain data."""
+        return self.model_dump(mode="json")
+
+    def to_yaml(self, path: Path) -> None:
+        """Write them."""
+        write_text(path, yaml.safe_dump(self.written(), sort_keys=False))
 
 
 def _one_or_several(value: Any) -> Any:

@@ -18,10 +18,11 @@ from pydantic import (
 )
 
 from gnnpot.checkpoint import read_header
-from gnnpot.config import RunConfig, faults_of, read_values
+from gnnpot.config import RunConfig
 from gnnpot.element_map import parse_element_map
 from gnnpot.errors import ConfigError
 from gnnpot.models import MODELS
+from gnnpot.sections import faults_of, read_values
 from gnnpot.training import TrainingConfig
 
 _UNTUNED: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -34,3 +35,18 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip(f"needs the labeled sets in {SHARED}")
     return SHARED
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run a command; gives exit code, stdout, stderr."""
+    from gnnpot.cli import main
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gnnpot", *map(str, words)])
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        captured = capsys.readouterr()
+        return int(stopped.value.code or 0), captured.out, captured.err
+
+    return run

@@ -275,7 +275,7 @@ def test_small_parts_have_all_elements_if_they_can(tmp_path):
 
 def compare_with(tmp_path: Path, **changes: object) -> Comparison:
     given = {"data": ("gnnpot:silicon-demo.xyz",), "models": ("schnet",), "sizes": (4,), "steps": 2}
-    return compare(ComparisonConfig.from_dict({**given, **changes}), tmp_path / "out")
+    return compare(ComparisonConfig.from_dict({**given, **changes}, source="test"), tmp_path / "out")
 
 
 def test_labels_survive_writing_exactly(tmp_path):

@@ -16,7 +16,6 @@ import yaml
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
-from gnnpot.cli import main
 from jsonschema import Draft202012Validator
 from potentials import small_potential
 
@@ -39,20 +38,6 @@ def config(tmp_path, frames) -> dict[str, Any]:
         "train": str(tmp_path / "train.xyz"),
         "validation": {"frames": 5},
     }
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command; gives exit code, stdout, stderr."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gnnpot", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        captured = capsys.readouterr()
-        return int(stopped.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 import yaml
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
-from gnnpot.cli import main
 from potentials import small_potential
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -23,20 +21,6 @@ from gnnpot.config import shipped_configs
 from gnnpot.transfer_config import TransferConfig
 
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """Run a command; gives exit code, stdout, stderr."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["gnnpot", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        captured = capsys.readouterr()
-        return int(stopped.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from base64 import b64decode
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from gnnpot.cli import main
 from potentials import small_potential
 from structures import silicon
 
@@ -226,7 +225,7 @@ def test_a_run_is_not_written_over(tmp_path):
 
 
 @pytest.fixture
-def command(tmp_path, monkeypatch, capsys):
+def command(command, tmp_path, monkeypatch):
     """Evaluate two structures of the group "[bulk]"; gives exit code, stdout, stderr."""
     save_potential(small_potential(), tmp_path / "m.safetensors")
     frames = [silicon(seed=seed) for seed in (1, 2)]
@@ -235,16 +234,7 @@ def command(tmp_path, monkeypatch, capsys):
         atoms.info["group"] = "[bulk]"
     write(tmp_path / "a.xyz", frames)
     monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*words: object) -> tuple[int, str, str]:
-        names = ("gnnpot", "evaluate", tmp_path / "m.safetensors", tmp_path / "a.xyz", *words)
-        monkeypatch.setattr(sys, "argv", list(map(str, names)))
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        captured = capsys.readouterr()
-        return int(stopped.value.code or 0), captured.out, captured.err
-
-    return run
+    return partial(command, "evaluate", tmp_path / "m.safetensors", tmp_path / "a.xyz")
 
 
 def test_the_table_of_errors_fits_80_columns_with_its_units_and_names(command):

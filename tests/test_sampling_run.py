@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import yaml
 from ase.io import read
-from gnnpot.cli import main
 
 from gnnpot.errors import ConfigError, DataError, OutputError
 from gnnpot.sampling import BiasedSamples, SampleConfig, sample, trajectory
@@ -52,15 +51,12 @@ def config_of(kind: str, **changes: Any) -> SampleConfig:
 
 
 @pytest.fixture
-def command(monkeypatch, capsys):
+def command(command):
     """Run a command; gives exit code, stdout, and the lines of stderr."""
 
     def run(*words: object) -> tuple[int, str, list[str]]:
-        monkeypatch.setattr(sys, "argv", ["gnnpot", *map(str, words)])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        captured = capsys.readouterr()
-        return int(stopped.value.code or 0), captured.out, captured.err.splitlines()
+        code, out, err = command(*words)
+        return code, out, err.splitlines()
 
     return run
 

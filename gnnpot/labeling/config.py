@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -22,7 +20,7 @@ from pydantic import (
 from gnnpot.engines import ENGINES, Engine, engine_of
 from gnnpot.errors import ConfigError
 from gnnpot.registry import kind_of
-from gnnpot.sections import Paths, faults_of, read_values
+from gnnpot.sections import Configuration, Paths, faults_of
 
 
 class LocalConfig(BaseModel):
@@ -69,7 +67,7 @@ Running = Annotated[
 ]
 
 
-class LabelConfig(BaseModel):
+class LabelConfig(Configuration):
     """One labeling run.
 
     Args:
@@ -83,8 +81,6 @@ class LabelConfig(BaseModel):
             in a file, beyond what the forces explain (eV); for paths in small steps.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     method: Engine
     structures: Annotated[Paths, Field(min_length=1)]
     store: str | None = None
@@ -94,21 +90,13 @@ class LabelConfig(BaseModel):
     max_jump: PositiveFloat | None = None
 
     @classmethod
-    def from_yaml(cls, path: Path, overrides: Iterable[str] = ()) -> Self:
-        """Read and check a configuration file.
-
-        Raises:
-            ConfigError: The file is not there, is not YAML, or does not fit; every fault in one line.
-        """
-        values = read_values(path, overrides)
+    def from_dict(cls, values: dict[str, Any], *, source: str) -> Self:
+        """Check a configuration; ``source`` names it in messages."""
         try:
-            values["method"] = engine_of(values.get("method"))
+            values = {**values, "method": engine_of(values.get("method"))}
         except ValidationError as error:
             section = ENGINES[values["method"]["kind"]]
-            raise ConfigError(f"{path} does not fit: in method, {faults_of(error, section)}") from error
+            raise ConfigError(f"{source} does not fit: in method, {faults_of(error, section)}") from error
         except ValueError as error:
-            raise ConfigError(f"{path} does not fit: method: {error}") from error
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise ConfigError(f"{path} does not fit: {faults_of(error, cls)}") from error
+            raise ConfigError(f"{source} does not fit: method: {error}") from error
+        return super().from_dict(values, source=source)

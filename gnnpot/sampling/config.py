@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, get_args
 
-import yaml
 from pydantic import (
     BeforeValidator,
+    ConfigDict,
     Discriminator,
     Field,
     Tag,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
 
 from gnnpot.engines import Engine
-from gnnpot.errors import ConfigError, UnknownNameError
-from gnnpot.files import write_text
+from gnnpot.errors import UnknownNameError
 from gnnpot.registry import nearest
 from gnnpot.sampling.deformation import DeformationConfig, StrainConfig
 from gnnpot.sampling.displacement import NoiseConfig, RattleConfig, ScalingConfig
@@ -27,7 +23,7 @@ from gnnpot.sampling.md import MDConfig
 from gnnpot.sampling.momt import MOMTConfig
 from gnnpot.sampling.steered import SteeredConfig
 from gnnpot.sampling.structures import CrystalConfig, FilesConfig, MoleculeConfig, as_section
-from gnnpot.sections import Section, faults_of, read_values
+from gnnpot.sections import Configuration
 
 SamplerConfig = (
     MDConfig
@@ -60,7 +56,7 @@ StructuresSection = Annotated[
 ]
 
 
-class SampleConfig(Section):
+class SampleConfig(Configuration):
     """One sampling run.
 
     Args:
@@ -70,6 +66,8 @@ class SampleConfig(Section):
         labels: Whether frames keep what the calculator says of them, to be trained on.
         seed: Of all random numbers.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     structures: StructuresSection
     sampler: Annotated[SamplerConfig, Field(discriminator="kind")]
@@ -103,23 +101,3 @@ class SampleConfig(Section):
                 f"expected labels: drop for {sampler.kind}, which computes none; use gnnpot label"
             )
         return value
-
-    @classmethod
-    def from_yaml(cls, path: Path, overrides: Iterable[str] = ()) -> Self:
-        """Read and check a configuration file.
-
-        Args:
-            path: The file.
-            overrides: ``key=value`` with dots between sections, e.g. ``sampler.steps=1000``.
-
-        Raises:
-            ConfigError: The file is not there, is not YAML, or does not fit; every fault in one line.
-        """
-        try:
-            return cls.model_validate(read_values(path, overrides))
-        except ValidationError as error:
-            raise ConfigError(f"{path} does not fit: {faults_of(error, cls)}") from error
-
-    def to_yaml(self, path: Path) -> None:
-        """Write all values, defaults too."""
-        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))

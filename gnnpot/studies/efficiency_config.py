@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError, field_validator
+from pydantic import PositiveFloat, PositiveInt, field_validator
 
-from gnnpot.config import faults_of
 from gnnpot.errors import ConfigError
-from gnnpot.files import file_hash, write_text
+from gnnpot.files import file_hash
+from gnnpot.studies.config import StudyConfig
 from gnnpot.training import TrainingConfig
 from gnnpot.transfer_config import TransferConfig
 
 _EPOCH = 32  # structures an epoch has at least, so that validation is not most of the work
 
 
-class EfficiencyConfig(BaseModel):
+class EfficiencyConfig(StudyConfig):
     """A study of how many target structures a transfer saves.
 
     From the source and from scratch, a size is trained for the same number of steps; the learning rate of
@@ -37,7 +36,8 @@ class EfficiencyConfig(BaseModel):
         scratch_rates: Learning rates that training from scratch tries.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    NOUN: ClassVar = "study"
+    FREE: ClassVar = frozenset({"sizes", "splits", "rates", "scratch_rates"})
 
     transfer: TransferConfig
     sizes: tuple[PositiveInt, ...] = (1, 10, 40, 100, 195)
@@ -63,18 +63,6 @@ class EfficiencyConfig(BaseModel):
             )
         return transfer
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Check what was asked.
-
-        Raises:
-            ConfigError: A value does not fit.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise ConfigError(f"the study does not fit: {faults_of(error, cls)}") from error
-
     def training(self, base: TrainingConfig, size: int, rate: float) -> TrainingConfig:
         """``base`` with this learning rate and as many epochs as the study asks of this size."""
         batch = min(base.batch_size, size)
@@ -85,30 +73,6 @@ class EfficiencyConfig(BaseModel):
         changes = {"batch_size": batch, "repeats": repeats, "max_epochs": epochs, "optimizer": optimizer}
         return base.model_copy(update={**changes, "max_time": None})
 
-    def to_yaml(self, path: Path) -> None:
-        """Write all values, defaults too."""
-        write_text(path, yaml.safe_dump(self._written(), sort_keys=False))
-
-    def _written(self) -> dict[str, Any]:
+    def written(self) -> dict[str, Any]:
         """All values, and what the file of the source holds."""
-        return {**self.model_dump(mode="json"), "source_hash": file_hash(Path(str(self.transfer.source)))}
-
-    def check_same(self, path: Path) -> None:
-        """Refuse to go on with another study; sizes, splits and rates may be others.
-
-        Raises:
-            ConfigError: Naming what differs.
-        """
-        free = {"sizes", "splits", "rates", "scratch_rates"}
-        old, new = yaml.safe_load(path.read_text()), self._written()
-        different = [name for name in new if name not in free and _plain(old, name) != _plain(new, name)]
-        if different:
-            raise ConfigError(
-                f"expected the study in {path.parent}, got other values of {', '.join(different)}; resume "
-                "with the same, or use another --output"
-            )
-
-
-def _plain(values: Any, name: str) -> str:
-    """A value as YAML, in which tuples are lists."""
-    return yaml.safe_dump(values.get(name) if isinstance(values, dict) else None, sort_keys=True)
+        return {**super().written(), "source_hash": file_hash(Path(str(self.transfer.source)))}

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple
 
-import yaml
-from pydantic import BaseModel, ConfigDict, PositiveFloat, ValidationError, field_serializer, field_validator
+from pydantic import PositiveFloat, field_serializer, field_validator
 
 from gnnpot.config import RunConfig, shipped_configs
 from gnnpot.data.reading import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError
-from gnnpot.files import write_text
 from gnnpot.models import MODELS
+from gnnpot.studies.config import StudyConfig
 from gnnpot.training.loss import Loss, WeightedLoss
 
 _SHIPPED = "silicon-"  # configurations of this name were tuned
@@ -29,7 +28,7 @@ class Candidate(NamedTuple):
     template: RunConfig
 
 
-class ComparisonConfig(BaseModel):
+class ComparisonConfig(StudyConfig):
     """A comparison of models on one set of data.
 
     Args:
@@ -46,7 +45,8 @@ class ComparisonConfig(BaseModel):
         steps: Length of the dynamics.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    NOUN: ClassVar = "comparison"
+    FREE: ClassVar = frozenset({"models", "sizes", "seeds", "device", "temperature", "steps"})
 
     data: tuple[str, ...]
     models: tuple[str, ...] = ()
@@ -105,40 +105,6 @@ class ComparisonConfig(BaseModel):
     @field_serializer("data", "models", "sizes", "test")
     def _as_list(self, value: Any) -> Any:
         return list(value) if isinstance(value, tuple) else value
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Check what was asked.
-
-        Raises:
-            ConfigError: A value does not fit.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            faults = [
-                f"{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()
-            ]
-            raise ConfigError(f"the comparison does not fit: {'; '.join(faults)}") from error
-
-    def to_yaml(self, path: Path) -> None:
-        """Write all values, defaults too."""
-        write_text(path, yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False))
-
-    def check_same(self, path: Path) -> None:
-        """Refuse to go on with another comparison; models, sizes, seeds and dynamics may be others.
-
-        Raises:
-            ConfigError: Naming what differs.
-        """
-        old, new = yaml.safe_load(path.read_text()), self.model_dump(mode="json")
-        names = ("data", "time", "max_epochs", "test", "keys")
-        if not isinstance(old, dict) or (different := [name for name in names if old.get(name) != new[name]]):
-            told = ", ".join(different) if isinstance(old, dict) else "everything"
-            raise ConfigError(
-                f"expected the comparison in {path.parent}, got other values of {told}; resume "
-                "with the same, or use another --output"
-            )
 
 
 def candidates(words: Sequence[str], elements: Sequence[str]) -> list[Candidate]:
