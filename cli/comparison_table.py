@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -14,22 +15,26 @@ from gnnpot.report.trials import QUANTITIES
 if TYPE_CHECKING:
     from gnnpot.report.trials import Comparison
 
+_WIDEST = 1000
+
 
 def print_comparison(comparison: Comparison) -> None:
     """Print errors of each model and size; speed, drift and jump of each model at its largest."""
     rows = [(model, size) for model in comparison.models for size in comparison.sizes]
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("\nmodel", overflow="fold", min_width=8)
+    table.add_column("model", overflow="fold", max_width=24, vertical="bottom")
     names = comparison.quantities
-    titles = ["\nframes", *(f"{name}\n{QUANTITIES[name]}" for name in names)]
-    for title in (*titles, "µs/atom\n/step", "drift\nmeV/atom/ps", "jump\nmeV/Å"):
-        table.add_column(title, justify="right", no_wrap=True)
+    titles = ["frames", *(f"{name}\n{QUANTITIES[name]}" for name in names)]
+    for title in (*titles, "µs/atom\n/step", "drift\nmeV/atom\n/ps", "jump\nmeV/Å"):
+        table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
     spreads = [[comparison.spread(model, size, name) for model, size in rows] for name in names]
     cells = [[str(size) for _, size in rows], *map(spread_cells, spreads), *measured_cells(comparison)]
     for (model, size), row in zip(rows, zip(*cells, strict=True), strict=True):
         star = " *" if size == comparison.sizes[-1] and model in comparison.front else ""
         table.add_row(Text(model + star), *row)
     console = Console()
+    wide = console.options.update(max_width=_WIDEST)
+    console.width = max(console.width, Measurement.get(console, wide, table).maximum)  # cut figures mislead
     console.print(table)
     console.print(Text("test RMSE; * Pareto front of error and speed"), style="dim", soft_wrap=True)
     for warning in comparison.warnings:

@@ -24,6 +24,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from gnnpot.cli import main
+from gnnpot.cli.comparison_table import print_comparison
 from gnnpot.cli.words import repeated
 
 from gnnpot.data.labels import LabelKeys
@@ -32,7 +33,7 @@ from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError, DataError, TrainingError
 from gnnpot.models import MODELS
 from gnnpot.report.comparison import spread_cells, verdict, write_comparison
-from gnnpot.report.trials import Comparison, Measurement, Point, Spread, Trial, pareto_front
+from gnnpot.report.trials import QUANTITIES, Comparison, Measurement, Point, Spread, Trial, pareto_front
 from gnnpot.studies import architectures
 from gnnpot.studies.architectures import compare, kept_so_far, warnings_of
 from gnnpot.studies.conservation import constant_energy, cutoff_jump, thermalize
@@ -369,6 +370,19 @@ def test_the_answer_in_words(comparison):
     alone = replace(comparison, measurements=beaten)
     assert alone.front == ["slow"]
     assert verdict(alone).endswith("None of the others is faster.")
+
+
+def test_no_figure_is_cut_where_the_screen_is_narrow(comparison, monkeypatch, capsys):
+    wide = [
+        replace(trial, errors={key: {"mae": 1.0, "rmse": 10005.5 + trial.seed} for key in QUANTITIES})
+        for trial in comparison.trials
+    ]
+    jumps = [replace(one, forces_jump=8.1e-05) for one in comparison.measurements]
+    monkeypatch.setenv("COLUMNS", "40")
+    print_comparison(replace(comparison, trials=wide, measurements=jumps))
+    lines = capsys.readouterr().out.splitlines()
+    assert sum(line.rstrip().endswith(" 0.1 8.1e−05") for line in lines) == 2
+    assert all("…" not in line for line in lines)
 
 
 def test_the_reader_is_told_what_failed_and_what_had_too_little_time(comparison):
