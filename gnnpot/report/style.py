@@ -24,9 +24,9 @@ p.lead { margin: 0 0 1.4rem; }
 .card h2 { border: 0; margin: 0 0 .3rem; padding: 0; font-size: .9rem; color: var(--soft); }
 .card dl { display: grid; grid-template-columns: auto 1fr; gap: 0 .7rem; margin: 0; align-items: baseline; }
 .card dt { color: var(--soft); font-size: .85rem; }
-.card dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; white-space: nowrap; }
+.card dd { margin: 0; font-size: 1.25rem; font-variant-numeric: tabular-nums; }
 .card dd.main { font-size: 1.75rem; font-weight: 650; letter-spacing: -.02em; line-height: 1.25; }
-.card dd .unit { font-size: .9rem; font-weight: 400; letter-spacing: 0; }
+.card dd .unit { font-size: .9rem; font-weight: 400; letter-spacing: 0; white-space: nowrap; }
 .panels { display: grid; gap: 1.2rem 1.4rem; grid-template-columns: repeat(auto-fill, minmax(min(100%,
   19rem), 1fr)); }
 .panels img { width: 100%; height: auto; display: block; }
