@@ -8,6 +8,7 @@ from base64 import b64decode
 from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -22,6 +23,7 @@ from gnnpot.errors import OutputError
 from gnnpot.evaluation import Evaluation, evaluate
 from gnnpot.report import Report, check_folder, write_evaluation, write_report
 from gnnpot.report.tables import number
+from gnnpot.report.transfer_section import errors_in_words, verdict
 
 VOID = {"meta", "br", "img"}
 HISTORY = [
@@ -260,3 +262,22 @@ def test_evaluate_refuses_a_folder_with_results_before_it_starts(command, tmp_pa
     assert "evaluating" not in err
     assert err.startswith("gnnpot: expected a new folder")
     assert (tmp_path / "report.html").read_text() == "mine"
+
+
+def errors(energy: float, forces: float) -> dict[str, Any]:
+    return {"energy": {"rmse": energy}, "forces": {"rmse": forces}, "stress": None, "split": "test"}
+
+
+def test_a_transfer_is_told_where_it_is_worse_and_only_there():
+    runs = {
+        "transferred": {"time": 20.0, "failure": "two atoms on one spot"},
+        "scratch": {"time": 50.0, "failure": ""},
+    }
+    result = {"baseline": errors(5.0, 90.0), "transferred": errors(6.0, 80.0), "scratch": errors(7.0, 70.0)}
+    assert errors_in_words(result["baseline"]) == "RMSE energy 5 meV/atom, forces 90 meV/Å"
+    assert verdict({**result, "stability": runs}) == [
+        "energy worse than before training: RMSE 6 against 5 meV/atom on the test structures",
+        "forces worse than trained from scratch: RMSE 80 against 70 meV/Å on the test structures",
+        "dynamics last shorter than trained from scratch: 20 fs (two atoms on one spot) against 50 fs",
+    ]
+    assert verdict({**result, "baseline": None, "scratch": errors(6.0, 80.0)}) == []

@@ -61,7 +61,7 @@ def errors_in_words(metrics: Mapping[str, Any]) -> str:
     told = [
         f"{name} {metrics[name]['rmse']:.4g} {unit}" for name, unit in _QUANTITIES.items() if metrics[name]
     ]
-    return ", ".join(told)
+    return "RMSE " + ", ".join(told)
 
 
 def _stability(runs: Mapping[str, Mapping[str, Any]]) -> str:
