@@ -74,8 +74,8 @@ def prepare(config: RunConfig, output: Path) -> PreparedData:
     training = GraphDataset(store, train_rows, dtype=dtype)
     validation = GraphDataset(validation_store, validation_rows, dtype=dtype)
     _check_sets(config, training, validation)
-    parts = {"train": _split_rows(training), "validation": _split_rows(validation)}
     if is_first_process():
+        parts = {"train": _split_rows(training), "validation": _split_rows(validation)}
         _check_same_data(parts, output)
         write_splits(output / "splits.json", parts, seed=config.seed)
     return PreparedData(
@@ -130,15 +130,14 @@ def _check_same_data(parts: Mapping[str, Sequence[SplitRow]], output: Path) -> N
         return
     before = read_splits(path)
     advice = "resume with the same files, or use another --output"
-    if {name: [row.hash for row in rows] for name, rows in before.items()} != {
-        name: [row.hash for row in rows] for name, rows in parts.items()
-    }:
+    old, new = ({name: [row.hash for row in rows] for name, rows in some.items()} for some in (before, parts))
+    if old != new:
         raise DataError(f"expected the structures of the run in {output}, got others; {advice}")
     changed = [
-        new.origin
+        row.origin
         for name, rows in parts.items()
-        for old, new in zip(before[name], rows, strict=True)
-        if old.labels not in ("", new.labels)
+        for one, row in zip(before[name], rows, strict=True)
+        if one.labels not in ("", row.labels)
     ]
     if changed:
         raise DataError(

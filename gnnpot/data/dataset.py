@@ -218,7 +218,7 @@ class GraphDataset(Dataset[AtomicGraph]):
             forces = store.forces[slice(*store.atom_range(row))]
             state = hashlib.sha256()
             for values in (store.energy[row], forces, store.stress[row], store.weights[row]):
-                state.update(np.ascontiguousarray(values).tobytes())
+                state.update(values.tobytes())
             hashes.append(state.hexdigest()[:16])
         return hashes
 
