@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gnnpot.cli.tables import print_whole
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from gnnpot.report.comparison import measured_cells, spread_cells, verdict
-from gnnpot.report.trials import QUANTITIES
+from gnnpot.units import ERROR_UNITS
 
 if TYPE_CHECKING:
     from gnnpot.report.trials import Comparison
-
-_WIDEST = 1000
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -24,7 +22,7 @@ def print_comparison(comparison: Comparison) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("model", overflow="fold", max_width=24, vertical="bottom")
     names = comparison.quantities
-    titles = ["frames", *(f"{name}\n{QUANTITIES[name]}" for name in names)]
+    titles = ["frames", *(f"{name}\n{ERROR_UNITS[name]}" for name in names)]
     for title in (*titles, "µs/atom\n/step", "drift\nmeV/atom\n/ps", "jump\nmeV/Å"):
         table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
     spreads = [[comparison.spread(model, size, name) for model, size in rows] for name in names]
@@ -32,10 +30,8 @@ def print_comparison(comparison: Comparison) -> None:
     for (model, size), row in zip(rows, zip(*cells, strict=True), strict=True):
         star = " *" if size == comparison.sizes[-1] and model in comparison.front else ""
         table.add_row(Text(model + star), *row)
+    print_whole(table)
     console = Console()
-    wide = console.options.update(max_width=_WIDEST)
-    console.width = max(console.width, Measurement.get(console, wide, table).maximum)  # cut figures mislead
-    console.print(table)
     console.print(Text("test RMSE; * Pareto front of error and speed"), style="dim", soft_wrap=True)
     for warning in comparison.warnings:
         console.print(Text(f"warning: {warning}"), soft_wrap=True)

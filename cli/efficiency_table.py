@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gnnpot.cli.tables import print_whole
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gnnpot.report.comparison import spread_cells
 from gnnpot.report.efficiency import SIDES, verdict
-from gnnpot.report.trials import QUANTITIES
+from gnnpot.units import ERROR_UNITS
 
 if TYPE_CHECKING:
     from gnnpot.report.efficiency import Efficiency
@@ -25,9 +26,9 @@ def print_efficiency(study: Efficiency) -> None:
         spreads = [[study.spread(side, size, name) for size in study.sizes] for side in SIDES]
         for size, *cells in zip(study.sizes, *map(spread_cells, spreads), strict=True):
             saved = f"{study.saved(size, name):.0f} %"
-            table.add_row(f"{name} ({QUANTITIES[name]})", str(size), *cells, saved)
+            table.add_row(f"{name} ({ERROR_UNITS[name]})", str(size), *cells, saved)
+    print_whole(table)
     console = Console()
-    console.print(table)
     for warning in study.warnings:
         console.print(Text(f"warning: {warning}"), soft_wrap=True)
     console.print(Text(verdict(study)), soft_wrap=True)

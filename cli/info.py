@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gnnpot.units import ERROR_UNITS
+
 if TYPE_CHECKING:
     from gnnpot.checkpoint import ModelHeader
-
-_UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "MPa"}
 
 
 def info(
@@ -67,7 +67,7 @@ def _errors(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for split in ("train", "validation"):
         errors = [
             f"{name} {metrics[key]:.4g} {unit}"
-            for name, unit in _UNITS.items()
+            for name, unit in ERROR_UNITS.items()
             if (key := f"{split}_{name}_rmse") in metrics
         ]
         if errors:

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from gnnpot.studies.architectures import ComparisonObserver
 from gnnpot.training import Observer
 from gnnpot.training.tuning import GroupRow
+from gnnpot.units import ERROR_UNITS
 
 
 class TrainingDisplay(Display, Observer):
@@ -100,7 +101,7 @@ class ComparisonDisplay(TrainingDisplay, ComparisonObserver):
 
 def _errors(row: dict[str, float]) -> str:
     parts = []
-    for name, unit in (("energy", "meV/atom"), ("forces", "meV/Å"), ("stress", "MPa")):
+    for name, unit in ERROR_UNITS.items():
         value = row.get(f"validation_{name}_rmse")
         if value is not None:
             parts.append(f"{name} {value:.4g} {unit}")

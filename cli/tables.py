@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-_COLUMNS = (("energy", "meV/atom"), ("forces", "meV/Å"), ("stress", "MPa"))
+from gnnpot.units import ERROR_UNITS
+
+_WIDEST = 1000  # characters of a line
 
 
 def print_metrics(metrics: Mapping[str, Any], *, title: str) -> None:
@@ -30,6 +33,14 @@ def print_sets(sets: Mapping[str, Mapping[str, Any]], *, title: str) -> None:
     for name, metrics in sets.items():
         _add_row(table, name, metrics)
     Console().print(table)
+
+
+def print_whole(table: Table) -> None:
+    """Print a table wider than the screen rather than cut a figure, which misleads."""
+    console = Console()
+    wide = console.options.update(max_width=_WIDEST)
+    console.width = max(console.width, Measurement.get(console, wide, table).maximum)
+    console.print(table)
 
 
 def groups_table(rows: Sequence[tuple[str, int, str, str]]) -> Table:
@@ -53,7 +64,7 @@ def _errors_table(title: str) -> Table:
     table = Table(title=Text(title), title_justify="left", box=None, header_style="bold", pad_edge=False)
     table.add_column("", overflow="fold")
     table.add_column("structures", justify="right", no_wrap=True)
-    for name, unit in _COLUMNS:
+    for name, unit in ERROR_UNITS.items():
         table.add_column(f"{name}\nMAE", justify="right", no_wrap=True)
         table.add_column(f"{unit}\nRMSE", justify="right", no_wrap=True)
     return table
@@ -61,7 +72,7 @@ def _errors_table(title: str) -> Table:
 
 def _add_row(table: Table, name: str, errors: Mapping[str, Any]) -> None:
     cells = [str(errors.get("num_structures", ""))]
-    for quantity, _ in _COLUMNS:
+    for quantity in ERROR_UNITS:
         error = errors.get(quantity)
         cells += ["-", "-"] if error is None else [_number(error["mae"]), _number(error["rmse"])]
     table.add_row(Text(name), *cells)  # a name in brackets is no markup

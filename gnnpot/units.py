@@ -1,4 +1,4 @@
-"""Every conversion factor in the package.
+"""Every conversion factor in the package, and the units in which errors are told.
 
 Inside the library: eV, Å, eV/Å, eV/Å³, u, K, fs.  Multiply a value in the named unit by its factor to
 get the library's unit; divide to show one.  CODATA 2018 values.
@@ -14,3 +14,4 @@ GPa = 1 / 160.21766208
 MPa = GPa / 1000
 kBar = GPa / 10  # noqa: N816
 EV_ANGSTROM = 14.399645478  # e²/(4πε₀), eV·Å
+ERROR_UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "MPa"}

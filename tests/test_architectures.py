@@ -33,7 +33,7 @@ from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError, DataError, TrainingError
 from gnnpot.models import MODELS
 from gnnpot.report.comparison import spread_cells, verdict, write_comparison
-from gnnpot.report.trials import QUANTITIES, Comparison, Measurement, Point, Spread, Trial, pareto_front
+from gnnpot.report.trials import Comparison, Measurement, Point, Spread, Trial, pareto_front
 from gnnpot.studies import architectures
 from gnnpot.studies.architectures import compare, kept_so_far, warnings_of
 from gnnpot.studies.conservation import constant_energy, cutoff_jump, thermalize
@@ -41,6 +41,7 @@ from gnnpot.studies.dynamics import starting_structure
 from gnnpot.studies.settings import ComparisonConfig, candidates, fitting_loss
 from gnnpot.studies.subsets import nested_order, parts, read_pool, write_frames
 from gnnpot.training.loss import WeightedLoss
+from gnnpot.units import ERROR_UNITS
 
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 TINY = {
@@ -374,7 +375,7 @@ def test_the_answer_in_words(comparison):
 
 def test_no_figure_is_cut_where_the_screen_is_narrow(comparison, monkeypatch, capsys):
     wide = [
-        replace(trial, errors={key: {"mae": 1.0, "rmse": 10005.5 + trial.seed} for key in QUANTITIES})
+        replace(trial, errors={key: {"mae": 1.0, "rmse": 10005.5 + trial.seed} for key in ERROR_UNITS})
         for trial in comparison.trials
     ]
     jumps = [replace(one, forces_jump=8.1e-05) for one in comparison.measurements]

@@ -11,7 +11,8 @@ from gnnpot.files import write_text
 from gnnpot.report.comparison_figures import comparison_images, model_color
 from gnnpot.report.html import page, panels, warnings_list
 from gnnpot.report.tables import facts_table, number, scrolled, table_row
-from gnnpot.report.trials import QUANTITIES, Comparison, Measurement, Spread
+from gnnpot.report.trials import Comparison, Measurement, Spread
+from gnnpot.units import ERROR_UNITS
 
 _MEASURED = ("dynamics<br>µs/atom/step", "drift<br>meV/atom/ps", "jump at cutoff<br>meV/Å")
 
@@ -47,7 +48,7 @@ def verdict(comparison: Comparison) -> str:
         return "No model could be trained on the largest number of frames."
     best = min(trained, key=trained.__getitem__)
     quantity = "force" if name == "forces" else name
-    said = f"On {size} frames {best} has the smallest {quantity} error, {number(trained[best])} {QUANTITIES[name]}."
+    said = f"On {size} frames {best} has the smallest {quantity} error, {number(trained[best])} {ERROR_UNITS[name]}."
     others = [model for model in comparison.front if model != best]
     if others:
         fastest = min(others, key=lambda model: _value(comparison.measurement(model), "microseconds"))
@@ -55,7 +56,7 @@ def verdict(comparison: Comparison) -> str:
             comparison.measurement(fastest), "microseconds"
         )
         said += (
-            f" {fastest} is {ratio:.1f} times as fast, with {number(trained[fastest])} {QUANTITIES[name]}."
+            f" {fastest} is {ratio:.1f} times as fast, with {number(trained[fastest])} {ERROR_UNITS[name]}."
         )
     elif len(trained) > 1 and comparison.front:
         said += " None of the others is faster."
@@ -92,7 +93,7 @@ def _cards(comparison: Comparison) -> str:
         star = " · Pareto front" if model in comparison.front else ""
         cards.append(
             f'<section class="card"><h2>{escape(model)}{star}</h2><dl>'
-            f'<dt>{name} RMSE</dt><dd class="main">{number(error)} <span class="unit">{QUANTITIES[name]}</span></dd>'
+            f'<dt>{name} RMSE</dt><dd class="main">{number(error)} <span class="unit">{ERROR_UNITS[name]}</span></dd>'
             f'<dt>dynamics</dt><dd>{number(_value(one, "microseconds"))} <span class="unit">µs/atom/step</span></dd>'
             f'<dt>drift</dt><dd>{small(_value(one, "drift"))} <span class="unit">meV/atom/ps</span></dd></dl></section>'
         )
@@ -106,7 +107,7 @@ def _table(comparison: Comparison) -> str:
         "model",
         "frames",
         "epochs",
-        *(f"{name} RMSE<br>{QUANTITIES[name]}" for name in comparison.quantities),
+        *(f"{name} RMSE<br>{ERROR_UNITS[name]}" for name in comparison.quantities),
     ]
     spreads = [
         [comparison.spread(model, size, name) for model, size in rows] for name in comparison.quantities

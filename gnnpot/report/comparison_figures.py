@@ -13,7 +13,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from gnnpot.report.figures import COLORS, FIGURE_STYLE, GREY, Image, data_uri
 from gnnpot.report.tables import number
-from gnnpot.report.trials import QUANTITIES, Comparison, Point
+from gnnpot.report.trials import Comparison, Point
+from gnnpot.units import ERROR_UNITS
 
 _MARKERS = "osD^vPX*"  # tell models apart where the colors come round again
 
@@ -40,7 +41,7 @@ def comparison_images(comparison: Comparison) -> list[Image]:
                 axis = figure.subplots()
                 said = draw(axis, comparison, quantity)
                 name = "Force" if quantity == "forces" else "Energy"
-                axis.set(title=f"{name} RMSE ({QUANTITIES[quantity]})", xlabel=label)
+                axis.set(title=f"{name} RMSE ({ERROR_UNITS[quantity]})", xlabel=label)
                 images.append(Image(data_uri(figure), f"{name} RMSE against {label}: {said}"))
     return images
 

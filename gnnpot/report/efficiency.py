@@ -20,7 +20,8 @@ from gnnpot.report.comparison import spread_cells
 from gnnpot.report.figures import BLUE, FIGURE_STYLE, GREY, ORANGE, Image, data_uri
 from gnnpot.report.html import page, panels, warnings_list
 from gnnpot.report.tables import facts_table, number, scrolled, table_row
-from gnnpot.report.trials import QUANTITIES, Spread
+from gnnpot.report.trials import Spread
+from gnnpot.units import ERROR_UNITS
 
 SIDES = {"scratch": "from scratch", "transfer": "transfer", "untuned": "transfer, untuned"}
 _LOOKS: dict[str, dict[str, Any]] = {
@@ -64,7 +65,7 @@ class Efficiency:
     @property
     def quantities(self) -> list[str]:
         """Quantities that the test has labels of."""
-        return [name for name in QUANTITIES if any(one.mae.get(name) is not None for one in self.outcomes)]
+        return [name for name in ERROR_UNITS if any(one.mae.get(name) is not None for one in self.outcomes)]
 
     def spread(self, side: str, size: int, quantity: str) -> Spread:
         """Mean and standard deviation of the test MAE over the splits."""
@@ -137,7 +138,7 @@ def efficiency_images(study: Efficiency) -> list[Image]:
             axis = figure.subplots()
             said = _draw(axis, study, quantity)
             name = {"forces": "Force"}.get(quantity, quantity.capitalize())
-            title = f"{name} MAE ({QUANTITIES[quantity]})"
+            title = f"{name} MAE ({ERROR_UNITS[quantity]})"
             axis.set(title=title, xlabel="structures to train on")
             images.append(Image(data_uri(figure), f"{title} against structures: {said}"))
     return images
@@ -178,5 +179,5 @@ def _tables(study: Efficiency) -> str:
         rows = zip(*map(spread_cells, spreads), saved, strict=True)
         body = [table_row(str(size), row) for size, row in zip(study.sizes, rows, strict=True)]
         table = scrolled(f'<tr class="only">{head}</tr>', body)
-        tables.append(f"<h3>{name.capitalize()} ({QUANTITIES[name]})</h3>{table}")
+        tables.append(f"<h3>{name.capitalize()} ({ERROR_UNITS[name]})</h3>{table}")
     return "".join(tables)

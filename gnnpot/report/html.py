@@ -13,8 +13,8 @@ from gnnpot.files import write_text
 from gnnpot.report.figures import BLUE, GREY, ORANGE, Image, history_images, parity_images
 from gnnpot.report.style import STYLE
 from gnnpot.report.tables import facts_table, metrics_table, number, worst_table
+from gnnpot.units import ERROR_UNITS
 
-_QUANTITIES = (("energy", "meV/atom"), ("forces", "meV/Å"), ("stress", "MPa"))
 _MANY_GROUPS = 25  # more are folded
 
 
@@ -91,7 +91,7 @@ def _lead(report: Report, headline: str) -> str:
 
 def _cards(metrics: Mapping[str, Any]) -> str:
     cards = []
-    for name, unit in _QUANTITIES:
+    for name, unit in ERROR_UNITS.items():
         error, labeled, every = metrics[name], metrics["num_labeled"][name], metrics["num_structures"]
         if error is None:
             continue

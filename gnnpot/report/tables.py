@@ -8,9 +8,7 @@ from html import escape
 from typing import Any
 
 from gnnpot.evaluation import StructureError
-from gnnpot.units import meV
-
-_UNITS = {"energy": "meV/atom", "forces": "meV/Å", "stress": "MPa"}
+from gnnpot.units import ERROR_UNITS, meV
 
 
 def number(value: float, *others: float) -> str:
@@ -24,9 +22,9 @@ def number(value: float, *others: float) -> str:
 
 def metrics_table(rows: Mapping[str, Mapping[str, Any]], noun: str) -> str:
     """MAE and RMSE by quantity, one row a set; columns without any number are left out."""
-    there = [name for name in _UNITS if any(row.get(name) for row in rows.values())]
+    there = [name for name in ERROR_UNITS if any(row.get(name) for row in rows.values())]
     counted = all("num_structures" in row for row in rows.values())
-    units = "".join(f'<th scope="colgroup" colspan="2">{name}<br>{_UNITS[name]}</th>' for name in there)
+    units = "".join(f'<th scope="colgroup" colspan="2">{name}<br>{ERROR_UNITS[name]}</th>' for name in there)
     kinds = '<th scope="col">MAE</th><th scope="col">RMSE</th>' * len(there)
     count = '<th scope="col" rowspan="2">structures</th>' if counted else ""
     head = f'<tr><th scope="col" rowspan="2">{noun}</th>{count}{units}</tr><tr>{kinds}</tr>'

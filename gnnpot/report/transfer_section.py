@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from gnnpot.report.tables import facts_table, metrics_table, scrolled, table_row
+from gnnpot.units import ERROR_UNITS
 
-_QUANTITIES = {"energy": "meV/atom", "forces": "meV/Å", "stress": "MPa"}
 _NAMES = {"baseline": "before training", "transferred": "transferred", "scratch": "from scratch"}
 
 
@@ -40,7 +40,7 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
     for name, words in (("baseline", "before training"), ("scratch", "trained from scratch")):
         if result[name] is None:
             continue
-        for quantity, unit in _QUANTITIES.items():
+        for quantity, unit in ERROR_UNITS.items():
             ours, theirs = result["transferred"][quantity], result[name][quantity]
             if ours is not None and theirs is not None and ours["rmse"] > theirs["rmse"]:
                 said.append(
@@ -59,7 +59,7 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
 def errors_in_words(metrics: Mapping[str, Any]) -> str:
     """RMSE of what is labeled."""
     told = [
-        f"{name} {metrics[name]['rmse']:.4g} {unit}" for name, unit in _QUANTITIES.items() if metrics[name]
+        f"{name} {metrics[name]['rmse']:.4g} {unit}" for name, unit in ERROR_UNITS.items() if metrics[name]
     ]
     return "RMSE " + ", ".join(told)
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-QUANTITIES = {"energy": "meV/atom", "forces": "meV/Å", "stress": "MPa"}
+from gnnpot.units import ERROR_UNITS
 
 
 class Point(NamedTuple):
@@ -115,7 +115,7 @@ class Comparison:
     @property
     def quantities(self) -> list[str]:
         """Quantities that the test has labels of."""
-        return [name for name in QUANTITIES if any(t.rmse(name) == t.rmse(name) for t in self.trials)]
+        return [name for name in ERROR_UNITS if any(t.rmse(name) == t.rmse(name) for t in self.trials)]
 
     @property
     def headline(self) -> str:
@@ -146,7 +146,7 @@ class Comparison:
         trials = [
             {
                 "model": trial.model, "frames": trial.size, "seed": trial.seed,
-                **{name: trial.errors.get(name) for name in QUANTITIES},
+                **{name: trial.errors.get(name) for name in ERROR_UNITS},
                 "seconds": _plain(trial.seconds), "epochs": trial.epochs, "failure": trial.failure or None,
                 "history": [{k: _plain(v) for k, v in point._asdict().items()} for point in trial.history],
             }
@@ -163,7 +163,7 @@ class Comparison:
         }
 
     def _row(self, model: str, size: int) -> dict[str, Any]:
-        spreads = {name: self.spread(model, size, name) for name in QUANTITIES}
+        spreads = {name: self.spread(model, size, name) for name in ERROR_UNITS}
         errors = {
             name: {"rmse": _plain(spread.mean), "deviation": _plain(spread.deviation)}
             if name in self.quantities

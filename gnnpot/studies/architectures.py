@@ -18,13 +18,14 @@ from gnnpot.errors import DataError, TrainingError
 from gnnpot.files import make_folder, write_text
 from gnnpot.report import check_folder
 from gnnpot.report.comparison import write_comparison
-from gnnpot.report.trials import QUANTITIES, Comparison, Measurement, Point, Trial
+from gnnpot.report.trials import Comparison, Measurement, Point, Trial
 from gnnpot.run import MODEL_FILE, train
 from gnnpot.studies.dynamics import Start, measured, starting_structure
 from gnnpot.studies.settings import Candidate, ComparisonConfig, candidates, fitting_loss
 from gnnpot.studies.subsets import Pool, check_parts, nested_order, parts, read_pool, write_frames
 from gnnpot.training import Observer, StepsOnly
 from gnnpot.training.fit import CHECKPOINT
+from gnnpot.units import ERROR_UNITS
 
 _FINISHED = "report.html"  # what a run writes last
 _FAILED = "failure.txt"
@@ -225,7 +226,7 @@ def _trial(plan: Plan) -> Trial:
         plan.candidate.name,
         plan.size,
         plan.seed,
-        errors={name: metrics[name] for name in QUANTITIES},
+        errors={name: metrics[name] for name in ERROR_UNITS},
         seconds=history[-1]["seconds"],
         epochs=len(history),
         history=kept_so_far(history),

@@ -17,7 +17,6 @@ from gnnpot.errors import DataError
 from gnnpot.files import make_folder, write_text
 from gnnpot.report.efficiency import Efficiency, Outcome, write_efficiency
 from gnnpot.report.folder import check_folder
-from gnnpot.report.trials import QUANTITIES
 from gnnpot.run import MODEL_FILE, train
 from gnnpot.studies.architectures import ComparisonObserver
 from gnnpot.studies.efficiency_config import EfficiencyConfig
@@ -26,6 +25,7 @@ from gnnpot.training import StepsOnly
 from gnnpot.transfer_config import TransferConfig
 from gnnpot.transfer_run import RESULT_FILE, transfer
 from gnnpot.transfer_start import plain_run
+from gnnpot.units import ERROR_UNITS
 
 _SIDES = ("transfer", "scratch")
 
@@ -196,7 +196,7 @@ def _mae(path: Path) -> dict[str, float | None]:
 
 def _of_test(metrics: dict[str, Any]) -> dict[str, float | None]:
     test = metrics["splits"]["test"]
-    return {name: None if test[name] is None else test[name]["mae"] for name in QUANTITIES}
+    return {name: None if test[name] is None else test[name]["mae"] for name in ERROR_UNITS}
 
 
 def _facts(config: EfficiencyConfig, pool: Pool) -> dict[str, str]:
