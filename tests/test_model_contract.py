@@ -186,6 +186,12 @@ def test_a_lone_atom_feels_nothing(potential):
     assert prediction.forces.abs().max() == 0
 
 
+def test_no_atoms_have_no_energy(potential):
+    prediction = predict(potential, Atoms(cell=[4.0, 4.0, 4.0], pbc=True))
+    assert prediction.energy.tolist() == [0.0]
+    assert prediction.forces.shape == (0, 3)
+
+
 @pytest.mark.parametrize("angle", [0.0, 180.0])
 def test_collinear_atoms_have_finite_forces_and_second_derivatives(potential, angle):
     cosine = np.cos(np.radians(angle))

@@ -104,8 +104,7 @@ class ANI(AtomicEnergyModel):
             envelope_name=config.envelope,
         )
         count = len(config.elements)
-        size = count * len(config.radial_shifts)
-        size += count * (count + 1) // 2 * len(config.angular_shifts) * len(config.angle_shifts)
+        size = self.radial.width(count) + self.angular.width(count)
         self.register_buffer("mean", torch.zeros(count, size))
         self.register_buffer("deviation", torch.ones(count, size))
         if config.networks == "shared":

@@ -41,8 +41,12 @@ class RadialFunctions(nn.Module):
         self.envelope = envelope(envelope_name, cutoff)
         self.register_buffer("shifts", torch.tensor(shifts, dtype=torch.float64), persistent=False)
 
+    def width(self, num_elements: int) -> int:
+        """How many numbers an atom has."""
+        return num_elements * len(self.shifts)
+
     def forward(self, graph: AtomicGraph, rows: Int[Tensor, "N"], num_elements: int) -> Float[Tensor, "N X"]:
-        """Of each atom: num_elements × len(shifts) numbers.
+        """Sums of each atom, ``width(num_elements)`` numbers.
 
         Args:
             graph: Structures.
@@ -58,7 +62,7 @@ class RadialFunctions(nn.Module):
         source, center = graph.edge_index
         places = center * num_elements + rows.index_select(0, source)
         sums = terms.new_zeros(len(rows) * num_elements, terms.shape[1])
-        return sums.index_add(0, places, both_directions(terms)).view(len(rows), -1)
+        return sums.index_add(0, places, both_directions(terms)).view(len(rows), self.width(num_elements))
 
 
 class AngularFunctions(nn.Module):
@@ -104,14 +108,20 @@ class AngularFunctions(nn.Module):
         self.register_buffer("angle_cosines", torch.cos(angles), persistent=False)
         self.register_buffer("angle_sines", torch.sin(angles), persistent=False)
 
+    def width(self, num_elements: int) -> int:
+        """How many numbers an atom has."""
+        return num_elements * (num_elements + 1) // 2 * len(self.shifts) * len(self.angle_cosines)
+
     def forward(self, graph: AtomicGraph, rows: Int[Tensor, "N"], num_elements: int) -> Float[Tensor, "N Y"]:
-        """Of each atom: element pairs × (len(shifts) · len(angle_shifts)) numbers."""
+        """Sums of each atom, ``width(num_elements)`` numbers."""
         vectors, edges = pair_vectors(graph), Neighborhoods.of(graph)
         if fusible(vectors):
-            return triplet_sums(self, vectors, edges, rows, num_elements).view(len(rows), -1)
-        lengths = pair_lengths(graph)
-        triplets = Triplets.of(edges, lengths.detach(), self.cutoff, rows, num_elements)
-        return self._plain_sums(triplets, vectors, lengths).view(len(rows), -1)
+            sums = triplet_sums(self, vectors, edges, rows, num_elements)
+        else:
+            lengths = pair_lengths(graph)
+            triplets = Triplets.of(edges, lengths.detach(), self.cutoff, rows, num_elements)
+            sums = self._plain_sums(triplets, vectors, lengths)
+        return sums.view(len(rows), self.width(num_elements))
 
     def _plain_sums(
         self, triplets: Triplets, vectors: Float[Tensor, "P 3"], lengths: Float[Tensor, "P"]
