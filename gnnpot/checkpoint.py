@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 from ase.data import atomic_numbers as number_of
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -27,6 +27,7 @@ from gnnpot.files import write_bytes
 from gnnpot.models import MODELS, AtomicEnergyModel
 from gnnpot.potential import Potential
 from gnnpot.repulsion import ZBLRepulsion
+from gnnpot.sections import Section
 
 FORMAT = 1
 UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
@@ -34,16 +35,14 @@ _KEY = "gnnpot"  # of the JSON document in the metadata
 _CONSTANT = "constant/"  # before the names of tensors that are no state
 
 
-class RepulsionHeader(BaseModel):
+class RepulsionHeader(Section):
     """The short-range repulsion of a potential."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["zbl"] = "zbl"
     reach: float
 
 
-class ModelHeader(BaseModel):
+class ModelHeader(Section):
     """What a model file says of itself.
 
     Args:
@@ -59,8 +58,6 @@ class ModelHeader(BaseModel):
         checksum: SHA-256 over all of the above and the tensors.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["gnnpot potential"] = "gnnpot potential"
     format: int = FORMAT
     model: dict[str, Any]
@@ -69,7 +66,7 @@ class ModelHeader(BaseModel):
     repulsion: RepulsionHeader | None
     units: dict[str, str] = UNITS
     dtype: str
-    provenance: dict[str, Any] = {}
+    provenance: dict[str, Any] = Field(default_factory=dict)
     checksum: str = ""
 
 

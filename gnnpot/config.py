@@ -6,8 +6,6 @@ from typing import Annotated, Any
 
 from ase.data import atomic_numbers
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     PositiveFloat,
@@ -21,20 +19,18 @@ from gnnpot.data.reading import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.models import MODELS, ModelConfig
 from gnnpot.registry import OneOf
-from gnnpot.sections import Configuration, Paths
+from gnnpot.sections import Configuration, Paths, Section
 from gnnpot.sections import data_paths as data_paths
 from gnnpot.sections import shipped_configs as shipped_configs
 from gnnpot.training import TrainingConfig
 
 
-class RepulsionConfig(BaseModel):
+class RepulsionConfig(Section):
     """The short-range repulsion.
 
     Args:
         reach: Where it ends, in units of the sum of two covalent radii.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     reach: PositiveFloat = 0.8
 

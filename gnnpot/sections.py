@@ -27,10 +27,8 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Configuration(BaseModel):
-    """A whole configuration, from a file or for one: frozen, without unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Configuration(Section):
+    """A whole configuration, from a file or for one."""
 
     @classmethod
     def from_yaml(cls, path: Path, overrides: Iterable[str] = ()) -> Self:

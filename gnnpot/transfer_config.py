@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -22,7 +20,7 @@ from gnnpot.config import RunConfig
 from gnnpot.element_map import parse_element_map
 from gnnpot.errors import ConfigError
 from gnnpot.models import MODELS
-from gnnpot.sections import faults_of, read_values
+from gnnpot.sections import Section, faults_of, read_values
 from gnnpot.training import TrainingConfig
 
 _UNTUNED: dict[str, Any] = {
@@ -30,7 +28,7 @@ _UNTUNED: dict[str, Any] = {
 }  # fmt: skip
 
 
-class DynamicsConfig(BaseModel):
+class DynamicsConfig(Section):
     """Dynamics at constant temperature in which a potential must not explode.
 
     Args:
@@ -38,8 +36,6 @@ class DynamicsConfig(BaseModel):
         steps: Length.
         timestep: Of one step (fs); chosen by the elements if not given.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     temperature: PositiveFloat = 300.0
     steps: PositiveInt = 1000

@@ -88,9 +88,16 @@ def test_an_unknown_model(refused):
     assert "no model is called 'shcnet'; did you mean 'schnet'?" in refused(model={"kind": "shcnet"})
 
 
-@pytest.mark.parametrize("cutoff", ["0", "-1", "nan"])
+@pytest.mark.parametrize("cutoff", ["0", "-1", ".nan"])
 def test_a_cutoff_that_is_not_positive(refused, cutoff):
-    assert "cutoff" in refused(f"model.cutoff={cutoff}" if cutoff != "nan" else "model.cutoff=.nan")
+    assert "cutoff" in refused(f"model.cutoff={cutoff}")
+
+
+@pytest.mark.parametrize(
+    "name", ["model.cutoff", "repulsion.reach", "training.optimizer.learning_rate", "training.loss.forces"]
+)
+def test_a_number_that_is_not_finite(refused, name):
+    assert f"{name}: Input should be a finite number, got inf" in refused(f"{name}=.inf")
 
 
 def test_validation_structures_that_are_in_training(refused, frames, tmp_path):

@@ -14,11 +14,12 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import ValidationError, field_validator
 
 from gnnpot import units
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.registry import nearest
+from gnnpot.sections import Section
 
 Array = np.ndarray
 
@@ -46,7 +47,7 @@ _CONSUMED = {name for table in (_NAMES, _WEIGHTS) for names in table.values() fo
 _ASYMMETRY = 1e-3  # of the largest entry; what reference codes print is closer
 
 
-class LabelKeys(BaseModel):
+class LabelKeys(Section):
     """Where the labels of a file are, and in which units and signs.
 
     A named key comes first and must be in some frame; then ``REF_energy``, ``REF_forces``,
@@ -65,8 +66,6 @@ class LabelKeys(BaseModel):
         stress_sign: What a positive stress means; "pressure" in the outputs of VASP and LAMMPS.
         virial_sign: What a positive virial means.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     energy: str | None = None
     forces: str | None = None

@@ -10,10 +10,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from gnnpot.errors import DataError
 from gnnpot.files import write_text
+from gnnpot.sections import Section
 
 Array = np.ndarray
 FORMAT = 1
@@ -33,7 +34,7 @@ class SplitRow(NamedTuple):
     labels: str = ""
 
 
-class SplitConfig(BaseModel):
+class SplitConfig(Section):
     """How to take a validation set out of the data.
 
     Args:
@@ -43,8 +44,6 @@ class SplitConfig(BaseModel):
             holds whole groups out: a test of what the model makes of the unseen.
         groups: The groups that "grouped" holds out; drawn until the share is reached if not given.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     fraction: float | None = Field(default=None, gt=0, lt=1)
     frames: PositiveInt | None = None

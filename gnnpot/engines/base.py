@@ -9,21 +9,20 @@ from typing import Annotated, Any, ClassVar
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny
+from pydantic import BeforeValidator, SerializeAsAny
 
 from gnnpot.errors import EngineError, LabelingError
 from gnnpot.files import file_hash
 from gnnpot.registry import OneOf, Registry
+from gnnpot.sections import Section
 
 
-class EngineConfig(BaseModel):
+class EngineConfig(Section):
     """A reference method and all its settings; frozen, so that its identity holds.
 
     Args:
         kind: Name in :data:`ENGINES`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     runtime: ClassVar[frozenset[str]] = frozenset()  # settings that do not change the results
     needs_cell: ClassVar[bool] = False

@@ -10,13 +10,14 @@ from typing import Any, Literal, Self
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from gnnpot.engines.base import ENGINES, EngineConfig
 from gnnpot.errors import LabelingError
+from gnnpot.sections import Section
 
 
-class StillingerWeberParameters(BaseModel):
+class StillingerWeberParameters(Section):
     r"""Parameters of one element.
 
     .. math:: E = \sum_{i<j} \epsilon A (B (\sigma/r)^4 - 1) e^{1/(r/\sigma - a)}
@@ -33,7 +34,7 @@ class StillingerWeberParameters(BaseModel):
         B: Of its repulsion.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True)
+    model_config = ConfigDict(validate_by_name=True)
 
     epsilon: PositiveFloat
     sigma: PositiveFloat

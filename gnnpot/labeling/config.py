@@ -6,8 +6,6 @@ import os
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     PositiveFloat,
@@ -20,23 +18,21 @@ from pydantic import (
 from gnnpot.engines import ENGINES, Engine, engine_of
 from gnnpot.errors import ConfigError
 from gnnpot.registry import kind_of
-from gnnpot.sections import Configuration, Paths, faults_of
+from gnnpot.sections import Configuration, Paths, Section, faults_of
 
 
-class LocalConfig(BaseModel):
+class LocalConfig(Section):
     """Processes of this machine.
 
     Args:
         workers: How many; one for each core that this process may use if not given.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["local"] = "local"
     workers: PositiveInt = Field(default_factory=lambda: len(os.sched_getaffinity(0)))
 
 
-class DaskConfig(BaseModel):
+class DaskConfig(Section):
     """Workers of Dask, on other machines maybe.
 
     Args:
@@ -46,13 +42,11 @@ class DaskConfig(BaseModel):
         options: Keyword arguments of dask-jobqueue's cluster, e.g. ``{cores: 1, memory: 4GB}``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["dask"] = "dask"
     scheduler: str | None = None
     queue: Literal["slurm", "pbs", "sge", "lsf", "htcondor"] | None = None
     jobs: PositiveInt = 1
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _one_of_two(self) -> Self:

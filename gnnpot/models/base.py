@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 import torch
 from ase.data import atomic_numbers as number_of
 from jaxtyping import Float, Int
-from pydantic import BaseModel, ConfigDict, PositiveFloat, field_validator
+from pydantic import PositiveFloat, field_validator
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
@@ -17,9 +17,10 @@ from gnnpot.data.graph import AtomicGraph
 from gnnpot.errors import ConfigError
 from gnnpot.models.axes import ROWS, Axes
 from gnnpot.registry import Registry, nearest
+from gnnpot.sections import Section
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(Section):
     """Hyperparameters every model has.
 
     Args:
@@ -28,8 +29,6 @@ class ModelConfig(BaseModel):
         elements: Chemical symbols the model knows, in the order of its rows; left empty in a
             configuration, they are those of the training data.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: str
     cutoff: PositiveFloat = 5.0

@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -66,8 +65,6 @@ class SampleConfig(Configuration):
         labels: Whether frames keep what the calculator says of them, to be trained on.
         seed: Of all random numbers.
     """
-
-    model_config = ConfigDict(allow_inf_nan=False)
 
     structures: StructuresSection
     sampler: Annotated[SamplerConfig, Field(discriminator="kind")]

@@ -13,8 +13,6 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     NonNegativeFloat,
@@ -27,6 +25,7 @@ from torch import Tensor
 from gnnpot.data.graph import AtomicGraph
 from gnnpot.potential import Prediction
 from gnnpot.registry import kind_of
+from gnnpot.sections import Section
 
 ErrorName = Literal["mse", "mae", "huber"]
 
@@ -38,10 +37,8 @@ class Term(NamedTuple):
     size: Float[Tensor, ""]
 
 
-class Loss(BaseModel, ABC):
+class Loss(Section, ABC):
     """A weighted sum of terms, each comparing one quantity with its labels."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @property
     @abstractmethod

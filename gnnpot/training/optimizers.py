@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     NonNegativeFloat,
@@ -21,16 +19,13 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from gnnpot.registry import kind_of
+from gnnpot.sections import Section
 from gnnpot.training.low_rank import LowRank
 
 Factor = Callable[[nn.Parameter], float]  # of the learning rate
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class AdamWConfig(_Section):
+class AdamWConfig(Section):
     """AdamW on all parameters; weight decay spares biases and embeddings.
 
     Source: Loshchilov and Hutter, ICLR 2019.
@@ -56,7 +51,7 @@ class AdamWConfig(_Section):
         return [AdamW(groups, lr=self.learning_rate, amsgrad=self.amsgrad, fused=True)]
 
 
-class AdamSGDConfig(_Section):
+class AdamSGDConfig(Section):
     """Adam with decoupled decay on weights and plain SGD on biases: the recipe of the ANI papers.
 
     Source: the training code of the rare-events and Low2High papers.
@@ -94,7 +89,7 @@ OptimizerConfig = Annotated[
 ]
 
 
-class ConstantSchedule(_Section):
+class ConstantSchedule(Section):
     """The learning rate stays as it is, after the warm-up.
 
     Args:
@@ -105,7 +100,7 @@ class ConstantSchedule(_Section):
     warmup_epochs: NonNegativeFloat = 0.0
 
 
-class CosineSchedule(_Section):
+class CosineSchedule(Section):
     """Half a cosine from the learning rate to ``final`` times it, over the budget of the run.
 
     Source: Loshchilov and Hutter, ICLR 2017, without restarts.
@@ -120,7 +115,7 @@ class CosineSchedule(_Section):
     final: NonNegativeFloat = 0.01
 
 
-class ExponentialSchedule(_Section):
+class ExponentialSchedule(Section):
     """A constant factor in equal times, reaching ``final`` times the learning rate.
 
     Args:
@@ -133,7 +128,7 @@ class ExponentialSchedule(_Section):
     final: PositiveFloat = 0.01
 
 
-class PlateauSchedule(_Section):
+class PlateauSchedule(Section):
     """The rate of each optimizer falls by ``factor`` after ``patience`` epochs without a better model.
 
     Args:

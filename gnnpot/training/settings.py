@@ -6,8 +6,6 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -17,11 +15,12 @@ from pydantic import (
     field_validator,
 )
 
+from gnnpot.sections import Section
 from gnnpot.training.loss import LossConfig, WeightedLoss
 from gnnpot.training.optimizers import AdamWConfig, CosineSchedule, OptimizerConfig, ScheduleConfig
 
 
-class TrainingConfig(BaseModel):
+class TrainingConfig(Section):
     """Everything that :func:`gnnpot.training.fit` needs besides a potential and data.
 
     Args:
@@ -54,8 +53,6 @@ class TrainingConfig(BaseModel):
         num_workers: Processes that prepare batches beside the training.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     batch_size: PositiveInt = 8
     repeats: PositiveInt = 1
     max_epochs: PositiveInt = 500
@@ -66,8 +63,8 @@ class TrainingConfig(BaseModel):
     ema_decay: float | None = Field(default=0.99, gt=0.0, lt=1.0)
     gradient_clip: PositiveFloat | None = 10.0
     freeze: tuple[str, ...] = ()
-    unfreeze: dict[str, NonNegativeInt] = {}
-    rates: dict[str, PositiveFloat] = {}
+    unfreeze: dict[str, NonNegativeInt] = Field(default_factory=dict)
+    rates: dict[str, PositiveFloat] = Field(default_factory=dict)
     layer_decay: float = Field(default=1.0, gt=0.0, le=1.0)
     anchor: NonNegativeFloat = 0.0
     low_rank: PositiveInt | None = None
