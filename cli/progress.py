@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from gnnpot.cli.bars import QUIET, Display, clock
+from gnnpot.cli.bars import QUIET, Display, TimeLeft
 from gnnpot.cli.tables import groups_table
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -23,18 +23,10 @@ class TrainingDisplay(Display, Observer):
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._live = self._console.is_terminal
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %  {task.fields[left]}"),
-            console=self._console,
-            transient=True,
-            disable=not self._live,
-        )
+        self._bar = _share_bar(self._console)
         self._task = self._bar.add_task("checking data", total=1.0, left="")
         self._printed = 0.0
-        self._begun: tuple[float, float] | None = None
-        self._left = ""
+        self._time_left, self._left = TimeLeft(), ""
 
     def note(self, text: str) -> None:
         """Print a line above the bar."""
@@ -42,16 +34,12 @@ class TrainingDisplay(Display, Observer):
 
     def groups(self, rows: Sequence[GroupRow]) -> None:
         """Print which parameters are trained how, above the bar; time begins anew."""
-        self._begun, self._printed = None, 0.0
+        self._time_left, self._printed = TimeLeft(), 0.0
         self._console.print(groups_table(rows))
 
     def step(self, progress: float, seconds: float) -> None:
         """Move the bar."""
-        if self._begun is None:
-            self._begun = (progress, seconds)
-        done, spent = progress - self._begun[0], seconds - self._begun[1]
-        if done > 0:
-            self._left = clock(spent * (1 - progress) / done) + " left"
+        self._left = self._time_left(progress, seconds)
         self._bar.update(self._task, completed=progress, left=self._left)
 
     def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
@@ -71,18 +59,17 @@ class ComparisonDisplay(TrainingDisplay, ComparisonObserver):
     def __init__(self) -> None:
         super().__init__()
         self._place, self._what = (0, 1), ""
-        self._start = time.monotonic()
 
     def begin(self, what: str, number: int, total: int) -> None:
         """Tell which piece of work begins."""
-        if number == 1:
-            self._start = time.monotonic()
         self._place = (number - 1, total)
-        self._what = f"{what} ({number} of {total})"
-        self._bar.update(self._task, description=self._what, completed=(number - 1) / total)
+        self._what, share = f"{what} ({number} of {total})", (number - 1) / total
+        if number == 1:
+            self._time_left = TimeLeft()
+        left = self._time_left(share)
+        self._bar.update(self._task, description=self._what, completed=share, left=left)
         if not self._live:
-            left = "" if number == 1 else f"  {self._time_left((number - 1) / total)}"
-            self._console.print(f"{self._what}{left}", highlight=False, soft_wrap=True)
+            self._console.print(f"{self._what}  {left}".rstrip(), highlight=False, soft_wrap=True)
 
     def step(self, progress: float, seconds: float) -> None:
         """Move the bar."""
@@ -94,9 +81,38 @@ class ComparisonDisplay(TrainingDisplay, ComparisonObserver):
         """Tell the errors of the best model so far."""
         self._bar.update(self._task, description=f"{self._what}  {_errors(best)}")
 
-    def _time_left(self, fraction: float) -> str:
-        spent = time.monotonic() - self._start
-        return f"{clock(spent * (1 - fraction) / fraction)} left" if fraction > 0 else ""
+
+class SamplingDisplay(Display):
+    """The number of frames; of dynamics a bar with the time left, too."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = _share_bar(self._console)
+        self._task = self._bar.add_task("sampling", total=None, left="")
+        self._printed, self._time_left = time.monotonic(), TimeLeft()
+
+    def watch(self, frames: int, share: float | None) -> None:
+        """Tell what is done."""
+        text = f"sampled {frames} structures"
+        left = "" if share is None else self._time_left(share)
+        total = None if share is None else 1.0
+        self._bar.update(self._task, description=text, completed=share or 0.0, total=total, left=left)
+        if self._console.is_terminal or time.monotonic() - self._printed < QUIET:
+            return
+        self._printed = time.monotonic()
+        self._console.print(f"{text}  {left}".rstrip(), highlight=False)
+
+
+def _share_bar(console: Console) -> Progress:
+    """Of a share of work, with the field ``left``; nothing where there is no terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %  {task.fields[left]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 def _errors(row: dict[str, float]) -> str:

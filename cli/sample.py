@@ -20,15 +20,15 @@ def sample(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Sample structures: molecular dynamics, deformation, MOMT, steered dynamics, strain, noise."""
-    from gnnpot.cli.progress import counting
+    from gnnpot.cli.progress import SamplingDisplay
     from gnnpot.cli.tables import print_notes
 
     from gnnpot.sampling import SampleConfig
     from gnnpot.sampling import sample as run
 
     sample_config = SampleConfig.from_yaml(config, overrides or [])
-    with counting("sampled") as advance:
-        summary = run(sample_config, output, resume=resume, advance=advance)
+    with SamplingDisplay() as display:
+        summary = run(sample_config, output, resume=resume, watch=display.watch)
     if as_json:
         import json
 

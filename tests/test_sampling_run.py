@@ -97,15 +97,12 @@ def test_a_stopped_run_goes_on_without_losing_or_repeating(kind, noted_every, tm
     class Killed(BaseException):
         pass
 
-    came = []
-
-    def stop(count: int) -> None:
-        came.append(count)
-        if len(came) == 4:
+    def stop(frames: int, share: float | None) -> None:
+        if frames == 4:
             raise Killed
 
     with pytest.raises(Killed):
-        sample(config, tmp_path / "torn", advance=stop)
+        sample(config, tmp_path / "torn", watch=stop)
     with (tmp_path / "torn" / "frames.xyz").open("a") as file:
         file.write('32\nLattice="7.2 0.0 0.0 0.0 7.2 0.0 0.0 0.0 7.2" Properties=spec')
     summary = sample(config, tmp_path / "torn", resume=True)
@@ -145,16 +142,28 @@ def test_a_run_that_is_stopped_between_frames_goes_on(kind, number, tmp_path, mo
         assert (tmp_path / "torn" / name).read_text() == (tmp_path / "whole" / name).read_text()
 
 
+def test_dynamics_tell_which_share_of_their_steps_is_done(tmp_path):
+    values, told = settings("md"), []
+    values["sampler"] |= {"equilibration": 30, "interval": 25, "steps": 50}
+    config = SampleConfig.model_validate(values)
+    summary = sample(config, tmp_path / "run", watch=lambda *what: told.append(what))
+    frames, shares = zip(*told, strict=True)
+    assert frames[-1] == summary["frames"]
+    assert shares[-1] == 1.0
+    assert sorted(shares) == list(shares)
+    assert len(set(shares)) > summary["frames"]  # between frames, too
+
+
 def test_two_runs_do_not_write_into_one_folder(tmp_path):
     config = config_of("md")
     said = []
 
-    def second(count: int) -> None:
+    def second(frames: int, share: float | None) -> None:
         with pytest.raises(OutputError) as refused:
             sample(config, tmp_path / "run", resume=True)
         said.append(str(refused.value))
 
-    sample(config, tmp_path / "run", advance=second)
+    sample(config, tmp_path / "run", watch=second)
     assert "for one run alone" in said[0]
     sample(config, tmp_path / "run", resume=True)
 

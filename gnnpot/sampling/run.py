@@ -23,6 +23,7 @@ from gnnpot.sampling.steered import SteeredSampler, read_work_curves
 from gnnpot.sampling.trajectory import LOG, Trajectory
 from gnnpot.sampling.walk import Walks
 
+Watch = Callable[[int, float | None], None]  # of the number of frames and the share of steps, if known
 CONFIG, SUMMARY, BIAS = "config.yaml", "summary.json", "bias.json"
 
 
@@ -31,7 +32,7 @@ def sample(
     output: Path,
     *,
     resume: bool = False,
-    advance: Callable[[int], None] = lambda count: None,
+    watch: Watch = lambda frames, share: None,
 ) -> dict[str, Any]:
     """Sample as ``config`` says into the folder ``output``; gives the summary.
 
@@ -39,7 +40,8 @@ def sample(
         config: The run.
         output: New folder; with ``resume`` that of the run to go on with.
         resume: Go on with a run that was stopped.
-        advance: Told how many frames have come.
+        watch: Told now and then how many frames there are, and, of dynamics, which share of the steps is
+            done.
 
     Raises:
         ConfigError: The folder holds a run of another configuration.
@@ -60,7 +62,7 @@ def sample(
         trajectory, state = Trajectory.go_on(output) if resume else (Trajectory.begin(output), None)
         with trajectory:
             coming = _taken_up(frames, state, trajectory.count)
-            _write(coming, trajectory, keep=config.labels == "keep", advance=advance)
+            _write(coming, trajectory, keep=config.labels == "keep", watch=watch)
         summary = {
             "sampler": config.sampler.kind,
             "frames": trajectory.count,
@@ -116,19 +118,20 @@ def _taken_up(frames: Iterator[Atoms], state: Mapping[str, Any] | None, count: i
     return frames
 
 
-def _write(
-    frames: Iterator[Atoms], trajectory: Trajectory, *, keep: bool, advance: Callable[[int], None]
-) -> None:
+def _write(frames: Iterator[Atoms], trajectory: Trajectory, *, keep: bool, watch: Watch) -> None:
+    def between() -> None:
+        _note_if_due(frames, trajectory)
+        watch(trajectory.count, frames.share if isinstance(frames, Walks) else None)
+
     if isinstance(frames, Walks):
         for walk in frames.walks:
-            walk.between = lambda: _note_if_due(frames, trajectory)
+            walk.between = between
     for frame in frames:
         if not keep:
             frame.calc = None
         trajectory.append(frame)
         _log(frames, trajectory)
-        advance(1)
-        _note_if_due(frames, trajectory)
+        between()
     _log(frames, trajectory)
     _note(frames, trajectory)
 

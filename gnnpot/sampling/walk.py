@@ -272,6 +272,13 @@ class Walks(Iterator[Atoms]):
         raise StopIteration
 
     @property
+    def share(self) -> float:
+        """Of all steps, those that are done or that a failure has made needless."""
+        whole = sum(walk.plan.schedule.steps for walk in self.walks)
+        left = sum(walk.plan.schedule.steps - walk.step for walk in self.walks if walk.is_going)
+        return 1 - left / whole
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Of the rows of the log."""
         return ("run", "step", *self.walks[0].action.columns)
