@@ -50,3 +50,17 @@ def command(monkeypatch, capsys):
         return int(stopped.value.code or 0), captured.out, captured.err
 
     return run
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Calls a function as if there were no compiled loops."""
+
+    def call(function, *inputs):
+        with monkeypatch.context() as patch:
+            for name, module in list(sys.modules.items()):
+                if name.startswith("gnnpot.") and hasattr(module, "fusible"):
+                    patch.setattr(module, "fusible", lambda tensor: False)
+            return function(*inputs)
+
+    return call

@@ -106,6 +106,20 @@ def test_where_weights_are_not_aside_all_derivatives_are_there(layers_of, tensor
         torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
 
 
+def test_inputs_that_depend_on_each_other_and_a_weight_that_stands_twice():
+    torch.manual_seed(0)
+    parts = [torch.randn(sizes).double().requires_grad_(True) for sizes in ((7, 32), (32, 32))]
+
+    def of(function):
+        def values(x, weight):
+            return function([Layer(weight, None, 0), Layer(weight, None, 1, skip=2)], x, torch.tanh(x))
+
+        return values
+
+    for one, other in zip(derivatives(of(chain), parts), derivatives(of(plain), parts), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
 def test_a_third_derivative_is_refused(layers_of, tensors, inputs):
     with weights_aside():
         energy = chain(layers_of(tensors), *inputs).pow(3).sum()

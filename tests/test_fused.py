@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.geometry import Neighborhoods, pair_vectors
-from gnnpot.nn import activations, aev, angular, contractions, radial, splines, tensors, triplets
-from gnnpot.nn import moments as moments_module
 from gnnpot.nn.activations import shifted_softplus, silu
 from gnnpot.nn.aev import AngularFunctions, RadialFunctions
 from gnnpot.nn.angular import solid_harmonics
@@ -39,29 +37,6 @@ pytest.importorskip("numba")
 @pytest.fixture
 def graph():
     return collate([AtomicGraph.from_ase(make(), 3.0, torch.float64) for make in (rattled_crystal, ethanol)])
-
-
-@pytest.fixture
-def plain(monkeypatch):
-    """Calls a function as if there were no compiled loops."""
-
-    def call(function, *inputs):
-        with monkeypatch.context() as patch:
-            for module in (
-                contractions,
-                moments_module,
-                activations,
-                aev,
-                angular,
-                radial,
-                splines,
-                tensors,
-                triplets,
-            ):
-                patch.setattr(module, "fusible", lambda tensor: False)
-            return function(*inputs)
-
-    return call
 
 
 def random(*shape: int) -> Tensor:

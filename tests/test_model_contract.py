@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ase import Atoms
 from ase.build import bulk, make_supercell
 from scipy.spatial.transform import Rotation
 from structures import ethanol, rattled_crystal, silicon, slab
+from torch import Tensor
 
 from gnnpot.checkpoint import load_potential, save_potential
 from gnnpot.data.graph import AtomicGraph, collate
@@ -219,6 +221,51 @@ def assert_second_derivatives(potential: Potential, atoms: Atoms) -> None:
         sides.append(predict(potential, moved).forces[0, 0].item())
     assert torch.isfinite(row).all()
     assert row[0, 1].item() == pytest.approx(-(sides[1] - sides[0]) / (2 * step), abs=1e-5)
+
+
+SURROUNDINGS = {
+    "a batch": [ethanol, rattled_crystal, lambda: Atoms("O"), slab, sheared_nickel, close_pair],
+    "a crystal": [rattled_crystal],
+    "a lone atom": [lambda: Atoms("Si")],
+    "a dimer": [lambda: Atoms("SiC", [[0, 0, 0], [1.9, 0, 0]])],
+    "atoms out of reach": [lambda: Atoms("SiC", [[0, 0, 0], [50.0, 0, 0]])],
+    "no atoms": [Atoms],
+}
+
+
+@pytest.mark.parametrize("name", SURROUNDINGS)
+def test_compiled_loops_give_what_torch_gives(potential, plain, name):
+    pytest.importorskip("numba")
+    structures = [make() for make in SURROUNDINGS[name]]
+    fused, expected = (way(potential, structures) for way in (trained_on, partial(plain, trained_on)))
+    for one, other in zip(fused, expected, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10, equal_nan=True)
+
+
+def trained_on(potential: Potential, structures: list[Atoms]) -> list[Tensor]:
+    """Predictions, and the gradients of a loss on energy and forces."""
+    graphs = [AtomicGraph.from_ase(atoms, potential.cutoff, potential.dtype) for atoms in structures]
+    prediction = potential(collate(graphs))
+    loss = prediction.energy.sum() + prediction.forces.square().mean()
+    gradients = torch.autograd.grad(loss, [*potential.parameters()], materialize_grads=True)
+    return [*prediction, *gradients]
+
+
+@pytest.mark.parametrize("make", [ethanol, rattled_crystal], ids=lambda make: make.__name__)
+def test_the_energy_has_the_same_derivatives_from_outside(potential, make):
+    graph = AtomicGraph.from_ase(make(), potential.cutoff, torch.float64)
+    graph.positions.requires_grad_(True)
+    prediction = potential(graph)
+    once = torch.autograd.grad(prediction.energy.sum(), graph.positions, retain_graph=True)[0]
+    again = torch.autograd.grad(prediction.energy.sum(), graph.positions, create_graph=True)[0]
+    direction = torch.randn(once.shape, dtype=once.dtype, generator=torch.Generator().manual_seed(0))
+    rows = [
+        torch.autograd.grad((first * direction).sum(), graph.positions, retain_graph=True)[0]
+        for first in (again, -prediction.forces)
+    ]
+    for found in (once, again):
+        torch.testing.assert_close(found, -prediction.forces, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(*rows, atol=1e-9, rtol=1e-9)
 
 
 def test_predicting_leaves_the_graph_as_it_was(potential):

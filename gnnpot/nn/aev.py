@@ -128,7 +128,7 @@ class AngularFunctions(nn.Module):
     ) -> Float[Tensor, "S R A"]:
         one, other = triplets.first // 2, triplets.second // 2
         near, place = torch.unique(torch.cat([one, other]), return_inverse=True)
-        one, other = place.split(len(one))
+        one, other = place.view(2, len(one))
         length = lengths.index_select(0, near)
         direction, weight = vectors.index_select(0, near) / length[:, None], self.envelope(length)
 

@@ -233,12 +233,16 @@ def _of_inputs(
 
 
 def _gradients_by_torch(wiring: _Wiring, gradient: Tensor, tensors: Sequence[Any]) -> list[Tensor | None]:
-    """The same, differentiable again."""
-    inputs, weights, biases, _ = wiring.split(tensors)
-    parts = *inputs, *weights, *biases
-    wanted = [part for part in parts if part is not None and part.requires_grad]
+    """The same, differentiable again.
+
+    Each is taken by an alias: an input may depend on another, and a weight may stand in several layers.
+    """
+    aliases = [part if part is None else part.view_as(part) for part in tensors]
+    inputs, weights, biases, _ = wiring.split(aliases)
     links = [link[:3] for link in wiring.links]
     layers = [Layer(*layer) for layer in zip(weights, biases, *zip(*links, strict=True), strict=True)]
+    parts = *inputs, *weights, *biases
+    wanted = [part for part in parts if part is not None and part.requires_grad]
     found = iter(torch.autograd.grad(_by_torch(layers, inputs), wanted, gradient, create_graph=True))
     return [next(found) if part is not None and part.requires_grad else None for part in parts]
 
