@@ -162,19 +162,59 @@ def test_a_plateau_run_resumes_to_the_same_weights(silicon_file, tmp_path, optim
         assert_identical(value, parts["state_dict"][name])
 
 
-def test_two_processes_give_the_result_of_one(undisturbed, silicon_file, tmp_path):
-    output = tmp_path / "run"
-    values = settings(silicon_file, devices=2, device="cpu")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    words = command(tmp_path, values, "--output", str(output))
-    script = tmp_path / "gnnpot-script.py"
-    script.write_text("from gnnpot.cli import main\nmain()\n")
-    words = [sys.executable, str(script), *words[3:]]
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300, check=False)
+def train_in_two_processes(folder: Path, values: dict[str, Any], code: str) -> Path:
+    """Train by a script, into the folder that is given back."""
+    words = command(folder, values, "--output", str(folder / "run"))
+    script = folder / "gnnpot-script.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, str(script), *words[3:]],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_two_processes_give_the_result_of_one(undisturbed, silicon_file, tmp_path):
+    values = settings(silicon_file, devices=2, device="cpu")
+    output = train_in_two_processes(tmp_path, values, "from gnnpot.cli import main\nmain()\n")
     expected, result = weights(undisturbed), weights(output)
     for name in expected:
         torch.testing.assert_close(result[name], expected[name], rtol=1e-7, atol=1e-9)
+
+
+UNEVEN_CLOCKS = """
+import os, time
+from gnnpot.cli import main
+from gnnpot.training.module import PotentialModule
+
+rank, clock = os.environ.get("LOCAL_RANK", "0"), time.monotonic
+time.monotonic = lambda: clock() * (1.3 if rank == "1" else 1.0)
+close = PotentialModule.close_epoch
+
+def recorded(self):
+    row = close(self)
+    total = sum(weight.double().sum().item() for weight in self.potential.parameters())
+    with open(f"{rank}.txt", "a") as file:
+        print(row["learning_rate"], row["seconds"], total, file=file)
+    return row
+
+PotentialModule.close_epoch = recorded
+main()
+"""
+
+
+def test_two_processes_with_clocks_of_their_own_end_together(silicon_file, tmp_path):
+    values = settings(silicon_file, devices=2, device="cpu", max_epochs=100_000, max_time="00:00:03")
+    train_in_two_processes(tmp_path, values, UNEVEN_CLOCKS)
+    first, second = ((tmp_path / f"{rank}.txt").read_text() for rank in (0, 1))
+    assert len(first.splitlines()) > 1
+    assert first == second
 
 
 def test_force_matching_sets_the_energy_offset_after_training(silicon_file, tmp_path):

@@ -90,7 +90,8 @@ def fit(
     """Train ``potential`` in place, going on from ``last.ckpt`` in the output folder where it is.
 
     A run that was killed at any moment, started again with the same arguments, ends with the same
-    weights: batches depend on seed and epoch alone, and all state is saved after each epoch.
+    weights, unless the time runs out first, by which its schedule then goes: batches depend on seed and
+    epoch alone, and all state is saved after each epoch.
 
     Args:
         potential: What to train; ends with the weights of the last epoch.
@@ -211,7 +212,7 @@ class _Bookkeeping(Callback):
             trainer.should_stop = True
         if config.stop_below is not None and row["learning_rate"] < config.stop_below and module.rates.warm:
             trainer.should_stop = True
-        if config.max_time is not None and module.seconds >= config.max_time.total_seconds():
+        if config.max_time is not None and row["seconds"] >= config.max_time.total_seconds():
             trainer.should_stop = True
 
 

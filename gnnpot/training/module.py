@@ -118,7 +118,7 @@ class PotentialModule(LightningModule):
     def training_step(self, graph: AtomicGraph, batch_index: int) -> None:
         """Descend once."""
         epoch = self.current_epoch + batch_index / self.trainer.num_training_batches
-        self.rates.before_step(epoch, self.progress(epoch))
+        self.rates.before_step(epoch, self._agreed(self.progress(epoch)))
         prediction = self.potential(graph)
         total = self._total(self.loss.terms(prediction, graph))
         self._check_finite(total, prediction, graph)
@@ -165,7 +165,7 @@ class PotentialModule(LightningModule):
             **{f"train_{name}": value for name, value in train.items()},
             **{f"validation_{name}": value for name, value in validation.items()},
             "learning_rate": self.rates.groups[0]["lr"],
-            "seconds": self.seconds,
+            "seconds": self._agreed(self.seconds),
         }
         self.history.append(row)
         self.rates.after_epoch(self.score(row))
@@ -189,6 +189,12 @@ class PotentialModule(LightningModule):
 
     def _reduced(self, values: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(values.clone(), reduce_op="sum")
+
+    def _agreed(self, by_clock: float) -> float:
+        """The number of the first process, as each has a clock of its own."""
+        if self.trainer.world_size == 1 or self.config.max_time is None:
+            return by_clock
+        return self.trainer.strategy.broadcast(by_clock)
 
     def _check_finite(self, total: Tensor, prediction: Prediction, graph: AtomicGraph) -> None:
         if torch.isfinite(total):
