@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from potentials import SMALL, small_potential
 from pydantic import TypeAdapter
 from torch import nn
 
@@ -35,6 +36,21 @@ def test_the_recipe_of_the_papers_has_adam_on_weights_and_sgd_on_biases(network)
     assert {len(p.shape) for p in adam.param_groups[0]["params"]} == {2}
     assert {len(p.shape) for p in sgd.param_groups[0]["params"]} == {1}
     assert (adam.param_groups[0]["lr"], sgd.param_groups[0]["lr"]) == (2e-3, 5e-4)
+
+
+@pytest.mark.parametrize("kind", SMALL)
+def test_sgd_gets_biases_embeddings_and_frequencies_of_a_model_alone(kind):
+    potential = small_potential(kind)
+    names = {id(parameter): name for name, parameter in potential.named_parameters()}
+    adam, sgd = TypeAdapter(OptimizerConfig).validate_python({"kind": "adam+sgd"}).optimizers(potential)
+    weights, others = (
+        [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
+        for optimizer in (adam, sgd)
+    )
+    assert len(weights) + len(others) == len(names)
+    tables = ("bias", "frequencies", "embedding.weight", "element.weight")
+    assert all(name.endswith(tables) for name in others)
+    assert not any(name.endswith(tables) for name in weights)
 
 
 def test_a_cosine_falls_to_its_final_rate(network):

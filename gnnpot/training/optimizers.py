@@ -42,10 +42,10 @@ class AdamWConfig(Section):
     amsgrad: bool = True
 
     def optimizers(self, module: nn.Module, factor: Factor = lambda parameter: 1.0) -> list[Optimizer]:
-        """One optimizer; matrices and other parameters in groups of equal rates."""
-        matrices, others = _by_dimension(module)
+        """One optimizer; weights and other parameters in groups of equal rates."""
+        weights, others = _weights_and_others(module)
         groups = [
-            *_by_rate(matrices, self.learning_rate, factor, weight_decay=self.weight_decay),
+            *_by_rate(weights, self.learning_rate, factor, weight_decay=self.weight_decay),
             *_by_rate(others, self.learning_rate, factor, weight_decay=0.0),
         ]
         return [AdamW(groups, lr=self.learning_rate, amsgrad=self.amsgrad, fused=True)]
@@ -71,11 +71,11 @@ class AdamSGDConfig(Section):
 
     def optimizers(self, module: nn.Module, factor: Factor = lambda parameter: 1.0) -> list[Optimizer]:
         """One optimizer for weights, one for biases."""
-        matrices, others = _by_dimension(module)
+        weights, others = _weights_and_others(module)
         adam = AdamW if self.decoupled else Adam
         chosen: list[Optimizer] = []
-        if matrices:
-            groups = _by_rate(matrices, self.learning_rate, factor, weight_decay=self.weight_decay)
+        if weights:
+            groups = _by_rate(weights, self.learning_rate, factor, weight_decay=self.weight_decay)
             chosen.append(adam(groups, lr=self.learning_rate, fused=True))
         if others:
             groups = _by_rate(others, self.bias_learning_rate, factor)
@@ -227,13 +227,17 @@ class LearningRates:
             plateau.load_state_dict(saved)
 
 
-def _by_dimension(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Trainable matrices of linear layers and of updates to them, and all other trainable parameters."""
-    layers = [layer for layer in module.modules() if isinstance(layer, nn.Linear | LowRank)]
-    linear = {id(own) for layer in layers for own in layer.parameters(recurse=False) if own.ndim == 2}
+def _weights_and_others(module: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """Trainable weights of layers and of updates to them; biases, embeddings and all other parameters."""
+    weights = {
+        id(parameter)
+        for layer in module.modules()
+        for name, parameter in layer.named_parameters(recurse=False)
+        if isinstance(layer, LowRank) or (name == "weight" and not isinstance(layer, nn.Embedding))
+    }
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in trainable if id(parameter) in linear]
-    return matrices, [parameter for parameter in trainable if id(parameter) not in linear]
+    chosen = [parameter for parameter in trainable if id(parameter) in weights]
+    return chosen, [parameter for parameter in trainable if id(parameter) not in weights]
 
 
 def _by_rate(
