@@ -61,6 +61,7 @@ class GNNPotCalculator(Calculator):
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
 
+    @torch.inference_mode(False)
     def __init__(
         self,
         model: str | Path | Potential | Committee | Sequence[str | Path | Potential],
@@ -92,6 +93,7 @@ class GNNPotCalculator(Calculator):
             function = self.potential.predictions
         self._predict = Replay(function, [*self.potential.parameters(), *self.potential.buffers()])
 
+    @torch.inference_mode(False)
     def calculate(
         self,
         atoms: Atoms | None = None,

@@ -33,7 +33,7 @@ class Committee(nn.Module):
         potentials: The members, at least two, with weights of one dtype on one device.
 
     Raises:
-        DataError: There are fewer than two, or they share no element, or differ in dtype.
+        DataError: There are fewer than two, or they share no element, differ in dtype, or are committees.
     """
 
     def __init__(self, potentials: Sequence[Potential]) -> None:
@@ -43,6 +43,9 @@ class Committee(nn.Module):
                 f"expected at least two potentials for a committee, got {len(potentials)}; add members, "
                 "or use a single potential as itself"
             )
+        if not all(isinstance(potential, Potential) for potential in potentials):
+            kinds = ", ".join(type(potential).__name__ for potential in potentials)
+            raise DataError(f"expected potentials for a committee, got {kinds}; give the members themselves")
         dtypes = sorted({str(potential.dtype).removeprefix("torch.") for potential in potentials})
         if len(dtypes) > 1:
             raise DataError(

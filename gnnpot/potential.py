@@ -98,7 +98,12 @@ class Potential(nn.Module):
         Energies are summed in float64.  Forces and stress come from one derivative, with respect to the
         vectors v of the pairs: F_i = Σ dE/dv over pairs centered on i less those that i is the source
         of, and σ = Σ sym(v ⊗ dE/dv) / V.
+
+        Raises:
+            RuntimeError: Inside ``torch.inference_mode``, in which nothing has a derivative.
         """
+        if torch.is_inference_mode_enabled():
+            raise RuntimeError("expected derivatives for forces, got torch.inference_mode; use torch.no_grad")
         differentiable = torch.is_grad_enabled()
         derivatives = nullcontext() if differentiable else differentiated_once()
         with torch.enable_grad(), derivatives:

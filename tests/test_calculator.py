@@ -49,6 +49,22 @@ def paths(tmp_path):
 
 
 @pytest.mark.parametrize("kind", sorted(SMALL))
+def test_inference_mode_of_the_caller_does_not_matter(kind):
+    expected, atoms = calculator(kind), rattled_crystal()
+    with torch.inference_mode():
+        found = calculator(kind)
+    for step in range(6):  # some of them recorded
+        atoms.positions[0] += 0.01
+        expected.calculate(atoms)
+        with torch.inference_mode(step % 3 > 0):
+            found.calculate(atoms)
+        np.testing.assert_array_equal(found.results["forces"], expected.results["forces"])
+    potential = small_potential(kind)
+    with torch.inference_mode(), pytest.raises(RuntimeError, match=r"use torch.no_grad"):
+        potential(AtomicGraph.from_ase(atoms, potential.cutoff, torch.float64))
+
+
+@pytest.mark.parametrize("kind", sorted(SMALL))
 @pytest.mark.parametrize("skin", [0.0, 0.5])
 def test_results_are_those_of_the_potential(kind, skin):
     potential, atoms = small_potential(kind), rattled_crystal()

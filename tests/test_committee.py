@@ -126,6 +126,12 @@ def test_one_member_is_no_committee():
         Committee([small_potential()])
 
 
+def test_a_committee_is_no_member():
+    nested = [Committee([small_potential(seed=0), small_potential(seed=1)]), small_potential(seed=2)]
+    with pytest.raises(DataError, match=r"^expected potentials for a committee, got Committee, Potential; "):
+        Committee(nested)
+
+
 def test_members_of_two_precisions_are_refused():
     with pytest.raises(DataError, match=r"^expected members of one dtype, got float32, float64; "):
         Committee([small_potential(), small_potential(dtype=torch.float32)])

@@ -76,7 +76,10 @@ class FilterNetwork(Dense):
     _kept: tuple[object, Tensor] | None = None
 
     def table(self, basis: GaussianBasis, grid: RadialGrid) -> Float[Tensor, "G F"]:
-        """Its splines on a grid; made once where no weight is trained."""
+        """Its splines on a grid; made once where no weight is trained.
+
+        They are made again where weights have changed by torch's count, which passes over ``.data``.
+        """
         weights = list(self.parameters())
         if any(weight.requires_grad for weight in weights):
             return self._new_table(basis, grid)
