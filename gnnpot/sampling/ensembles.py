@@ -215,9 +215,6 @@ class FlexibleNPT(_ChainNPT):
 
 IsobaricEnsemble = Annotated[LangevinNPT | IsotropicNPT, Field(discriminator="kind")]
 Thermostat = Annotated[LangevinNVT | BussiNVT, Field(discriminator="kind")]
-FixedCellEnsemble = Annotated[
-    NVE | LangevinNVT | BussiNVT | BerendsenNVT | NoseHooverNVT, Field(discriminator="kind")
-]
 Ensemble = Annotated[
     NVE | LangevinNVT | BussiNVT | BerendsenNVT | NoseHooverNVT | LangevinNPT | IsotropicNPT | FlexibleNPT,
     Field(discriminator="kind"),
