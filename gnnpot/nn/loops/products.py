@@ -71,17 +71,9 @@ def _tile(height: int, width: int) -> Callable[..., None]:
 
     @intrinsic
     def tile(
-        typing: Any,
-        a: Any,
-        b: Any,
-        start: Any,
-        out: Any,
-        row: Any,
-        step: Any,
-        column: Any,
-        first: Any,
-        last: Any,
-    ) -> Any:
+        typing: Any, a: Any, b: Any, start: Any, out: Any,
+        row: Any, step: Any, column: Any, first: Any, last: Any,
+    ) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             *matrices, row, step, column, first, last = values
             a, b, start, out = zip(signature.args[:4], matrices, strict=True)

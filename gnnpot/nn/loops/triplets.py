@@ -179,17 +179,7 @@ def sum_triplets_second(
                     d_by_q = (d_n_p - d_cosine * n_q - cosine * d_n_q - by_q * d_q) * inverse[q]
                     dv[one, x] += d_of_p * n_p + of_p * d_n_p + d_of_cosine * by_p + of_cosine * d_by_p
                     dv[other, x] += d_of_q * n_q + of_q * d_n_q + d_of_cosine * by_q + of_cosine * d_by_q
-            for k in range(len(shifts)):
-                shell, shift = shells[k, block:last], n.dtype.type(shifts[k])
-                for lane in range(len(shell)):
-                    distance = mean[lane] - shift
-                    changes[0, lane] = (rates[0, lane] - distance * rates[1, lane]) * shell[lane]
-                    changes[1, lane] = rates[2, lane] * shell[lane]
-                for a in range(len(cosines)):
-                    power, slope, total = powers[a, block:last], slopes[0, a], n.dtype.type(0)
-                    for lane in range(len(power)):
-                        total += changes[0, lane] * power[lane] + changes[1, lane] * slope[lane]
-                    dg[s, k, a] += total
+            _add_changes(block, last, mean, rates, shifts, shells, powers, slopes[0], changes, dg[s])
 
 
 @compiled
@@ -274,3 +264,19 @@ def _contract(block, last, g, mean, eta, shifts, shells, powers, slopes, read, s
                 sums[3, lane] += (ratio * ratio - two * eta) * shell[lane] * read[0, lane]
                 sums[4, lane] += ratio * shell[lane] * read[1, lane]
                 sums[5, lane] += shell[lane] * read[2, lane]
+
+
+@compiled
+def _add_changes(block, last, mean, rates, shifts, shells, powers, slopes, changes, total):
+    """Add the changes of w R_r A_a in a block; ``rates`` are those of w, of the mean and of c."""
+    for k in range(len(shifts)):
+        shell, shift = shells[k, block:last], mean.dtype.type(shifts[k])
+        for lane in range(len(shell)):
+            distance = mean[lane] - shift
+            changes[0, lane] = (rates[0, lane] - distance * rates[1, lane]) * shell[lane]
+            changes[1, lane] = rates[2, lane] * shell[lane]
+        for a in range(len(powers)):
+            power, slope, change = powers[a, block:last], slopes[a], mean.dtype.type(0)
+            for lane in range(len(power)):
+                change += changes[0, lane] * power[lane] + changes[1, lane] * slope[lane]
+            total[k, a] += change
