@@ -29,7 +29,9 @@ from typing import Any
 
 from adapters import ARCHITECTURES, PEERS
 from environments import DEFAULT_FOLDER, interpreter, is_installed
+from options import Parser, count, quantity
 from processes import Answer, Case, WorkerProcess
+from works import check_name
 
 Row = dict[str, Any]
 COMPARED = ["schnet", "schnet-interpolated", "dimenet32", "dimenet128", "ani"]  # of equal sizes on all sides
@@ -173,22 +175,28 @@ def progress(words: str) -> None:
 
 def arguments(words: list[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("--architectures", nargs="+", choices=ARCHITECTURES, default=COMPARED, metavar="NAME",
         help=f"{', '.join(ARCHITECTURES)}; default: {', '.join(COMPARED)}")  # fmt: skip
     add("--works", nargs="+", default=["si64", "hexane", "ni108"], metavar="NAME")
     add("--tasks", nargs="+", choices=TASKS, default=["train", "md"])
-    add("--batch", type=int, help="structures in a training step, instead of those fit for each architecture")
-    add("--threads", type=int, default=1)
-    add("--rounds", type=int, default=7)
+    add("--batch", type=count, help="structures in a training step; default: what fits each architecture")
+    add("--threads", type=count, default=1)
+    add("--rounds", type=count, default=7)
     add("--malloc", choices=["plain", "tuned"], default="plain", help="tuned: glibc keeps freed memory")
     add("--folder", type=Path, default=DEFAULT_FOLDER, help="of the environments; default: %(default)s")
-    add("--limit", type=float, default=600.0, help="longest wait for one answer, s")
+    add("--limit", type=quantity, default=600.0, help="longest wait for one answer, s")
     add("--output", type=Path, help="JSON file for all numbers")
-    return parser.parse_args(words)
+    given = parser.parse_args(words)
+    try:
+        for work in given.works:
+            check_name(work)
+    except ValueError as error:
+        parser.error(f"argument --works: {error}")
+    if given.output:
+        parser.make_room(given.output)
+    return given
 
 
 def main(words: list[str] | None = None) -> None:

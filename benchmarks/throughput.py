@@ -22,6 +22,7 @@ from statistics import median
 from typing import Any
 
 from limits import half_of_memory
+from options import Parser, count, quantity
 from peers import TASKS, machine, progress, table
 from processes import Case, WorkerProcess
 
@@ -115,33 +116,45 @@ def draw(rows: list[Row], path: Path) -> None:
 
 def arguments(words: list[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(__doc__)
     add = parser.add_argument
     add("--models", nargs="+", metavar="NAME", help="default: all that are registered")
     add("--tasks", nargs="+", choices=TASKS, default=list(TASKS))
-    add("--sizes", nargs="+", type=int, default=[8, 64, 216, 1000], help="atoms of one structure")
+    add("--sizes", nargs="+", type=count, default=[8, 64, 216, 1000], help="atoms of one structure")
     add(
         "--batches",
         nargs="*",
-        type=int,
+        type=count,
         default=[4, 16],
         help=f"structures of {BATCHED_ATOMS} atoms in a step",
     )
-    add("--threads", nargs="+", type=int, default=[1])
-    add("--seconds", type=float, default=1.0, help="of measurement in each case")
-    add("--limit", type=float, default=120.0, help="longest wait for a start or a step, s")
-    add("--memory", type=float, default=half_of_memory(), help="GB; default: half of the machine's")
+    add("--threads", nargs="+", type=count, default=[1])
+    add("--seconds", type=quantity, default=1.0, help="of measurement in each case")
+    add("--limit", type=quantity, default=120.0, help="longest wait for a start or a step, s")
+    add("--memory", type=quantity, default=half_of_memory(), help="GB; default: half of the machine's")
     add("--malloc", choices=["plain", "tuned"], default="tuned",
         help="tuned: glibc keeps freed memory, as in the commands and the calculator")  # fmt: skip
     add("--output", type=Path, default=Path("throughput.json"), help="JSON; the figure is beside it")
     given = parser.parse_args(words)
-    if given.models is None:
-        from adapters.own import architectures  # torch takes seconds to import
-
-        given.models = architectures()
+    if given.output.suffix == ".png":
+        parser.error(f"expected a JSON file, got {given.output}; leave .png to the figure beside it")
+    choose_models(given, parser)
+    parser.make_room(given.output)
     return given
+
+
+def choose_models(given: argparse.Namespace, parser: Parser) -> None:
+    """All models where none is named; refuse unknown names."""
+    from adapters.own import architectures  # torch takes seconds to import
+
+    from gnnpot.models import MODELS
+    from gnnpot.registry import nearest
+
+    known = {*architectures(), *MODELS}
+    given.models = given.models or architectures()
+    for name in given.models:
+        if name not in known:
+            parser.error(f"argument --models: expected a model, got {name!r}; {nearest(name, known)}")
 
 
 def main(words: list[str] | None = None) -> None:

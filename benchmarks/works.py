@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 from ase import Atoms
@@ -44,15 +45,26 @@ def hexane() -> Atoms:
     return Atoms("C6H14", positions=np.concatenate([chain, hydrogens]))
 
 
+def check_name(work: str) -> None:
+    """Refuse a name that no structure has.
+
+    Raises:
+        ValueError: The name is not one that :func:`ideal` knows.
+    """
+    if work not in ("hexane", "ni32", "ni108") and not re.fullmatch("si[1-9][0-9]*", work):
+        raise ValueError(
+            f"expected hexane, ni32, ni108 or si and a number of atoms, got {work!r}; choose one of these"
+        )
+
+
 def ideal(work: str) -> Atoms:
     """The structure a work is named after: ``hexane``, ``ni32``, ``ni108``, or ``si`` and a count."""
+    check_name(work)
     if work == "hexane":
         return hexane()
     if work in ("ni32", "ni108"):
         return nickel({"ni32": 2, "ni108": 3}[work])
-    if work.startswith("si") and work[2:].isdigit():
-        return silicon(int(work[2:]))
-    raise ValueError(f"expected hexane, ni32, ni108 or si and a number of atoms, got {work!r}")
+    return silicon(int(work.removeprefix("si")))
 
 
 def frames(work: str, count: int, seed: int = 0) -> list[Atoms]:
