@@ -31,6 +31,7 @@ HEADS = ("model", "task", "atoms", "batch", "threads", "µs/atom", "ms/step", "m
 TITLES = {"train": "training step", "train_list": "training step, with list", "md": "step of dynamics"}
 BATCHED_ATOMS = 64  # of each structure where the batch grows
 _FEWEST = 7  # steps that are timed; the first still look for memory
+_LABEL_WIDTH = 0.18  # of the axis below a panel
 
 
 def cases(given: argparse.Namespace) -> Iterator[list[Case]]:
@@ -86,18 +87,21 @@ def cells(row: Row) -> list[str]:
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """A panel for each task, a line for each model and number of threads, one structure a step."""
-    import matplotlib as mpl
+    """A panel for each task, a line for each model and number of threads, one structure a step.
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    Args:
+        rows: At least one of them measured, with one structure a step.
+        path: Image file.
+    """
+    from matplotlib.figure import Figure
 
-    tasks = [task for task in TASKS if any(row["task"] == task for row in rows)]
-    figure, panels = plt.subplots(1, len(tasks), figsize=(4.2 * len(tasks), 3.8), sharey=True, squeeze=False)
-    measured = [row for row in rows if "error" not in row and row["batch"] == 1]
-    lines = list(dict.fromkeys((row["architecture"], row["threads"]) for row in rows))
+    measured = [row for row in rows if is_drawn(row)]
+    tasks = [task for task in TASKS if any(row["task"] == task for row in measured)]
+    figure = Figure(figsize=(4.2 * len(tasks), 3.8), layout="tight")
+    panels = figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
+    lines = list(dict.fromkeys((row["architecture"], row["threads"]) for row in measured))
     several = len({threads for _, threads in lines}) > 1
-    for panel, task in zip(panels[0], tasks, strict=True):
+    for panel, task in zip(panels, tasks, strict=True):
         for model, threads in lines:
             points = sorted(
                 {row["atoms"]: row["us_per_atom"] for row in measured
@@ -106,12 +110,28 @@ def draw(rows: list[Row], path: Path) -> None:
             label = f"{model}, {threads} threads" if several and threads > 1 else model
             panel.plot(*zip(*points, strict=True) if points else ([], []), marker="o", label=label)
         panel.set(xscale="log", yscale="log", xlabel="atoms", title=TITLES[task])
+        panel.set_xticks(spaced({row["atoms"] for row in measured if row["task"] == task}))
+        panel.set_xticks([], minor=True)
+        panel.xaxis.set_major_formatter("{x:g}")
         panel.grid(alpha=0.3)
-    panels[0][0].set_ylabel("time (µs/atom)")
-    panels[0][-1].legend()
-    figure.tight_layout()
+    panels[0].set_ylabel("time (µs/atom)")
+    panels[-1].legend()
     figure.savefig(path, dpi=150)
-    plt.close(figure)
+
+
+def is_drawn(row: Row) -> bool:
+    """Whether the figure shows this row: what was measured with one structure a step."""
+    return "error" not in row and row["batch"] == 1
+
+
+def spaced(sizes: set[int]) -> list[int]:
+    """Those sizes, from the least on, whose labels have room on a logarithmic axis."""
+    room = (max(sizes) / min(sizes)) ** _LABEL_WIDTH
+    kept: list[int] = []
+    for size in sorted(sizes):
+        if not kept or size >= kept[-1] * room:
+            kept.append(size)
+    return kept
 
 
 def arguments(words: list[str] | None) -> argparse.Namespace:
@@ -170,8 +190,11 @@ def main(words: list[str] | None = None) -> None:
             case = f"{row['architecture']} {row['task']} {row['batch']} × {row['work']}"
             progress(f"[{len(rows)}/{total}] {case}, threads {row['threads']}: {told}")
             given.output.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1) + "\n")
-    draw(rows, given.output.with_suffix(".png"))
     print(table(HEADS, [cells(row) for row in rows]))
+    if any(map(is_drawn, rows)):
+        draw(rows, given.output.with_suffix(".png"))
+    else:
+        progress("no figure: no step of one structure was measured within the limits")
 
 
 if __name__ == "__main__":

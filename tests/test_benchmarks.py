@@ -6,11 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def program(monkeypatch):
+    """Import a program, to call its functions."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return import_module
 
 
 def finished(program: str, *words: object) -> subprocess.CompletedProcess[str]:
@@ -43,6 +51,35 @@ def test_throughput_is_written_and_drawn(tmp_path):
     assert row["us_per_atom"] > 0
     assert f"{row['us_per_atom']:.3g}" in table
     assert output.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_table_names_what_exceeded_the_limits_if_nothing_was_measured(tmp_path):
+    output = tmp_path / "throughput.json"
+    words = ["--models", "ani", "--tasks", "md", "--sizes", 8, "--batches", "--limit", 0.001]
+    done = finished("throughput.py", *words, "--output", output)
+    assert done.returncode == 0
+    assert "| more than 0.001 s |" in done.stdout.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith("no figure: ")
+    assert [row["error"] for row in json.loads(output.read_text())["rows"]] == ["more than 0.001 s"]
+    assert not output.with_suffix(".png").exists()
+
+
+def test_labels_of_sizes_have_room(program):
+    spaced = program("throughput").spaced
+    assert spaced({8}) == [8]
+    assert spaced({8, 64}) == [8, 64]
+    assert spaced({900, 1000, 1100}) == [900, 1000, 1100]
+    assert spaced({8, 64, 80, 1000, 16000, 20000, 100000}) == [8, 64, 1000, 16000, 100000]
+
+
+def test_a_task_of_which_nothing_was_measured_has_no_panel(program, tmp_path):
+    case = {"architecture": "ani", "threads": 1, "batch": 1}
+    measured = {**case, "task": "md", "atoms": 8, "us_per_atom": 100.0}
+    failed = {**case, "task": "train", "error": "more than 1 s"}
+    program("throughput").draw([failed, measured], tmp_path / "throughput.svg")
+    drawn = (tmp_path / "throughput.svg").read_text()
+    assert "<!-- step of dynamics -->" in drawn
+    assert "<!-- training step -->" not in drawn
 
 
 @pytest.mark.parametrize(
