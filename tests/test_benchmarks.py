@@ -33,12 +33,20 @@ def run(program: str, *words: object) -> str:
     return done.stdout
 
 
-def refusal(program: str, *words: object) -> str:
-    """The line that refuses; nothing was measured or drawn before."""
-    done = finished(program, *words)
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(f"{program}: ")
+@pytest.fixture
+def refusal(program, monkeypatch, capsys):
+    """The line by which a program refuses; nothing was measured or drawn before."""
+
+    def line(name: str, *words: object) -> str:
+        monkeypatch.setattr(sys, "argv", [name])
+        with pytest.raises(SystemExit) as stopped:
+            program(name).main([*map(str, words)])
+        captured = capsys.readouterr()
+        assert (stopped.value.code, captured.out) == (2, "")
+        assert captured.err.startswith(f"{name}: ")
+        assert captured.err.count("\n") == 1
+        return captured.err
+
     return line
 
 
@@ -93,8 +101,8 @@ def test_a_task_of_which_nothing_was_measured_has_no_panel(program, tmp_path):
         (["--output", "figure.png"], "expected a JSON file, got figure.png"),
     ],
 )
-def test_throughput_refuses_what_cannot_be_measured_in_one_line(words, told):
-    assert told in refusal("throughput.py", *words)
+def test_throughput_refuses_what_cannot_be_measured_in_one_line(refusal, words, told):
+    assert told in refusal("throughput", *words)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +114,8 @@ def test_throughput_refuses_what_cannot_be_measured_in_one_line(words, told):
         (["--output", "/dev/null/peers.json"], "got /dev/null/peers.json (File exists)"),
     ],
 )
-def test_peers_refuses_what_cannot_be_measured_in_one_line(words, told):
-    assert told in refusal("peers.py", *words)
+def test_peers_refuses_what_cannot_be_measured_in_one_line(refusal, words, told):
+    assert told in refusal("peers", *words)
 
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(tmp_path):
@@ -121,3 +129,89 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it(tmp_path):
     notes = {row[4]: row[9] for row in rows if row[4].startswith("torchani")}
     hint = f"not installed: run `python benchmarks/environments.py torchani --folder {tmp_path}`"
     assert notes == {"torchani": hint, "torchani, flat batch": hint}
+
+
+@pytest.fixture
+def peers_file(tmp_path):
+    """Write rows as peers.py does: task, work, ratio."""
+
+    def write(*rows: tuple[str, str, float], threads: int = 1) -> Path:
+        case = {"architecture": "ani", "batch": 2, "threads": threads}
+        works = {"si8": 16, "hexane": 40}
+        written = [
+            {**case, "task": task, "work": work, "atoms": works[work], "peer": peer, "ratio": value}
+            for task, work, ratio in rows
+            for peer, value in (("gnnpot", 1.0), ("torchani", ratio))
+        ]
+        path = tmp_path / f"peers-{threads}.json"
+        path.write_text(json.dumps({"rows": written}))
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("tasks", [("train", "md"), ("md",), ("md", "train_list", "train")])
+def test_the_figure_of_peers_shows_all_of_its_points(program, peers_file, tasks):
+    ratios = {"train": 1.5, "train_list": 3.0, "md": 40.0}
+    rows = [(task, work, ratios[task]) for task in tasks for work in ("si8", "hexane")]
+    peers_figure = program("peers_figure")
+    axes = peers_figure.drawn(peers_figure.compared(peers_file(*rows))).axes
+    assert [axis.get_title() for axis in axes] == [
+        title for task, title in peers_figure.TASKS.items() if task in tasks
+    ]
+    for axis, task in zip(axes, [task for task in ratios if task in tasks], strict=True):
+        (marks,) = axis.collections
+        assert marks.get_offsets().tolist() == [[ratios[task], 0], [ratios[task], -1]]
+        assert axis.get_xlim()[0] == 0
+        assert axis.get_xlim()[1] > max(ratios[task] for task in tasks)
+        assert [label.get_text() for label in axis.get_yticklabels()] == ["ANI, Si, 8 atoms", "ANI, hexane"]
+
+
+def test_the_figure_of_peers_says_what_its_ratios_are_of(program, peers_file):
+    peers_figure = program("peers_figure")
+    one, two = (peers_figure.compared(peers_file(("md", "si8", 2.0), threads=threads)) for threads in (1, 2))
+
+    def said(points):
+        figure = peers_figure.drawn(points)
+        lines = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        return figure.legends[0].get_title().get_text(), lines
+
+    assert said(one) == ("processor time (gnnpot = 1)", ["ANI, Si, 8 atoms"])
+    assert said(two) == ("wall time (gnnpot = 1)", ["ANI, Si, 8 atoms"])
+    assert said(two + one) == (
+        "processor time, of several threads wall time (gnnpot = 1)",
+        ["ANI, Si, 8 atoms, 1 thread", "ANI, Si, 8 atoms, 2 threads"],
+    )
+
+
+def test_the_figure_of_peers_knows_all_that_is_compared(program):
+    adapters, peers, peers_figure = map(program, ("adapters", "peers", "peers_figure"))
+    assert set(peers_figure.TASKS) == set(peers.TASKS)
+    for architecture, libraries in adapters.ARCHITECTURES.items():
+        if "gnnpot" in libraries:
+            assert architecture in peers_figure.ARCHITECTURES
+            assert {"gnnpot", *peers_figure.PEERS} >= set(libraries)
+
+
+def test_the_figure_of_peers_is_written_to_a_new_folder(peers_file, tmp_path):
+    figure = tmp_path / "new" / "peers.png"
+    run("peers_figure.py", peers_file(("train", "si8", 2.0)), figure)
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_other_files_than_those_of_peers_are_refused_in_one_line(refusal, peers_file, tmp_path):
+    figure = tmp_path / "peers.png"
+    files = {
+        "throughput": {"rows": [{"peer": "gnnpot", "architecture": "ani", "us_per_atom": 100.0}]},
+        "strange": {"rows": [{"peer": "unknown", "ratio": 2.0}]},
+        "list": [1, 2],
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    assert "throughput without any; measure with" in refusal("peers_figure", tmp_path / "throughput", figure)
+    assert "strange; measure with peers.py" in refusal("peers_figure", tmp_path / "strange", figure)
+    assert "list; measure with peers.py" in refusal("peers_figure", tmp_path / "list", figure)
+    assert "(No such file or directory)" in refusal("peers_figure", tmp_path / "missing", figure)
+    measured = peers_file(("train", "si8", 2.0))
+    assert "let its name end with .svg" in refusal("peers_figure", measured, measured)
+    assert not figure.exists()
