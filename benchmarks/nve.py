@@ -50,7 +50,7 @@ def main() -> None:
     atoms.calc = GNNPotCalculator(given.model, device=given.device, default_dtype=given.dtype)
     rng = np.random.default_rng(given.seed)
     heat(atoms, given.temperature, steps=given.heating, timestep=given.timestep, rng=rng)
-    run = constant_energy(atoms, steps=given.steps, timestep=given.timestep)
+    run = constant_energy(atoms, steps=given.steps, timestep=given.timestep, temperature=given.temperature)
     result = {
         "model": str(given.model),
         "atoms": len(atoms),

@@ -17,9 +17,9 @@ from ase.neighborlist import neighbor_list
 from gnnpot.data.graph import label_arrays
 from gnnpot.errors import DataError
 
+LOOK_EVERY = 10  # steps
 _TOO_CLOSE = 0.6  # of the sum of two covalent radii
 _TOO_HOT = 10.0  # times the temperature of the thermostat
-_EVERY = 10  # steps between looks
 _ENOUGH = 64  # atoms: fewer measure the overhead of a step
 _FAST = 0.5  # fs, where hydrogen vibrates
 
@@ -89,18 +89,18 @@ def stability(
     )
     done, failure = 0, ""
     while done < steps and not failure:
-        count = min(_EVERY, steps - done)
+        count = min(LOOK_EVERY, steps - done)
         try:
             dynamics.run(count)
         except DataError as error:  # atoms on one spot, or positions that are not finite
             failure = str(error)
         done += count
-        failure = failure or _failure(moving, temperature)
+        failure = failure or failure_of(moving, temperature)
     return Stability(done * timestep, failure)
 
 
-def _failure(atoms: Atoms, temperature: float) -> str:
-    """What is wrong with the atoms, or nothing."""
+def failure_of(atoms: Atoms, temperature: float) -> str:
+    """Why dynamics that began at ``temperature`` (K) have failed, or nothing: heat, overlap, no numbers."""
     if not np.isfinite(atoms.positions).all():
         return "positions that are not finite"
     if not atoms.get_temperature() < _TOO_HOT * temperature:

@@ -26,7 +26,9 @@ from ase.io import read, write
 from gnnpot.cli import main
 from gnnpot.cli.comparison_table import print_comparison
 from gnnpot.cli.words import repeated
+from potentials import small_potential
 
+from gnnpot.checkpoint import save_potential
 from gnnpot.data.labels import LabelKeys
 from gnnpot.data.reading import content_hash, read_frames
 from gnnpot.data.split import SplitConfig
@@ -37,7 +39,7 @@ from gnnpot.report.trials import Comparison, Measurement, Point, Spread, Trial, 
 from gnnpot.studies import architectures
 from gnnpot.studies.architectures import compare, kept_so_far, warnings_of
 from gnnpot.studies.conservation import constant_energy, cutoff_jump, thermalize
-from gnnpot.studies.dynamics import starting_structure
+from gnnpot.studies.dynamics import measured, starting_structure
 from gnnpot.studies.settings import ComparisonConfig, candidates, fitting_loss
 from gnnpot.studies.subsets import nested_order, parts, read_pool, write_frames
 from gnnpot.training.loss import WeightedLoss
@@ -373,6 +375,25 @@ def test_the_answer_in_words(comparison):
     assert verdict(alone).endswith("None of the others is faster.")
 
 
+def test_dynamics_that_fail_are_no_measurement(comparison, tmp_path):
+    slow = comparison.measurements[1]
+    fails = replace(slow, microseconds=math.nan, drift=math.nan, failure="a temperature of 9000 K")
+    failed = replace(comparison, measurements=[comparison.measurements[0], fails])
+    assert failed.front == ["fast"]
+    assert verdict(failed) == (
+        "On 20 frames slow has the smallest force error, 5.50 meV/Å. Its dynamics failed. "
+        "Of the models whose dynamics last, fast has the smallest, 10.5 meV/Å."
+    )
+    assert verdict(replace(failed, measurements=[fails])).endswith("Its dynamics failed.")
+    row = failed.as_dict()["models"][1]
+    assert (row["microseconds_per_atom_step"], row["drift_mev_per_atom_per_ps"]) == (None, None)
+    assert row["failure"] == "a temperature of 9000 K"
+    write_comparison(tmp_path / "report.html", failed)
+    text = (tmp_path / "report.html").read_text()
+    assert text.count("slow ★") == text.count("slow · Pareto front") == 0
+    assert "fast ★" in text
+
+
 def test_no_figure_is_cut_where_the_screen_is_narrow(comparison, monkeypatch, capsys):
     wide = [
         replace(trial, errors={key: {"mae": 1.0, "rmse": 10005.5 + trial.seed} for key in ERROR_UNITS})
@@ -449,6 +470,20 @@ def test_a_potential_conserves_and_a_force_without_energy_drifts_by_what_it_does
     picosecond = 1000 * units.fs
     expected = 0.1**2 * picosecond**2 / (2 * mass) * 1000  # meV/atom/ps: a parabola a t² has the slope a T
     assert pulled.drift == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e4])
+def test_a_model_whose_atoms_fly_apart_has_neither_speed_nor_drift(tmp_path, scale):
+    potential = small_potential("schnet")
+    potential.scale *= scale
+    save_potential(potential, tmp_path / "wild.safetensors")
+    start = starting_structure(list(read_frames([DEMO]))[:20])
+    config = ComparisonConfig.from_dict({"data": (str(DEMO),), "steps": 200}, source="test")
+    found = measured(tmp_path / "wild.safetensors", start, config=config, elements=["Si"])
+    assert math.isnan(found.microseconds)
+    assert math.isnan(found.drift)
+    assert re.search("temperature of|Å apart|finite", found.failure)
+    assert found.forces_jump >= 0
 
 
 class Spring(Calculator):

@@ -49,16 +49,19 @@ def verdict(comparison: Comparison) -> str:
     best = min(trained, key=trained.__getitem__)
     quantity = "force" if name == "forces" else name
     said = f"On {size} frames {best} has the smallest {quantity} error, {number(trained[best])} {ERROR_UNITS[name]}."
-    others = [model for model in comparison.front if model != best]
-    if others:
-        fastest = min(others, key=lambda model: _value(comparison.measurement(model), "microseconds"))
-        ratio = _value(comparison.measurement(best), "microseconds") / _value(
-            comparison.measurement(fastest), "microseconds"
-        )
+    speeds = {model: _value(comparison.measurement(model), "microseconds") for model in comparison.models}
+    front = sorted(comparison.front, key=speeds.__getitem__)  # the fastest first, the best last
+    if math.isnan(speeds[best]):
+        said += " Its dynamics failed."
+        if front:
+            least = f"{number(trained[front[-1]])} {ERROR_UNITS[name]}"
+            said += f" Of the models whose dynamics last, {front[-1]} has the smallest, {least}."
+    elif front != [best]:
+        ratio = speeds[best] / speeds[front[0]]
         said += (
-            f" {fastest} is {ratio:.1f} times as fast, with {number(trained[fastest])} {ERROR_UNITS[name]}."
+            f" {front[0]} is {ratio:.1f} times as fast, with {number(trained[front[0]])} {ERROR_UNITS[name]}."
         )
-    elif len(trained) > 1 and comparison.front:
+    elif len(trained) > 1:
         said += " None of the others is faster."
     return said
 

@@ -59,11 +59,11 @@ class Measurement:
         kind: Its name in the registry.
         parameters: Number of weights.
         cutoff: Longest edge (Å).
-        microseconds: Wall time of dynamics for an atom and a step.
-        drift: Slope of the total energy at constant energy (meV/atom/ps); NaN where atoms flew apart.
+        microseconds: Wall time of dynamics for an atom and a step; NaN where they failed.
+        drift: Slope of the total energy at constant energy (meV/atom/ps); NaN where they failed.
         energy_jump: Largest change of the energy as an atom passes the cutoff (meV).
         forces_jump: The same of a force component (meV/Å).
-        failure: Why the dynamics ended early, or "".
+        failure: Why the dynamics failed, or "".
     """
 
     model: str

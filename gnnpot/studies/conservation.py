@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from ase.md.langevin import Langevin
 from ase.md.verlet import VelocityVerlet
 from jaxtyping import Float
 
+from gnnpot.errors import DataError
 from gnnpot.sampling.ensembles import thermalize
+from gnnpot.stability import LOOK_EVERY, failure_of
 from gnnpot.units import meV
 
 Array = np.ndarray
@@ -79,8 +82,20 @@ def heat(atoms: Atoms, temperature: float, *, steps: int, timestep: float, rng: 
     Langevin(atoms, timestep * units.fs, rng=rng, **settings).run(steps)
 
 
-def constant_energy(atoms: Atoms, *, steps: int, timestep: float) -> Trajectory:
-    """Let ``atoms`` move for ``steps`` of ``timestep`` (fs) by their forces alone."""
+def constant_energy(
+    atoms: Atoms, *, steps: int, timestep: float, temperature: float = math.inf
+) -> Trajectory:
+    """Let ``atoms`` move for ``steps`` of ``timestep`` (fs) by their forces alone.
+
+    Args:
+        atoms: They are moved.
+        steps: Length.
+        timestep: Of one step (fs).
+        temperature: Of the start (K), which tells dynamics that fail; without it only overlap does.
+
+    Raises:
+        DataError: Atoms overlap, or are more than ten times as hot as that.
+    """
     rows = []
 
     def record() -> None:
@@ -88,7 +103,13 @@ def constant_energy(atoms: Atoms, *, steps: int, timestep: float) -> Trajectory:
 
     dynamics = VelocityVerlet(atoms, timestep * units.fs)
     dynamics.attach(record)
-    dynamics.run(steps)
+    for done in range(0, steps, LOOK_EVERY):
+        dynamics.run(min(LOOK_EVERY, steps - done))
+        if failure := failure_of(atoms, temperature):
+            raise DataError(
+                f"expected dynamics that last, got {failure} after {dynamics.nsteps} steps; train the "
+                "potential on more, or take shorter steps"
+            )
     energies, temperatures, moments = np.array(rows).T
     return Trajectory(energies, temperatures, len(atoms), timestep, np.diff(moments))
 

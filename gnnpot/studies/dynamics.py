@@ -33,8 +33,8 @@ class Found(NamedTuple):
 def measured(path: Path, start: Start, *, config: ComparisonConfig, elements: Sequence[str]) -> Found:
     """Run dynamics at constant energy with the model in ``path``, and pass an atom through its cutoff.
 
-    Dynamics have the precision of the file; the cutoff is looked at in float64, which hides no jump in
-    rounding.
+    Dynamics have the precision of the file; those that fail have neither speed nor drift.  The cutoff is
+    looked at in float64, which hides no jump in rounding.
     """
     calculator = GNNPotCalculator(path, device=config.device)
     atoms = start.atoms.copy()
@@ -42,10 +42,11 @@ def measured(path: Path, start: Start, *, config: ComparisonConfig, elements: Se
     thermalize(atoms, config.temperature, rng=np.random.default_rng(0))
     microseconds, drift, failure = math.nan, math.nan, ""
     try:
-        constant_energy(atoms, steps=_WARM_UP, timestep=start.timestep)
-        trajectory = constant_energy(atoms, steps=config.steps, timestep=start.timestep)
+        settings = {"timestep": start.timestep, "temperature": config.temperature}
+        constant_energy(atoms, steps=_WARM_UP, **settings)
+        trajectory = constant_energy(atoms, steps=config.steps, **settings)
         microseconds, drift = 1e6 * trajectory.seconds_per_atom_step, trajectory.drift
-    except DataError as error:  # atoms that flew apart or met
+    except DataError as error:  # atoms that flew apart, met or became hot
         failure = str(error)
     exact = GNNPotCalculator(path, device=config.device, default_dtype="float64")
     jump = cutoff_jump(exact, exact.potential.cutoff, elements)
