@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+import shutil
 import sys
 from dataclasses import replace
 from importlib.resources import files
@@ -89,8 +90,9 @@ def study(tmp_path_factory) -> Study:
     """Two models on six and twelve frames for a second each."""
     folder = tmp_path_factory.mktemp("study")
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    data = Path(shutil.copy(DEMO, folder))
     words = (
-        "gnnpot:silicon-demo.xyz", "--models", "ani", folder / "tiny.yaml", "--sizes", 12, 6, "--time", 0.02,
+        data, "--models", "ani", folder / "tiny.yaml", "--sizes", 12, 6, "--time", 0.02,
         "--md-steps", 20, "--output", folder / "out",
     )  # fmt: skip
     return Study(folder / "out", words, run(*words, "--json"))
@@ -290,8 +292,34 @@ def test_labels_survive_writing_exactly(tmp_path):
         for name in ("energy", "forces", "stress"):
             np.testing.assert_array_equal(old.calc.results[name], new.calc.results[name])
         assert old.info["group"] == new.info["group"]
-    with pytest.raises(DataError, match=r"expected the data that .* was taken from, got others"):
+    write_frames(pool.frames, tmp_path / "a.traj")  # the same: nothing happens
+    with pytest.raises(DataError, match=r"expected the data that .* was taken from, got other data"):
         write_frames(pool.test, tmp_path / "a.traj")
+
+
+@pytest.mark.parametrize("changed", ["energy", "forces", "stress", "forces_weight", "group"])
+def test_other_labels_weights_or_groups_are_other_data(tmp_path, changed):
+    before, after = (list(read_frames([DEMO]))[:3] for _ in range(2))
+    write_frames(before, tmp_path / "a.traj")
+    if changed in after[1].calc.results:
+        after[1].calc.results[changed] = 1.001 * after[1].calc.results[changed]
+    else:
+        after[1].info[changed] = {"forces_weight": 0.5, "group": "another"}[changed]
+    with pytest.raises(DataError, match=r"taken from, got other labels, weights or groups; resume"):
+        write_frames(after, tmp_path / "a.traj")
+
+
+def test_a_comparison_does_not_go_on_with_other_labels(study, tmp_path):
+    data = Path(str(study.words[0]))
+    frames = read(data, ":")
+    for atoms in frames:
+        atoms.calc.results["energy"] += 1.0
+    data.rename(tmp_path / "before.xyz")
+    write(data, frames)
+    done = run(*study.words, "--resume", "--sizes", 20)
+    (tmp_path / "before.xyz").replace(data)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "got other labels, weights or groups" in done.err
 
 
 def test_every_registered_model_can_take_part():

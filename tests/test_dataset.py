@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from structures import ethanol, rattled_crystal, silicon, slab
 
-from gnnpot.data.dataset import GraphDataset, GraphStore
+from gnnpot.data.dataset import GraphDataset, GraphStore, label_hash
 from gnnpot.data.graph import AtomicGraph, collate
 from gnnpot.errors import DataError
 
@@ -50,6 +50,13 @@ def test_structures_from_disk_equal_those_that_went_there(frames, tmp_path):
         assert atoms.get_potential_energy() == expected.get_potential_energy()
         np.testing.assert_array_equal(atoms.get_forces(), expected.get_forces())
     assert "stress" not in atoms.calc.results
+
+
+def test_labels_have_one_hash_on_disk_and_in_atoms(frames, tmp_path):
+    store = GraphStore.build(frames, 4.0, tmp_path / "graphs")
+    hashes = GraphDataset(store, range(len(frames)), dtype=torch.float32).label_hashes()
+    assert hashes == [label_hash(atoms) for atoms in frames]
+    assert len(set(hashes)) == len(frames)
 
 
 def test_a_label_that_a_structure_lacks_has_weight_zero(frames, tmp_path):

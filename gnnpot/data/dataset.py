@@ -213,14 +213,16 @@ class GraphDataset(Dataset[AtomicGraph]):
 
     def label_hashes(self) -> list[str]:
         """Hash of the labels of each structure and of their weights."""
-        store, hashes = self.store, []
-        for row in self.rows:
-            forces = store.forces[slice(*store.atom_range(row))]
-            state = hashlib.sha256()
-            for values in (store.energy[row], forces, store.stress[row], store.weights[row]):
-                state.update(values.tobytes())
-            hashes.append(state.hexdigest()[:16])
-        return hashes
+        store = self.store
+        return [
+            _hash(
+                store.energy[row],
+                store.forces[slice(*store.atom_range(row))],
+                store.stress[row],
+                store.weights[row],
+            )
+            for row in self.rows
+        ]
 
     def content_hash(self) -> str:
         """One hash of all structures, whatever their order."""
@@ -266,28 +268,47 @@ class GraphDataset(Dataset[AtomicGraph]):
         return np.isnan(getattr(store, label)[self.rows]).reshape(len(self.rows), -1).any(axis=1)
 
 
+def label_hash(atoms: Atoms) -> str:
+    """Hash of the labels of a structure and of their weights, as :meth:`GraphDataset.label_hashes` has it."""
+    return _hash(*_label_columns(atoms).values())
+
+
+def _hash(*columns: np.ndarray) -> str:
+    state = hashlib.sha256()
+    for values in columns:
+        state.update(np.asarray(values, dtype="f8").tobytes())
+    return state.hexdigest()[:16]
+
+
+def _label_columns(atoms: Atoms) -> dict[str, np.ndarray]:
+    """Labels and weights of a structure as rows of their columns; NaN where it has none."""
+    labels = label_arrays(atoms)
+    return {
+        "energy": labels.get("energy", np.array([np.nan])),
+        "forces": labels.get("forces", np.full((len(atoms), 3), np.nan)),
+        "stress": labels.get("stress", np.full((1, 3, 3), np.nan)),
+        "weights": np.array([atoms.info.get(f"{name}_weight", 1.0) for name in LABELS]),
+    }
+
+
 def _columns(atoms: Atoms, cutoff: float, origin: str) -> dict[str, np.ndarray]:
     """One structure as rows of all columns but ``ends``."""
     try:
         edge_index, cell_shifts = neighbor_pairs(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
     except DataError as error:
         raise DataError(f"{origin}: {error}") from error
-    labels = label_arrays(atoms)
-    for name, value in labels.items():
+    for name, value in label_arrays(atoms).items():
         if not np.isfinite(value).all():
             raise DataError(f"{origin}: expected finite {name} labels, got NaN or infinity; remove the frame")
     return {
         "atomic_numbers": atoms.numbers,
         "positions": atoms.positions,
-        "forces": labels.get("forces", np.full((len(atoms), 3), np.nan)),
         "pair_index": edge_index[:, 0::2].T,
         "pair_shifts": cell_shifts[0::2],
         "cell": atoms.cell.array,
         "pbc": atoms.pbc,
-        "energy": labels.get("energy", np.array([np.nan])),
-        "stress": labels.get("stress", np.full((1, 3, 3), np.nan)),
-        "weights": np.array([atoms.info.get(f"{name}_weight", 1.0) for name in LABELS]),
         "isolated": np.array(is_isolated_atom(atoms)),
+        **_label_columns(atoms),
     }
 
 

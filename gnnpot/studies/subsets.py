@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 
 from gnnpot.config import data_paths
+from gnnpot.data.dataset import label_hash
 from gnnpot.data.graph import LABELS, label_arrays
 from gnnpot.data.inspection import inspect
 from gnnpot.data.labels import LabelKeys
@@ -181,15 +182,19 @@ def write_frames(frames: Iterable[Atoms], path: Path) -> None:
     """Write structures with their labels, exactly; a file with the same ones stays as it is.
 
     Raises:
-        DataError: The file is there with other structures.
+        DataError: The file is there with other structures, labels, weights or groups.
         OutputError: It cannot be written.
     """
     frames = list(frames)
     if path.exists():
-        if [content_hash(atoms) for atoms in read_frames([path])] != list(map(content_hash, frames)):
+        old, new = (list(map(_identity, some)) for some in (read_frames([path]), frames))
+        if old != new:
+            what = (
+                "labels, weights or groups" if [one[0] for one in old] == [one[0] for one in new] else "data"
+            )
             raise DataError(
-                f"expected the data that {path} was taken from, got others; resume with the same, or use "
-                "another --output"
+                f"expected the data that {path} was taken from, got other {what}; resume with the same, or "
+                "use another --output"
             )
         return
     make_folder(path.parent)
@@ -200,6 +205,11 @@ def write_frames(frames: Iterable[Atoms], path: Path) -> None:
 def _has(label: str, atoms: Atoms) -> bool:
     """Whether the frame can teach a quantity: stress needs a volume."""
     return label in label_arrays(atoms) and (label != "stress" or bool(atoms.pbc.all()))
+
+
+def _identity(atoms: Atoms) -> tuple[str, str, str]:
+    """What tells a labeled structure from others: hashes of the structure and of its labels, the group."""
+    return content_hash(atoms), label_hash(atoms), str(atoms.info.get("group", ""))
 
 
 def _labeled(atoms: Atoms) -> Atoms:
