@@ -30,6 +30,7 @@ from gnnpot.training.fit import check_trainable
 from gnnpot.training.module import PotentialModule
 
 MODEL_FILE = "model.safetensors"
+_FILES = ("train", "validation", "test")
 _FREE_TO_CHANGE = ("max_epochs", "max_time", "devices", "num_nodes", "num_workers", "device")
 
 
@@ -91,9 +92,39 @@ def open_run(config: RunConfig, output: Path, *, resume: bool) -> list[DataRepor
         _wait_for(output / "config.yaml")
         return []
     check_output(output, resume=resume)
-    _check_same_config(config, output)
+    check_same_config(config, output)
     choose_device(config.training.device)
     return inspect_files(config)
+
+
+def check_same_config(config: RunConfig, output: Path) -> None:
+    """Refuse to resume a run as another one.
+
+    Where files of data are is free to change: what they hold is compared when they are read.
+
+    Raises:
+        ConfigError: Naming what differs.
+    """
+    path = output / "config.yaml"
+    if not path.exists():
+        return
+    old, new = yaml.safe_load(path.read_text()), config.model_dump(mode="json")
+    with suppress(ValidationError):  # what is not there has its default, as in the file of an older version
+        old = type(config).model_validate(old).model_dump(mode="json")
+    for values in (old, new):
+        for name in _FILES:
+            if isinstance(values.get(name), list):
+                del values[name]
+        for section in (values.get("training", {}), *values.get("stages", [])):
+            for name in _FREE_TO_CHANGE:
+                section.pop(name, None)
+    different = sorted(_leaves(old).items() ^ _leaves(new).items())
+    if different:
+        names = sorted({name for name, _ in different})
+        raise ConfigError(
+            f"expected the configuration of the run in {output}, got other values of {', '.join(names)}; "
+            "resume with the same, or use another --output"
+        )
 
 
 def record_config(config: RunConfig, output: Path) -> None:
@@ -244,31 +275,6 @@ def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds:
         "time": f"{seconds / 60:.1f} min",
         "gnnpot": __version__,
     }
-
-
-def _check_same_config(config: RunConfig, output: Path) -> None:
-    """Refuse to resume a run as another one.
-
-    Raises:
-        ConfigError: Naming what differs.
-    """
-    path = output / "config.yaml"
-    if not path.exists():
-        return
-    old, new = yaml.safe_load(path.read_text()), config.model_dump(mode="json")
-    with suppress(ValidationError):  # what is not there has its default, as in the file of an older version
-        old = type(config).model_validate(old).model_dump(mode="json")
-    for values in (old, new):
-        for section in (values.get("training", {}), *values.get("stages", [])):
-            for name in _FREE_TO_CHANGE:
-                section.pop(name, None)
-    different = sorted(_leaves(old).items() ^ _leaves(new).items())
-    if different:
-        names = sorted({name for name, _ in different})
-        raise ConfigError(
-            f"expected the configuration of the run in {output}, got other values of {', '.join(names)}; "
-            "resume with the same, or use another --output"
-        )
 
 
 def _leaves(values: Any, prefix: str = "") -> dict[str, str]:

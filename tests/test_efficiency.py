@@ -90,7 +90,9 @@ def test_the_command_studies_and_goes_on_without_repeating(folder, monkeypatch, 
     assert code == 2
     assert "expected a new folder" in err
     models[0].with_name("report.html").unlink()  # as if it had been killed before its end
-    code, out, err = run(monkeypatch, capsys, *words, "--resume")
+    moved = (folder / "study").rename(folder / "moved")
+    code, out, err = run(monkeypatch, capsys, *words, "--output", moved, "--resume")
+    moved.rename(folder / "study")
     assert code == 0, err
     assert json.loads(out)["table"] == found["table"]
     changed = [path for path in models if path.stat().st_mtime_ns != times[path]]

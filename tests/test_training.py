@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -254,6 +255,18 @@ def test_resuming_with_another_configuration_is_refused(undisturbed, silicon_fil
     values["model"]["cutoff"] = 4.5
     with pytest.raises(ConfigError, match=r"got other values of model.cutoff"):
         run(undisturbed, values, resume=True)
+
+
+def test_a_run_goes_on_with_data_that_were_moved_and_not_with_others(silicon_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("gnnpot.run.write_report", lambda *_: None)
+    values = settings(silicon_file, max_epochs=1)
+    run(tmp_path / "run", values)
+    (tmp_path / "elsewhere").mkdir()
+    moved = Path(shutil.copy(silicon_file, tmp_path / "elsewhere"))
+    run(tmp_path / "run", {**values, "train": str(moved)}, resume=True)
+    write(moved, read(silicon_file, "1:"))
+    with pytest.raises(DataError, match="expected the structures of the run"):
+        run(tmp_path / "run", {**values, "train": str(moved)}, resume=True)
 
 
 def test_a_weighted_label_that_is_not_there_stops_the_run(silicon_file, tmp_path):
