@@ -23,7 +23,9 @@ def benchmark(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU if there.")] = "auto",
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder.")] = Path("benchmark"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with what is in the folder.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with what is in the folder; what failed is tried again.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Tell which model is best for DATA: errors, speed and energy conservation under one time budget.

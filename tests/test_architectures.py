@@ -201,6 +201,45 @@ def test_another_comparison_is_not_mixed_in(study):
     assert "got other values of test" in done.err
 
 
+def test_a_model_file_that_has_changed_is_not_mixed_in(study):
+    path = Path(str(study.words[3]))
+    before = path.read_text()
+    path.write_text(before.replace("channels: 8", "channels: 4"))
+    done = run(*study.words, "--resume")
+    path.write_text(before)
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert re.search(r"trainings/tiny-6-0, got other values of model.channels; resume", done.err)
+
+
+def test_a_comparison_goes_on_where_its_folder_was_moved_and_on_another_device(study):
+    moved = study.output.rename(study.output.with_name("moved"))
+    (moved / "trainings" / "tiny-12-0" / "report.html").unlink()
+    done = run(*study.words[:-1], moved, "--device", "cpu", "--resume")
+    moved.rename(study.output)
+    assert done.code == 0, done.err
+    assert done.err.count("training ") == 1
+    assert "training tiny on 12 frames, seed 0 (1 of 1)" in done.err
+    assert str(moved) in (study.output / "trainings" / "tiny-12-0" / "config.yaml").read_text()
+
+
+def test_what_failed_is_tried_again_as_it_is_now(tmp_path, monkeypatch):
+    monkeypatch.setattr("gnnpot.run.write_report", lambda path, report: path.write_text(report.title))
+    wild = {"optimizer": {"learning_rate": 1e30}, "gradient_clip": None, "ema_decay": None}
+    path, failure = tmp_path / "tiny.yaml", tmp_path / "out" / "trainings" / "tiny-4-0" / "failure.txt"
+    given = {"models": (str(path),), "max_epochs": 2}
+    path.write_text(yaml.safe_dump({**TINY, "training": {**TINY["training"], **wild}}))
+    times = []
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="expected a finite"):
+            compare_with(tmp_path, resume=True, **given)
+        times.append(failure.stat().st_mtime_ns)
+    assert times[0] < times[1]
+    path.write_text(yaml.safe_dump(TINY))
+    found = compare_with(tmp_path, resume=True, **given)
+    assert [trial.failure for trial in found.trials] == [""]
+    assert not failure.exists()
+
+
 @pytest.fixture
 def refused(tmp_path):
     """Compare with these words, which must be refused in one line; gives the line."""
@@ -279,9 +318,10 @@ def test_small_parts_have_all_elements_if_they_can(tmp_path):
         compare_with(tmp_path, data=(str(tmp_path / "both.xyz"),), sizes=(2,))
 
 
-def compare_with(tmp_path: Path, **changes: object) -> Comparison:
+def compare_with(tmp_path: Path, *, resume: bool = False, **changes: object) -> Comparison:
     given = {"data": ("gnnpot:silicon-demo.xyz",), "models": ("schnet",), "sizes": (4,), "steps": 2}
-    return compare(ComparisonConfig.from_dict({**given, **changes}, source="test"), tmp_path / "out")
+    config = ComparisonConfig.from_dict({**given, **changes}, source="test")
+    return compare(config, tmp_path / "out", resume=resume)
 
 
 def test_labels_survive_writing_exactly(tmp_path):

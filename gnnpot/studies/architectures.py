@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from gnnpot.files import make_folder, write_text
 from gnnpot.report import check_folder
 from gnnpot.report.comparison import write_comparison
 from gnnpot.report.trials import Comparison, Measurement, Point, Trial
-from gnnpot.run import MODEL_FILE, train
+from gnnpot.run import MODEL_FILE, check_same_config, train
 from gnnpot.studies.dynamics import Start, measured, starting_structure
 from gnnpot.studies.settings import Candidate, ComparisonConfig, candidates, fitting_loss
 from gnnpot.studies.subsets import Pool, check_parts, nested_order, parts, read_pool, write_frames
@@ -42,18 +43,24 @@ class ComparisonObserver(Observer):
 class Plan(NamedTuple):
     """One training that is to be there in the end."""
 
-    candidate: Candidate
+    model: str
     size: int
     seed: int
     folder: Path
+    run: RunConfig
 
     def __str__(self) -> str:
-        return f"{self.candidate.name} on {self.size} frames, seed {self.seed}"
+        return f"{self.model} on {self.size} frames, seed {self.seed}"
 
     @property
     def is_finished(self) -> bool:
         """Whether nothing is left to be done."""
-        return (self.folder / _FINISHED).exists() or (self.folder / _FAILED).exists()
+        return (self.folder / _FINISHED).exists()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it was tried and there is no model."""
+        return (self.folder / _FAILED).exists()
 
 
 def compare(
@@ -66,7 +73,8 @@ def compare(
     """Train every model on every size with every seed, measure speed and conservation, write the report.
 
     Parts of the data are nested: the frames of a size are among those of the next.  One of ten picks
-    the model.  Nothing is trained before all has been checked; what is finished is not trained again.
+    the model.  Nothing is trained before all has been checked; what is finished is not trained again,
+    what failed is.
 
     Args:
         config: What to compare.
@@ -83,16 +91,18 @@ def compare(
     pool = read_pool(config.data, config.test, config.keys)
     chosen = candidates(config.models, _elements(pool))
     check_parts(pool, config.sizes, config.seeds)
-    runs = {one.name: run_template(one, config, pool) for one in chosen}
+    plans = planned(config, {one.name: run_template(one, config, pool) for one in chosen}, output)
+    for plan in plans:
+        if not plan.has_failed:
+            check_same_config(plan.run, plan.folder)
     make_folder(output)
-    config.to_yaml(output / "config.yaml")
     write_data(pool, config, output / "data")
-    plans = planned(config, chosen, output / "trainings")
+    config.to_yaml(output / "config.yaml")
     for warning in pool.warnings:
         observer.note(f"warning: {warning}")
     for number, plan in enumerate(todo := [plan for plan in plans if not plan.is_finished], start=1):
         observer.begin(f"training {plan}", number, len(todo))
-        _train(plan, run_of(plan, runs[plan.candidate.name], output / "data"), observer)
+        _train(plan, observer)
     comparison = collect(config, pool, plans, observer)
     write_text(output / "metrics.json", json.dumps(comparison.as_dict(), indent=1, allow_nan=False) + "\n")
     write_comparison(output / "report.html", comparison)
@@ -112,14 +122,22 @@ def check_same_or_new(config: ComparisonConfig, output: Path, *, resume: bool) -
         check_folder(output)
 
 
-def planned(config: ComparisonConfig, chosen: Sequence[Candidate], folder: Path) -> list[Plan]:
+def planned(config: ComparisonConfig, templates: Mapping[str, RunConfig], output: Path) -> list[Plan]:
     """All trainings, small ones first, so that all models can be compared early."""
-    return [
-        Plan(one, size, seed, folder / f"{one.name}-{size}-{seed}")
-        for size in config.sizes
-        for seed in range(config.seeds)
-        for one in chosen
-    ]
+    plans = []
+    for size in config.sizes:
+        for seed in range(config.seeds):
+            files = output / "data" / f"seed-{seed}"
+            changes = {
+                "train": (str(files / f"{size}-train.traj"),),
+                "validation": (str(files / f"{size}-validation.traj"),),
+                "test": (str(output / "data" / "test.traj"),),
+                "seed": seed,
+            }
+            for model, template in templates.items():
+                folder = output / "trainings" / f"{model}-{size}-{seed}"
+                plans.append(Plan(model, size, seed, folder, template.model_copy(update=changes)))
+    return plans
 
 
 def run_template(candidate: Candidate, config: ComparisonConfig, pool: Pool) -> RunConfig:
@@ -138,19 +156,6 @@ def run_template(candidate: Candidate, config: ComparisonConfig, pool: Pool) -> 
         }
     )
     return given.model_copy(update={"training": training, "keys": type(given.keys)()})
-
-
-def run_of(plan: Plan, template: RunConfig, data: Path) -> RunConfig:
-    """The run of one training."""
-    files = data / f"seed-{plan.seed}"
-    return template.model_copy(
-        update={
-            "train": (str(files / f"{plan.size}-train.traj"),),
-            "validation": (str(files / f"{plan.size}-validation.traj"),),
-            "test": (str(data / "test.traj"),),
-            "seed": plan.seed,
-        }
-    )
 
 
 def write_data(pool: Pool, config: ComparisonConfig, folder: Path) -> None:
@@ -179,9 +184,9 @@ def collect(
         raise TrainingError(trials[0].failure)
     largest = [plan for plan in plans if (plan.size, plan.seed) == (config.sizes[-1], 0)]
     start, measurements = starting_structure(pool.test), []
-    trained = [plan for plan in largest if not (plan.folder / _FAILED).exists()]
+    trained = [plan for plan in largest if not plan.has_failed]
     for number, plan in enumerate(trained, start=1):
-        observer.begin(f"dynamics of {plan.candidate.name}", number, len(trained))
+        observer.begin(f"dynamics of {plan.model}", number, len(trained))
         measurements.append(_measurement(plan, start, config, _elements(pool)))
     return Comparison(
         title=f"Which model for {', '.join(path.name for path in data_paths(config.data))}?",
@@ -206,24 +211,26 @@ def warnings_of(trials: Sequence[Trial], measurements: Sequence[Measurement]) ->
     return [*failed, *flown, told]
 
 
-def _train(plan: Plan, run: RunConfig, observer: ComparisonObserver) -> None:
-    """Train; a run that cannot go on is noted, and the others go on."""
+def _train(plan: Plan, observer: ComparisonObserver) -> None:
+    """Train; a run that cannot go on is noted, and the others go on.  What failed begins anew."""
+    if plan.has_failed:
+        shutil.rmtree(plan.folder)
     try:
-        train(run, plan.folder, resume=True, observer=StepsOnly(observer))
+        train(plan.run, plan.folder, resume=True, observer=StepsOnly(observer))
     except (DataError, TrainingError) as error:
         write_text(plan.folder / _FAILED, f"{error}\n")
         observer.note(f"{plan} failed: {error}")
 
 
 def _trial(plan: Plan) -> Trial:
-    failed = plan.folder / _FAILED
-    if failed.exists():
-        return Trial(plan.candidate.name, plan.size, plan.seed, errors={}, failure=failed.read_text().strip())
+    if plan.has_failed:
+        failure = (plan.folder / _FAILED).read_text().strip()
+        return Trial(plan.model, plan.size, plan.seed, errors={}, failure=failure)
     metrics = json.loads((plan.folder / "metrics.json").read_text())["splits"]["test"]
     state = torch.load(plan.folder / CHECKPOINT, weights_only=True, map_location="cpu")
     history = state["gnnpot"]["history"]
     return Trial(
-        plan.candidate.name,
+        plan.model,
         plan.size,
         plan.seed,
         errors={name: metrics[name] for name in ERROR_UNITS},
@@ -251,9 +258,7 @@ def _measurement(plan: Plan, start: Start, config: ComparisonConfig, elements: S
     path = plan.folder / MODEL_FILE
     model = load_potential(path).model
     found = measured(path, start, config=config, elements=elements)
-    return Measurement(
-        plan.candidate.name, model.config.kind, model.num_parameters, model.cutoff, **found._asdict()
-    )
+    return Measurement(plan.model, model.config.kind, model.num_parameters, model.cutoff, **found._asdict())
 
 
 def _elements(pool: Pool) -> list[str]:

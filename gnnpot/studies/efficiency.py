@@ -76,8 +76,8 @@ def study(
         check_folder(output)
     pool = pool_of(config)
     make_folder(output)
-    config.to_yaml(output / "config.yaml")
     write_parts(pool, config, output / "data")
+    config.to_yaml(output / "config.yaml")
     plans = planned(config, output / "trainings")
     todo = [plan for plan in plans if not plan.is_finished]
     for number, plan in enumerate(todo, start=1):
