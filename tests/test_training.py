@@ -218,6 +218,16 @@ def test_two_processes_with_clocks_of_their_own_end_together(silicon_file, tmp_p
     assert first == second
 
 
+def test_the_clock_does_not_count_the_compilation_of_loops(silicon_file, tmp_path):
+    values = settings(silicon_file, loss={"energy": 0.0, "forces": 1.0, "stress": 0.0}, max_epochs=2)
+    values["model"] = {"kind": "ani", "cutoff": 4.0, "hidden": [4]}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_CACHE_DIR": str(tmp_path / "empty")}
+    words = command(tmp_path, values, "--output", str(tmp_path / "run"))
+    subprocess.run(words, env=environment, check=True, capture_output=True)
+    assert any((tmp_path / "empty").rglob("*.nbi"))
+    assert state(tmp_path / "run")["gnnpot"]["history"][0]["seconds"] < 1.0
+
+
 def test_force_matching_sets_the_energy_offset_after_training(silicon_file, tmp_path):
     values = settings(silicon_file, loss={"kind": "force_matching"}, max_epochs=2)
     values["reference_energies"] = {"Si": -100.0}

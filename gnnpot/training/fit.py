@@ -27,6 +27,7 @@ from gnnpot.potential import Potential
 from gnnpot.training.batches import EpochBatches
 from gnnpot.training.low_rank import merged
 from gnnpot.training.module import PotentialModule
+from gnnpot.training.rehearsal import rehearse
 from gnnpot.training.settings import TrainingConfig
 from gnnpot.training.tuning import GroupRow
 
@@ -128,11 +129,18 @@ def fit(
             rank=rank,
             world_size=world_size,
         )
+        validated = EpochBatches(len(validation), config.batch_size, seed=None)
+        if choose_device(config.device).type == "cpu":  # where loops are compiled
+            first = (
+                collate([data[place] for place in next(iter(places))])
+                for data, places in ((train, batches), (validation, validated))
+            )
+            rehearse(potential, config.loss, *first)
         with objects_settled():
             trainer.fit(
                 module,
                 _loader(train, batches, config),
-                _loader(validation, EpochBatches(len(validation), config.batch_size, seed=None), config),
+                _loader(validation, validated, config),
                 ckpt_path=last if last.exists() else None,
                 weights_only=True,
             )
