@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import json
@@ -36,9 +37,17 @@ from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError, DataError, TrainingError
 from gnnpot.models import MODELS
 from gnnpot.report.comparison import spread_cells, verdict, write_comparison
+from gnnpot.report.comparison_figures import comparison_images
 from gnnpot.report.trials import Comparison, Measurement, Point, Spread, Trial, pareto_front
 from gnnpot.studies import architectures
-from gnnpot.studies.architectures import compare, kept_so_far, warnings_of
+from gnnpot.studies.architectures import (
+    ComparisonObserver,
+    collect,
+    compare,
+    kept_so_far,
+    planned,
+    warnings_of,
+)
 from gnnpot.studies.conservation import constant_energy, cutoff_jump, thermalize
 from gnnpot.studies.dynamics import measured, starting_structure
 from gnnpot.studies.settings import ComparisonConfig, candidates, fitting_loss
@@ -481,10 +490,55 @@ def test_the_reader_is_told_what_failed_and_what_had_too_little_time(comparison)
     flown = replace(comparison.measurements[0], failure="two atoms on one spot")
     assert warnings_of([long], comparison.measurements) == []
     assert warnings_of([long, short, failed], [flown]) == [
-        "fast on 10 frames: loss is nan",
+        "fast on 10 frames, seed 0: loss is nan",
+        "1 of 3 trainings failed; errors are means over the others",
         "dynamics of fast: two atoms on one spot",
         "fewer than 50 epochs fitted into the time: fast on 10 frames; more would lower these errors",
     ]
+
+
+def test_a_seed_that_failed_leaves_the_others(comparison, tmp_path):
+    trials = [
+        replace(trial, errors={}, history=(), failure="loss is nan") if trial.seed == 0 else trial
+        for trial in comparison.trials
+    ]
+    partly = replace(comparison, trials=trials)
+    assert partly.spread("slow", 20, "forces")[0] == 6.0
+    assert math.isnan(partly.spread("slow", 20, "forces")[1])
+    assert partly.front == ["fast", "slow"]
+    row = partly.as_dict()["table"][-1]
+    assert (row["forces"]["rmse"], row["failed_seeds"]) == (6.0, 1)
+    assert "slow 50.0 after 5 s" in comparison_images(partly)[1].alt
+
+
+def test_a_model_is_measured_if_any_seed_was_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr("gnnpot.run.write_report", lambda path, report: path.write_text(report.title))
+    given = {"data": (str(DEMO),), "models": ("schnet",), "sizes": (4,), "seeds": 2, "max_epochs": 1}
+    config = ComparisonConfig.from_dict({**given, "steps": 2}, source="test")
+    compare(config, tmp_path)
+    (tmp_path / "trainings" / "schnet-4-0" / "failure.txt").write_text("loss is nan")
+    pool = read_pool(config.data, config.test, config.keys)
+    plans = planned(config, {"schnet": candidates(["schnet"], ["Si"])[0].template}, tmp_path)
+    found = collect(config, pool, plans, ComparisonObserver())
+    assert [one.model for one in found.measurements] == ["schnet"]
+    assert found.spread("schnet", 4, "forces").mean > 0
+    assert verdict(found).startswith("On 4 frames schnet has the smallest force error")
+    assert "schnet on 4 frames, seed 0: loss is nan" in found.warnings
+
+
+def test_panels_without_data_say_so(comparison):
+    unmeasured = replace(
+        comparison,
+        trials=[replace(trial, history=()) for trial in comparison.trials],
+        measurements=[replace(one, microseconds=math.nan) for one in comparison.measurements],
+    )
+    frames, times, speeds = comparison_images(unmeasured)
+    assert "slow 5.50 at 20" in frames.alt
+    for image in (times, speeds):
+        assert "no model to draw" in image.alt
+        drawn = base64.b64decode(image.source.partition(",")[2]).decode()
+        assert "no model to draw" in drawn
+        assert 'id="xtick_1"' not in drawn
 
 
 def test_means_and_deviations_over_seeds(comparison):

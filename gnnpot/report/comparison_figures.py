@@ -16,6 +16,7 @@ from gnnpot.report.tables import number
 from gnnpot.report.trials import Comparison, Point
 from gnnpot.units import ERROR_UNITS
 
+_EMPTY = "no model to draw"
 _MARKERS = "osD^vPX*"  # tell models apart where the colors come round again
 
 
@@ -40,9 +41,11 @@ def comparison_images(comparison: Comparison) -> list[Image]:
                 figure = Figure(figsize=(3.5, 3.0), layout="constrained")
                 axis = figure.subplots()
                 said = draw(axis, comparison, quantity)
+                if not said:
+                    _leave_empty(axis)
                 name = "Force" if quantity == "forces" else "Energy"
                 axis.set(title=f"{name} RMSE ({ERROR_UNITS[quantity]})", xlabel=label)
-                images.append(Image(data_uri(figure), f"{name} RMSE against {label}: {said}"))
+                images.append(Image(data_uri(figure), f"{name} RMSE against {label}: {said or _EMPTY}"))
     return images
 
 
@@ -51,6 +54,8 @@ def _draw_frames(axis: Axes, comparison: Comparison, quantity: str) -> str:
     sizes, said = comparison.sizes, []
     for model in comparison.models:
         means = [comparison.spread(model, size, quantity).mean for size in sizes]
+        if not np.isfinite(means).any():
+            continue
         axis.plot(sizes, means, lw=1.4, ms=5, **_look(comparison, model))
         for trial in comparison.trials:
             if trial.model == model:
@@ -63,22 +68,21 @@ def _draw_frames(axis: Axes, comparison: Comparison, quantity: str) -> str:
 
 def _draw_time(axis: Axes, comparison: Comparison, quantity: str) -> str:
     """How validation errors fell in the trainings on the largest size."""
-    said = []
+    said: dict[str, str] = {}
     for model in comparison.models:
         for trial in comparison.trials:
-            if (trial.model, trial.size) != (model, comparison.sizes[-1]) or not trial.history:
-                continue
             errors = [_error(point, quantity) for point in trial.history]
+            if (trial.model, trial.size) != (model, comparison.sizes[-1]) or not np.isfinite(errors).any():
+                continue
             times = [point.seconds for point in trial.history]
             axis.step(
-                times, errors, where="post", lw=1.3, alpha=0.9 if trial.seed == 0 else 0.4,
+                times, errors, where="post", lw=1.3, alpha=0.4 if model in said else 0.9,
                 color=model_color(comparison, model),
             )  # fmt: skip
             axis.plot(times[-1], errors[-1], ms=5, **_look(comparison, model))
-            if trial.seed == 0:
-                said.append(f"{model} {number(errors[-1])} after {times[-1]:.0f} s")
+            said.setdefault(model, f"{model} {number(errors[-1])} after {times[-1]:.0f} s")
     _log(axis, "xy")
-    return f"on validation, {', '.join(said)}"
+    return f"on validation, {', '.join(said.values())}" if said else ""
 
 
 def _draw_speed(axis: Axes, comparison: Comparison, quantity: str) -> str:
@@ -86,6 +90,8 @@ def _draw_speed(axis: Axes, comparison: Comparison, quantity: str) -> str:
     size, said, best = comparison.sizes[-1], [], []
     for one in comparison.measurements:
         error = comparison.spread(one.model, size, quantity).mean
+        if not np.isfinite([one.microseconds, error]).all():
+            continue
         axis.plot(one.microseconds, error, ms=6, **_look(comparison, one.model))
         is_best = one.model in comparison.front
         if is_best:
@@ -100,6 +106,12 @@ def _draw_speed(axis: Axes, comparison: Comparison, quantity: str) -> str:
     _log(axis, "xy")
     axis.margins(0.18)
     return ", ".join(said)
+
+
+def _leave_empty(axis: Axes) -> None:
+    """Say that there is nothing to draw."""
+    axis.set(xscale="linear", yscale="linear", xticks=[], yticks=[])
+    axis.text(0.5, 0.5, _EMPTY, transform=axis.transAxes, ha="center", va="center", color=GREY)
 
 
 def _look(comparison: Comparison, model: str) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Measurement:
 
 
 class Spread(NamedTuple):
-    """Mean over the seeds, and their standard deviation, NaN for a single one."""
+    """Mean over the seeds that could be trained, and their standard deviation, NaN for a single one."""
 
     mean: float
     deviation: float
@@ -123,9 +123,17 @@ class Comparison:
         return "forces" if "forces" in self.quantities else "energy"
 
     def spread(self, model: str, size: int, quantity: str) -> Spread:
-        """Test RMSE of a model on a size over its seeds; NaN if one of them failed."""
-        values = [t.rmse(quantity) for t in self.trials if (t.model, t.size) == (model, size)]
-        return Spread(float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan)
+        """Test RMSE of a model on a size over the seeds that could be trained; NaN if none could."""
+        values = [trial.rmse(quantity) for trial in self._of(model, size) if not trial.failure]
+        deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        return Spread(float(np.mean(values)) if values else math.nan, deviation)
+
+    def failed(self, model: str, size: int) -> int:
+        """Number of seeds that could not be trained."""
+        return sum(bool(trial.failure) for trial in self._of(model, size))
+
+    def _of(self, model: str, size: int) -> list[Trial]:
+        return [trial for trial in self.trials if (trial.model, trial.size) == (model, size)]
 
     def measurement(self, model: str) -> Measurement | None:
         """Of a model, if one could be trained."""
@@ -170,7 +178,7 @@ class Comparison:
             else None
             for name, spread in spreads.items()
         }
-        return {"model": model, "frames": size, **errors}
+        return {"model": model, "frames": size, **errors, "failed_seeds": self.failed(model, size)}
 
     def _model(self, one: Measurement) -> dict[str, Any]:
         return {

@@ -178,15 +178,17 @@ def write_data(pool: Pool, config: ComparisonConfig, folder: Path) -> None:
 def collect(
     config: ComparisonConfig, pool: Pool, plans: Sequence[Plan], observer: ComparisonObserver
 ) -> Comparison:
-    """Gather all trainings, and measure what the largest of each model does in dynamics."""
+    """Gather all trainings, and measure what the first seed of each model's largest does in dynamics."""
     trials = [_trial(plan) for plan in plans]
     if all(trial.failure for trial in trials):
         raise TrainingError(trials[0].failure)
-    largest = [plan for plan in plans if (plan.size, plan.seed) == (config.sizes[-1], 0)]
+    largest: dict[str, Plan] = {}
+    for plan in plans:
+        if plan.size == config.sizes[-1] and not plan.has_failed:
+            largest.setdefault(plan.model, plan)
     start, measurements = starting_structure(pool.test), []
-    trained = [plan for plan in largest if not plan.has_failed]
-    for number, plan in enumerate(trained, start=1):
-        observer.begin(f"dynamics of {plan.model}", number, len(trained))
+    for number, plan in enumerate(largest.values(), start=1):
+        observer.begin(f"dynamics of {plan.model}", number, len(largest))
         measurements.append(_measurement(plan, start, config, _elements(pool)))
     return Comparison(
         title=f"Which model for {', '.join(path.name for path in data_paths(config.data))}?",
@@ -199,7 +201,13 @@ def collect(
 
 def warnings_of(trials: Sequence[Trial], measurements: Sequence[Measurement]) -> list[str]:
     """What went wrong, and which errors are those of too little time rather than of a model."""
-    failed = [f"{trial.model} on {trial.size} frames: {trial.failure}" for trial in trials if trial.failure]
+    failed = [
+        f"{trial.model} on {trial.size} frames, seed {trial.seed}: {trial.failure}"
+        for trial in trials
+        if trial.failure
+    ]
+    if failed:
+        failed.append(f"{len(failed)} of {len(trials)} trainings failed; errors are means over the others")
     flown = [f"dynamics of {one.model}: {one.failure}" for one in measurements if one.failure]
     short = sorted(
         {(trial.size, trial.model) for trial in trials if not trial.failure and trial.epochs < _FEW_EPOCHS}
