@@ -46,6 +46,7 @@ from gnnpot.studies.architectures import (
     compare,
     kept_so_far,
     planned,
+    run_template,
     warnings_of,
 )
 from gnnpot.studies.conservation import constant_energy, cutoff_jump, thermalize
@@ -385,6 +386,19 @@ def test_a_loss_is_fitted_to_the_labels():
     assert fitting_loss(loss, ("energy",), "ani").labels == ("energy",)
     with pytest.raises(ConfigError, match="expected forces labels, as the loss of ani needs them"):
         fitting_loss(WeightedLoss(energy=0.0), ("energy",), "ani")
+
+
+def test_models_are_picked_by_a_label_that_is_there(tmp_path):
+    for atoms in (frames := read(DEMO, ":20")):
+        del atoms.calc.results["energy"]
+    write(tmp_path / "forces.xyz", frames)
+    pool = read_pool([str(tmp_path / "forces.xyz")], SplitConfig(), LabelKeys())
+    (nequip,) = candidates(["nequip"], ["Si"])
+    assert nequip.template.training.select_by == "energy"
+    config = ComparisonConfig(data=(str(DEMO),))
+    assert run_template(nequip, config, pool).training.select_by == "weighted"
+    whole = read_pool([str(DEMO)], SplitConfig(), LabelKeys())
+    assert run_template(nequip, config, whole).training.select_by == "energy"
 
 
 def test_trainings_that_fail_are_noted_and_none_is_an_error(tmp_path, monkeypatch):

@@ -147,8 +147,10 @@ def run_template(candidate: Candidate, config: ComparisonConfig, pool: Pool) -> 
         ConfigError: Its loss needs labels that are not.
     """
     given = candidate.template
+    chosen = given.training.select_by
     training = given.training.model_copy(
         update={
+            "select_by": chosen if chosen in pool.labels else "weighted",
             "loss": fitting_loss(given.training.loss, pool.labels, candidate.name),
             "max_time": config.time,
             "max_epochs": config.max_epochs,
