@@ -173,8 +173,7 @@ class PotentialModule(LightningModule):
 
     def score(self, row: dict[str, float]) -> float:
         """The number that picks the best model; smaller is better."""
-        name = "loss" if self.config.select_by == "weighted" else f"{self.config.select_by}_rmse"
-        return row[f"validation_{name}"]
+        return self.config.score(row)
 
     def _optimizers(self) -> list[Any]:
         optimizers = self.optimizers()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -76,6 +77,10 @@ class TrainingConfig(Section):
     devices: PositiveInt = 1
     num_nodes: PositiveInt = 1
     num_workers: int = Field(default=0, ge=0)
+
+    def score(self, row: Mapping[str, float]) -> float:
+        """The number in a row of the history that picks the best model; smaller is better."""
+        return row[f"validation_{'loss' if self.select_by == 'weighted' else f'{self.select_by}_rmse'}"]
 
     @field_validator("freeze", mode="before")
     @classmethod
