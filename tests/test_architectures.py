@@ -30,7 +30,7 @@ from gnnpot.cli.comparison_table import print_comparison
 from gnnpot.cli.words import repeated
 from potentials import small_potential
 
-from gnnpot.checkpoint import save_potential
+from gnnpot.checkpoint import read_header, save_potential
 from gnnpot.data.labels import LabelKeys
 from gnnpot.data.reading import content_hash, read_frames
 from gnnpot.data.split import SplitConfig
@@ -53,13 +53,18 @@ from gnnpot.studies.conservation import constant_energy, cutoff_jump, thermalize
 from gnnpot.studies.dynamics import measured, starting_structure
 from gnnpot.studies.settings import ComparisonConfig, candidates, fitting_loss
 from gnnpot.studies.subsets import nested_order, parts, read_pool, write_frames
+from gnnpot.training import TrainingConfig
 from gnnpot.training.loss import WeightedLoss
 from gnnpot.units import ERROR_UNITS
 
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 TINY = {
     "model": {"kind": "schnet", "cutoff": 4.0, "channels": 8, "num_filters": 8, "num_interactions": 1},
-    "training": {"batch_size": 4, "loss": {"energy": 1.0, "forces": 1.0, "stress": 10.0}},
+    "training": {
+        "batch_size": 4,
+        "loss": {"energy": 1.0, "forces": 1.0, "stress": 10.0},
+        "select_by": "energy",
+    },
     "train": "nowhere.xyz",
 }
 
@@ -431,9 +436,46 @@ def test_the_history_keeps_the_errors_of_the_model_kept():
         {"seconds": float(place), "validation_loss": loss, "validation_forces_rmse": 10 * loss}
         for place, loss in enumerate(losses)
     ]
-    points = kept_so_far(rows)
+    points = kept_so_far(rows, TrainingConfig().score)
     assert [(point.seconds, point.forces) for point in points] == [(0.0, 30.0), (2.0, 20.0), (3.0, 20.0)]
     assert math.isnan(points[0].energy)
+    for row, error in zip(rows, [3.0, 2.0, 4.0, 1.0], strict=True):
+        row["validation_energy_rmse"] = error
+    points = kept_so_far(rows, TrainingConfig(select_by="energy").score)
+    assert [(point.seconds, point.energy) for point in points] == [(0.0, 3), (1.0, 2), (3.0, 1), (3.0, 1)]
+
+
+def test_the_last_point_of_a_training_is_the_model_that_it_kept(study):
+    folder = study.output / "trainings" / "tiny-12-0"
+    row = read_header(folder / "model.safetensors").provenance["metrics"]
+    path = folder / "last.ckpt"
+    before, state = path.read_bytes(), torch.load(path, weights_only=True)
+    worse = {**row, "validation_energy_rmse": 1e9, "validation_loss": 0.0}  # it is selected by the energy
+    state["gnnpot"]["history"].append(worse)
+    torch.save(state, path)
+    done = run(*study.words, "--resume", "--json")
+    path.write_bytes(before)
+    trials = json.loads(done.out)["trainings"]
+    (point,) = (one["history"][-1] for one in trials if (one["model"], one["frames"]) == ("tiny", 12))
+    assert (point["energy"], point["forces"]) == (
+        row["validation_energy_rmse"],
+        row["validation_forces_rmse"],
+    )
+
+
+def test_a_finished_training_needs_no_checkpoint(study, tmp_path):
+    checkpoint = study.output / "trainings" / "ani-12-0" / "last.ckpt"
+    checkpoint.rename(tmp_path / "last.ckpt")
+    done = run(*study.words, "--resume", "--json")
+    shutil.move(tmp_path / "last.ckpt", checkpoint)
+    assert done.code == 0, done.err
+    assert "training " not in done.err
+    row = read_header(checkpoint.with_name("model.safetensors")).provenance["metrics"]
+    (trial,) = (
+        one for one in json.loads(done.out)["trainings"] if (one["model"], one["frames"]) == ("ani", 12)
+    )
+    assert (trial["epochs"], trial["seconds"]) == (row["epoch"], row["seconds"])
+    assert trial["history"][0]["forces"] == row["validation_forces_rmse"]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from potentials import small_potential
 from gnnpot.checkpoint import read_header, save_potential
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.report.efficiency import Efficiency, Outcome, verdict
-from gnnpot.studies.efficiency import order_of, planned, pool_of
+from gnnpot.studies.efficiency import Plan, order_of, planned, pool_of, score_of
 from gnnpot.studies.efficiency_config import EfficiencyConfig
 from gnnpot.training import TrainingConfig
 from gnnpot.training.batches import EpochBatches
@@ -43,7 +43,7 @@ def folder(tmp_path_factory) -> Path:
         "source": str(folder / "silicon.safetensors"),
         "map": {"Ge": "Si"},
         "train": str(folder / "pool.xyz"),
-        "training": {"batch_size": 2, "loss": {"energy": 1.0, "forces": 1.0}},
+        "training": {"batch_size": 2, "loss": {"energy": 1.0, "forces": 1.0}, "select_by": "energy"},
     }
     (folder / "transfer.yaml").write_text(yaml.safe_dump(values))
     return folder
@@ -125,6 +125,21 @@ def test_a_training_makes_the_least_number_of_steps_and_of_passes(config):
 def test_every_part_has_both_sides_with_all_rates(config, tmp_path):
     plans = planned(config, tmp_path)
     assert len(plans) == len({plan.folder for plan in plans}) == 2 * 2 * (2 + 2)
+
+
+def test_the_rate_is_chosen_by_the_score_that_picks_the_model(config, tmp_path):
+    rows = {
+        1e-4: {"validation_loss": 1.0, "validation_energy_rmse": 5.0},
+        1e-3: {"validation_loss": 2.0, "validation_energy_rmse": 4.0},
+    }
+    plans = [Plan("transfer", 1, 0, rate, tmp_path / f"{rate:g}") for rate in rows]
+    for plan in plans:
+        plan.folder.mkdir()
+        save_potential(
+            small_potential(), plan.folder / "model.safetensors", provenance={"metrics": rows[plan.rate]}
+        )
+    assert config.transfer.trainings[0].select_by == "energy"
+    assert min(plans, key=lambda plan: score_of(plan, config)).rate == 1e-3
 
 
 def test_percentages_compare_means_over_the_splits():

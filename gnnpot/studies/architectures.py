@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from gnnpot import __version__
-from gnnpot.checkpoint import load_potential
+from gnnpot.checkpoint import load_potential, read_header
 from gnnpot.config import RunConfig, data_paths
 from gnnpot.devices import choose_device
 from gnnpot.errors import DataError, TrainingError
@@ -237,26 +237,35 @@ def _trial(plan: Plan) -> Trial:
         failure = (plan.folder / _FAILED).read_text().strip()
         return Trial(plan.model, plan.size, plan.seed, errors={}, failure=failure)
     metrics = json.loads((plan.folder / "metrics.json").read_text())["splits"]["test"]
-    state = torch.load(plan.folder / CHECKPOINT, weights_only=True, map_location="cpu")
-    history = state["gnnpot"]["history"]
+    history = _history(plan.folder)
     return Trial(
         plan.model,
         plan.size,
         plan.seed,
         errors={name: metrics[name] for name in ERROR_UNITS},
         seconds=history[-1]["seconds"],
-        epochs=len(history),
-        history=kept_so_far(history),
+        epochs=int(history[-1]["epoch"]),
+        history=kept_so_far(history, plan.run.training.score),
     )
 
 
-def kept_so_far(history: Sequence[dict[str, float]]) -> list[Point]:
-    """Validation errors each time that a better model was found, and again at the end."""
+def _history(folder: Path) -> list[dict[str, float]]:
+    """A row for each epoch of a finished training; that of the best alone where no checkpoint is left."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return [read_header(folder / MODEL_FILE).provenance["metrics"]]
+    return torch.load(path, weights_only=True, map_location="cpu")["gnnpot"]["history"]
+
+
+def kept_so_far(
+    history: Sequence[dict[str, float]], score: Callable[[dict[str, float]], float]
+) -> list[Point]:
+    """Validation errors each time that a model of a smaller ``score`` was found, and again at the end."""
     points: list[Point] = []
     least = math.inf
     for row in history:
-        if row["validation_loss"] < least:
-            least = row["validation_loss"]
+        if score(row) < least:
+            least = score(row)
             names = ("validation_energy_rmse", "validation_forces_rmse")
             points.append(Point(row["seconds"], *(row.get(name, math.nan) for name in names)))
     if points:

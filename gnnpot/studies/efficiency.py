@@ -21,7 +21,7 @@ from gnnpot.run import MODEL_FILE, train
 from gnnpot.studies.architectures import ComparisonObserver
 from gnnpot.studies.efficiency_config import EfficiencyConfig
 from gnnpot.studies.subsets import Pool, read_pool, write_frames
-from gnnpot.training import StepsOnly
+from gnnpot.training import StepsOnly, TrainingConfig
 from gnnpot.transfer_config import TransferConfig
 from gnnpot.transfer_run import RESULT_FILE, transfer
 from gnnpot.transfer_start import plain_run
@@ -152,23 +152,27 @@ def _train(plan: Plan, config: EfficiencyConfig, data: Path, observer: Compariso
         "seed": plan.split,
     }
     given, quiet = config.transfer, StepsOnly(observer)
+    training = config.training(_given(plan, config), plan.size, plan.rate)
     if plan.side == "transfer":
-        training = config.training(given.trainings[0], plan.size, plan.rate)
         run = given.model_copy(update={**changes, "training": training, "stages": ()})
         transfer(run, plan.folder, resume=True, observer=quiet)
     else:
-        training = config.training(given.scratch_training, plan.size, plan.rate)
         train(plain_run(given, training=training, **changes), plan.folder, resume=True, observer=quiet)
 
 
+def _given(plan: Plan, config: EfficiencyConfig) -> TrainingConfig:
+    """The training of a side as the user has it."""
+    return config.transfer.trainings[0] if plan.side == "transfer" else config.transfer.scratch_training
+
+
 def collect(config: EfficiencyConfig, pool: Pool, plans: Sequence[Plan]) -> Efficiency:
-    """Gather all trainings; of each side the one with the least validation loss."""
+    """Gather all trainings; of each side the one with the least validation error, the one it selects by."""
     outcomes = []
     for size in sorted(config.sizes):
         for split in range(config.splits):
             for side in _SIDES:
                 ones = [plan for plan in plans if plan[:3] == (side, size, split)]
-                best = min(ones, key=_validation_loss)
+                best = min(ones, key=lambda plan: score_of(plan, config))
                 outcomes.append(Outcome(side, size, split, _mae(best.folder / "metrics.json"), best.rate))
             untuned = json.loads((_first(plans, size, split).folder / RESULT_FILE).read_text())["baseline"]
             outcomes.append(Outcome("untuned", size, split, _of_test(untuned), None))
@@ -186,8 +190,9 @@ def _first(plans: Sequence[Plan], size: int, split: int) -> Plan:
     return next(plan for plan in plans if plan[:3] == ("transfer", size, split))
 
 
-def _validation_loss(plan: Plan) -> float:
-    return float(read_header(plan.folder / MODEL_FILE).provenance["metrics"]["validation_loss"])
+def score_of(plan: Plan, config: EfficiencyConfig) -> float:
+    """The validation error by which a training selects, of the model that it kept."""
+    return _given(plan, config).score(read_header(plan.folder / MODEL_FILE).provenance["metrics"])
 
 
 def _mae(path: Path) -> dict[str, float | None]:
