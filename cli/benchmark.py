@@ -30,7 +30,7 @@ def benchmark(
 ) -> None:
     """Tell which model is best for DATA: errors, speed and energy conservation under one time budget.
 
-    Options of several values take words one after another: --models ani schnet --sizes 10 50 200.
+    DATA comes first; options of several values take all words that follow: --models ani schnet --sizes 10 50.
     """
     from gnnpot.cli.progress import ComparisonDisplay
 

@@ -32,7 +32,7 @@ def benchmark_transfer(
 ) -> None:
     """Tell how many structures a transfer saves: the same training from a source and from scratch.
 
-    Options of several values take words one after another: --sizes 1 10 40 --rates 3e-4 1e-3.
+    CONFIG comes first; options of several values take all words that follow: --sizes 1 10 --rates 3e-4 1e-3.
     """
     from gnnpot.cli.efficiency_table import print_efficiency
     from gnnpot.cli.progress import ComparisonDisplay

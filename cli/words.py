@@ -5,16 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
+
+from gnnpot.errors import ConfigError
 
 
 class SeveralWords(TyperCommand):
     """A command whose options that may be repeated also take several words: ``--sizes 10 50 200``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Repeat the option before each of its words."""
+        """Repeat the option before each of its words.
+
+        Raises:
+            ConfigError: An argument is not there, maybe as such an option took it.
+        """
         several = [option for option in self.params if getattr(option, "multiple", False)]
-        return super().parse_args(ctx, list(repeated(args, {name for one in several for name in one.opts})))
+        names = {name for one in several for name in one.opts}
+        try:
+            return super().parse_args(ctx, list(repeated(args, names)))
+        except typer.BadParameter as error:
+            if error.param is None or not error.param.required or names.isdisjoint(args):
+                raise
+            raise ConfigError(
+                f"expected {str(error.param.name).upper()} before options that take several words, got none; "
+                "put it first"
+            ) from error
 
 
 def repeated(words: Iterable[str], repeatable: set[str]) -> Iterator[str]:

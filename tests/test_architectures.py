@@ -302,6 +302,27 @@ def test_data_that_cannot_be_learned_from(refused, tmp_path):
         "--sizes", 10, "--test", write_part(tmp_path / "test.xyz"), data=tmp_path / "mixed.xyz"
     )
     assert "nowhere.xyz" in refused(data=tmp_path / "nowhere.xyz")
+    write(tmp_path / "one.xyz", frames[:1])
+    told = (
+        "expected structures to train on beside those held out, got 0 and 1 held out; hold out another share"
+    )
+    assert told in refused(data=tmp_path / "one.xyz")
+
+
+def test_elements_that_only_the_test_has_are_named(refused, tmp_path):
+    write(tmp_path / "test.xyz", labeled(bulk("Ge")))
+    told = "expected the elements of the data (Si) in the test, got also Ge; add frames with it to the data"
+    assert told in refused("--sizes", 10, "--test", tmp_path / "test.xyz")
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [(["--models", "ani", "schnet", DEMO], "DATA"), (["transfer", "--exclude", "odd", "ge.yaml"], "CONFIG")],
+)
+def test_an_argument_that_an_option_took_is_named(words, first):
+    done = run(*words)
+    said = f"gnnpot: expected {first} before options that take several words, got none; put it first\n"
+    assert (done.code, done.out, done.err) == (2, "", said)
 
 
 def write_part(path: Path) -> Path:

@@ -87,8 +87,8 @@ def split_indices(
     in_validation = np.array([content in held_out for content in hashes], dtype=bool)
     if in_validation.all() or not in_validation.any():
         raise DataError(
-            f"expected structures for training and for validation, got {(~in_validation).sum()} and "
-            f"{in_validation.sum()}; change the size of the validation set"
+            f"expected structures to train on beside those held out, got {(~in_validation).sum()} and "
+            f"{in_validation.sum()} held out; hold out another share, or add different structures"
         )
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
 

@@ -159,14 +159,22 @@ def check_parts(pool: Pool, sizes: Sequence[int], seeds: int) -> None:
     """Refuse sizes that the pool cannot give, or whose training frames lack an element.
 
     Raises:
-        DataError: A size is larger than the pool, or the smallest lacks an element.
+        DataError: A size is larger than the pool, the smallest lacks an element, or the pool one of the
+            test.
     """
     if max(sizes) > len(pool.frames):
         raise DataError(
             f"expected sizes up to the {len(pool.frames)} different frames that the test leaves, got "
             f"{max(sizes)}; lower --sizes or add data"
         )
-    needed = {symbol for atoms in (*pool.frames, *pool.test) for symbol in atoms.symbols}
+    needed, tested = (
+        {symbol for atoms in frames for symbol in atoms.symbols} for frames in (pool.frames, pool.test)
+    )
+    if unknown := sorted(tested - needed):
+        raise DataError(
+            f"expected the elements of the data ({', '.join(sorted(needed))}) in the test, got also "
+            f"{', '.join(unknown)}; add frames with it to the data, or remove those of the test"
+        )
     for seed in range(seeds):
         train, _ = parts(nested_order(pool.frames, seed), min(sizes))
         lacking = needed - {symbol for index in train for symbol in pool.frames[index].symbols}
