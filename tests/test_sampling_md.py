@@ -53,7 +53,7 @@ def test_dynamics_taken_up_from_their_state_are_those_that_never_stopped(kind):
         assert_same(first, second)
 
 
-@pytest.mark.parametrize("kind", ["langevin", "bussi", "npt-langevin"])
+@pytest.mark.parametrize("kind", ["langevin", "npt-langevin"])
 def test_the_mean_energy_is_that_of_the_temperature(kind):
     start = bulk("Cu", cubic=True) * (2, 1, 1)
     start.calc = EinsteinCrystal(start, cell_stiffness=5.0)
@@ -69,6 +69,22 @@ def test_the_mean_energy_is_that_of_the_temperature(kind):
     away = [start.calc.away(atoms) for atoms in walks]
     mean = np.mean(np.square(away)) * start.calc.stiffness / 2
     assert mean == pytest.approx(units.kB * 600 / 2, rel=0.12)
+
+
+@pytest.mark.parametrize("kind", ["bussi", "berendsen", "nose-hoover", "npt-isotropic", "npt-flexible"])
+def test_a_center_of_mass_at_rest_is_no_degree_of_freedom(kind):
+    start = bulk("Cu", cubic=True)
+    start.rattle(0.1, seed=0)
+    start.calc = EMT()
+    walks = sampled(
+        start=start, ensemble={"kind": kind}, steps=2500, interval=5, timestep=5.0, temperatures=600
+    )
+    list(walks)
+    (walk,) = walks.walks
+    assert np.abs(walk.atoms.get_momenta().sum(axis=0)).max() < 1e-9
+    _, _, told, potential, total, _ = np.mean(walks.take_rows(), axis=0)
+    assert (total - potential) / (1.5 * units.kB * (len(start) - 1)) == pytest.approx(600, rel=0.15)
+    assert told == pytest.approx((total - potential) / (1.5 * units.kB * (len(start) - 1)))
 
 
 def test_constant_energy_stays():

@@ -87,7 +87,10 @@ class BussiNVT(Section):
         self, atoms: Atoms, temperature: float, timestep: float, rng: np.random.Generator
     ) -> MolecularDynamics:
         """The integrator of ``atoms`` at ``temperature`` (K) with ``timestep`` (fs)."""
-        return Bussi(atoms, timestep * units.fs, temperature, self.time * units.fs, rng=rng)
+        driver = Bussi(atoms, timestep * units.fs, temperature, self.time * units.fs, rng=rng)
+        driver.ndof = 3 * _atoms_at_rest(atoms)
+        driver.target_kinetic_energy = driver.ndof / 2 * units.kB * temperature
+        return driver
 
 
 class BerendsenNVT(Section):
@@ -104,7 +107,8 @@ class BerendsenNVT(Section):
         self, atoms: Atoms, temperature: float, timestep: float, rng: np.random.Generator
     ) -> MolecularDynamics:
         """The integrator of ``atoms`` at ``temperature`` (K) with ``timestep`` (fs)."""
-        settings = {"temperature_K": temperature, "taut": self.time * units.fs, "fixcm": False}
+        mean = temperature * _atoms_at_rest(atoms) / len(atoms)  # as ASE has it
+        settings = {"temperature_K": mean, "taut": self.time * units.fs, "fixcm": False}
         return NVTBerendsen(atoms, timestep * units.fs, **settings)
 
 
@@ -126,9 +130,11 @@ class NoseHooverNVT(Section):
         self, atoms: Atoms, temperature: float, timestep: float, rng: np.random.Generator
     ) -> MolecularDynamics:
         """The integrator of ``atoms`` at ``temperature`` (K) with ``timestep`` (fs)."""
-        return NoseHooverChainNVT(
+        driver = NoseHooverChainNVT(
             atoms, timestep * units.fs, temperature, self.time * units.fs, tchain=self.chain
         )
+        driver._thermostat._num_atoms_global = _atoms_at_rest(atoms)
+        return driver
 
 
 class LangevinNPT(Section):
@@ -187,7 +193,7 @@ class _ChainNPT(Section):
         self, atoms: Atoms, temperature: float, timestep: float, rng: np.random.Generator
     ) -> MolecularDynamics:
         """The integrator of ``atoms`` at ``temperature`` (K) with ``timestep`` (fs)."""
-        return self.integrator(
+        driver: Any = self.integrator(
             atoms,
             timestep * units.fs,
             temperature,
@@ -195,6 +201,8 @@ class _ChainNPT(Section):
             self.time * units.fs,
             self.pressure_time * units.fs,
         )
+        driver._num_atoms_global = driver._thermostat._num_atoms_global = _atoms_at_rest(atoms)
+        return driver
 
 
 class IsotropicNPT(_ChainNPT):
@@ -237,6 +245,21 @@ def remember(driver: MolecularDynamics, memory: Mapping[str, Any]) -> None:
         path, _, last = name.rpartition(".")
         owner = _owner(driver, path) if path else driver
         setattr(owner, last, np.array(value) if isinstance(value, list) else value)
+
+
+def internal_temperature(atoms: Atoms) -> float:
+    """Temperature (K) of the motion about the center of mass, at rest or not."""
+    momenta, masses = atoms.get_momenta(), atoms.get_masses()[:, None]
+    relative = momenta - masses * momenta.sum(axis=0) / masses.sum()
+    return float(np.sum(relative**2 / masses) / (3 * _atoms_at_rest(atoms) * units.kB))
+
+
+def _atoms_at_rest(atoms: Atoms) -> int:
+    """As many atoms as have the degrees of freedom of all about a center of mass at rest.
+
+    Thermostats that act on all atoms alike never move it, and take ASE's integrators count 3N.
+    """
+    return max(1, len(atoms) - 1)
 
 
 def thermalize(atoms: Atoms, temperature: float, *, rng: np.random.Generator) -> None:

@@ -13,7 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.md import MolecularDynamics
 
 from gnnpot.errors import GnnpotError, one_line
-from gnnpot.sampling.ensembles import Ensemble, memory_of, remember, thermalize
+from gnnpot.sampling.ensembles import Ensemble, internal_temperature, memory_of, remember, thermalize
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.schedule import Schedule
 
@@ -76,7 +76,7 @@ class Observation:
         """A row of the log."""
         potential, kinetic = atoms.get_potential_energy(), atoms.get_kinetic_energy()
         volume = atoms.get_volume() if atoms.cell.rank == 3 else np.nan
-        return atoms.get_temperature(), potential, potential + kinetic, volume
+        return internal_temperature(atoms), potential, potential + kinetic, volume
 
     def state(self) -> dict[str, Any]:
         """Nothing."""
