@@ -341,6 +341,18 @@ def test_espresso_is_magnetic_only_when_asked(tmp_path):
         assert (folder / "espresso.pwi").read_text().count("nspin") == spins
 
 
+@needs_pw
+@pytest.mark.parametrize(
+    ("length", "spacing", "mesh"),
+    [(5.43, 0.3, "4 4 4"), (5.43, 0.15, "8 8 8"), (3.52, 0.3, "6 6 6"), (21.0, 0.3, "1 1 1")],
+)
+def test_espresso_takes_the_mesh_whose_spacing_was_asked_for(tmp_path, length, spacing, mesh):
+    config = engine_of(ESPRESSO | {"kpoints": None, "spacing": spacing, "offset": (1, 0, 1)})
+    calculator = config.calculator(tmp_path)
+    calculator.write_inputfiles(bulk("Si", "diamond", a=length, cubic=True), ["energy"])
+    assert f"K_POINTS automatic\n{mesh}  1 0 1\n" in (tmp_path / "espresso.pwi").read_text()
+
+
 FAULTS = {
     "unknown method": ({"kind": "stilinger-weber"}, "did you mean 'stillinger-weber'"),
     "no kind": ({"preset": "Si-1985"}, "expected a kind"),
@@ -499,3 +511,12 @@ def test_settings_that_change_no_result_are_not_part_of_the_identity():
     ]
     assert identities[0] == identities[1]
     assert identities[0] != identities[2]
+
+
+@needs_pw
+def test_labels_of_meshes_with_another_meaning_of_the_spacing_are_not_found():
+    spaced, counted = (
+        engine_of(ESPRESSO | mesh).identity() for mesh in ({"kpoints": None, "spacing": 0.3}, {})
+    )
+    assert spaced["spacing_unit"] == "1/Å with 2π"
+    assert set(counted) == set(spaced) - {"spacing", "spacing_unit"} | {"kpoints"}

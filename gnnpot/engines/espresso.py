@@ -11,6 +11,7 @@ from pathlib import Path
 from subprocess import CalledProcessError
 from typing import Any, Literal, Self
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, Calculator, SCFError
 from ase.calculators.espresso import Espresso, EspressoProfile
@@ -141,7 +142,8 @@ class EspressoConfig(EngineConfig):
 
     def identity(self) -> dict[str, Any]:
         """What decides the results."""
-        return super().identity() | {"pseudopotentials": self._files()}
+        unit = {} if self.spacing is None else {"spacing_unit": "1/Å with 2π"}  # it once was without
+        return super().identity() | {"pseudopotentials": self._files()} | unit
 
     def namelists(self) -> dict[str, dict[str, Any]]:
         """The input of ``pw.x`` but for structure and k-points."""
@@ -183,7 +185,7 @@ class _SinglePoint(Espresso):
         points = (
             {"kpts": config.kpoints, "koffset": config.offset}
             if config.spacing is None
-            else {"kspacing": config.spacing, "koffset": config.offset}
+            else {"kspacing": config.spacing / (2 * np.pi), "koffset": config.offset}  # ASE leaves 2π out
         )
         super().__init__(
             profile=profile,
