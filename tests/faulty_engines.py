@@ -82,3 +82,17 @@ class InFolder(Calculator):
         if len(atoms) == 2:
             raise SCFError("no self-consistency")
         self.results = {"energy": 0.0, "forces": 0.0 * atoms.positions}
+
+
+class Scaled(EMT):
+    """Like a program: the input, a factor of the energy, lies in a file while it works."""
+
+    def __init__(self, directory: str, factor: float) -> None:
+        super().__init__()
+        self.input, self.factor = Path(directory) / "input", factor
+
+    def calculate(self, atoms: Any = None, *args: Any, **kwargs: Any) -> None:
+        super().calculate(atoms, *args, **kwargs)
+        self.input.write_text(str(self.factor))
+        time.sleep(0.05)
+        self.results["energy"] = self.results["free_energy"] = float(self.input.read_text())

@@ -22,7 +22,7 @@ from reference_programs import needs_pw
 from gnnpot.data.reading import content_hash
 from gnnpot.engines import engine_of
 from gnnpot.errors import EngineError, LabelingError
-from gnnpot.labeling import CalculatorLabeler, LabelStore, LocalPool, fill, label, method_of, plan
+from gnnpot.labeling import CalculatorLabeler, Label, LabelStore, LocalPool, fill, label, method_of, plan
 from gnnpot.labeling.paths import after_jumps, energy_jumps
 from gnnpot.labeling.running import estimate
 
@@ -181,8 +181,30 @@ def test_a_force_over_the_limit_is_refused(tmp_path):
 
 def test_only_the_folder_of_a_failure_stays(tmp_path):
     run(tmp_path, IN_FOLDER, [chain(2), chain(3)])
-    assert [path.name for path in (tmp_path / "scratch").iterdir()] == [content_hash(chain(2))[:16]]
-    assert list((tmp_path / "scratch").rglob("wave.dat"))
+    (folder,) = (tmp_path / "scratch").iterdir()
+    assert folder.name.startswith(content_hash(chain(2))[:16])
+    assert (folder / "wave.dat").exists()
+    run(tmp_path, IN_FOLDER, [chain(2)], retry_failed=True)
+    (again,) = (tmp_path / "scratch").iterdir()
+    assert again != folder
+
+
+def test_two_methods_at_once_on_one_structure_do_not_meet_in_a_folder(tmp_path):
+    pools, found = {}, {}
+    for factor in (1.0, 2.0):
+        section = IN_FOLDER | {"calculator_class": "faulty_engines.Scaled", "arguments": {"factor": factor}}
+        labeler = CalculatorLabeler(engine_of(section), scratch=tmp_path)
+        pools[factor] = LocalPool(labeler, scratch=tmp_path)
+    with pools[1.0], pools[2.0]:
+        frames = copper(20)
+        for factor, pool in pools.items():
+            for number, atoms in enumerate(frames):
+                pool.submit(f"{factor} {number}", atoms)
+        while len(found) < 2 * len(frames):
+            found |= {key: outcome for pool in pools.values() for key, outcome in pool.wait(0.1)}
+    for key, outcome in found.items():
+        assert isinstance(outcome, Label), outcome
+        assert outcome.results["energy"] == float(key.split()[0])
 
 
 def test_a_labeler_that_cannot_begin_ends_the_run(tmp_path):

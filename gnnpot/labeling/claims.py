@@ -27,12 +27,18 @@ def owner() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{_started(os.getpid())}"
 
 
+def is_gone(name: str) -> bool:
+    """Whether the process of this name ran on this machine and has ended."""
+    host, number, started = name.rsplit(":", 2)
+    return host == socket.gethostname() and _started(int(number)) != started
+
+
 def take(cursor: Any, keys: Sequence[str], name: str) -> None:
     """Claim those of ``keys`` that nobody else holds."""
     cursor.execute("DELETE FROM label_claims WHERE renewed < ?", (time.time() - LEASE,))
     cursor.execute("SELECT DISTINCT owner FROM label_claims")
     for (other,) in cursor.fetchall():
-        if _is_gone(other):
+        if is_gone(other):
             release_all(cursor, other)
     for key in keys:
         cursor.execute(
@@ -61,12 +67,6 @@ def release(cursor: Any, keys: Sequence[str]) -> None:
 def release_all(cursor: Any, name: str) -> None:
     """Give up all claims of ``name``."""
     cursor.execute("DELETE FROM label_claims WHERE owner = ?", (name,))
-
-
-def _is_gone(name: str) -> bool:
-    """Whether the process of this name ran on this machine and has ended."""
-    host, number, started = name.rsplit(":", 2)
-    return host == socket.gethostname() and _started(int(number)) != started
 
 
 def _started(number: int) -> str:

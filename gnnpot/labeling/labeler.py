@@ -23,6 +23,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from gnnpot.data.reading import content_hash
 from gnnpot.engines import EngineConfig
 from gnnpot.errors import LabelingError, one_line
+from gnnpot.labeling import claims
 
 Array = np.ndarray
 
@@ -91,12 +92,19 @@ class CalculatorLabeler:
             if self._shared is None:
                 self._shared = self.engine.calculator(self.scratch)
             return self._labeled(structure, self._shared)
-        folder = self.scratch / content_hash(structure)[:16]
-        shutil.rmtree(folder, ignore_errors=True)  # of a calculation that was killed
-        folder.mkdir(parents=True)
+        folder = self._folder(content_hash(structure)[:16])
         labeled = self._labeled(structure, self.engine.calculator(folder))
         shutil.rmtree(folder)
         return labeled
+
+    def _folder(self, name: str) -> Path:
+        """A new folder of this process alone: others may treat the structure by another method now."""
+        folder = self.scratch / "-".join([name, *claims.owner().rsplit(":", 2)])
+        for old in self.scratch.glob(f"{name}-*-*-*"):  # of calculations that failed or were killed
+            if old == folder or claims.is_gone(":".join(old.name.removeprefix(f"{name}-").rsplit("-", 2))):
+                shutil.rmtree(old, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
 
     def _labeled(self, structure: Atoms, calculator: Calculator) -> Atoms:
         structure.calc = calculator
