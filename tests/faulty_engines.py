@@ -67,6 +67,14 @@ class Faulty(LennardJones):
                 raise KeyError("a bug of the engine")
 
 
+class Smeared(EMT):
+    """Like density-functional theory of a metal: forces are derivatives of the free energy."""
+
+    def calculate(self, *args: Any, **kwargs: Any) -> None:
+        super().calculate(*args, **kwargs)
+        self.results["energy"] += 0.1
+
+
 class InFolder(Calculator):
     """Write a file to its folder, and fail for two atoms."""
 

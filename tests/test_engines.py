@@ -24,6 +24,7 @@ from reference_programs import (
 
 from gnnpot.engines import ENGINES, EngineConfig, calculator_from, engine_of
 from gnnpot.errors import EngineError, LabelingError, UnknownNameError
+from gnnpot.labeling import CalculatorLabeler
 from gnnpot.labeling.config import LabelConfig
 
 READY = sorted(Path(str(files("gnnpot.configs"))).glob("labeling/*.yaml"))
@@ -323,6 +324,8 @@ def test_espresso_takes_the_smearing_term_off_when_asked(tmp_path):
         for energy in ("free", "without_entropy")
     )
     difference = without.get_potential_energy() - free.get_potential_energy()
+    label = CalculatorLabeler(without.calc.config, scratch=tmp_path)(atoms)
+    assert label.get_potential_energy() == pytest.approx(without.get_potential_energy(), abs=1e-6)
     output = (tmp_path / "free" / "espresso.pwo").read_text()
     line = next(line for line in output.splitlines() if "smearing contrib" in line)
     term = float(line.split("=")[1].split()[0]) * 13.605693

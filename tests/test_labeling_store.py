@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.db.row import AtomsRow
 
 from gnnpot.data.reading import read_frames
@@ -321,3 +322,12 @@ def test_the_key_changes_with_structure_and_method_and_with_nothing_else():
     assert CalculatorLabeler(engine)(tagged).get_potential_energy() == pytest.approx(
         CalculatorLabeler(engine)(atoms).get_potential_energy()
     )
+
+
+def test_the_energy_of_a_label_is_the_one_that_the_forces_derive_from():
+    engine = engine_of({"kind": "ase", "calculator_class": "faulty_engines.Smeared"})
+    atoms = copper(0)
+    labeled = CalculatorLabeler(engine)(atoms)
+    atoms.calc = EMT()
+    assert labeled.get_potential_energy() == atoms.get_potential_energy()
+    np.testing.assert_array_equal(labeled.get_forces(), atoms.get_forces())

@@ -233,6 +233,16 @@ def test_labels_of_momt_are_those_without_bias(tmp_path):
     assert (tmp_path / "run" / "bias.json").exists()
 
 
+@pytest.mark.parametrize("kind", ["md", "momt", "steered"])
+def test_kept_energies_are_those_that_the_forces_derive_from(kind, tmp_path):
+    smeared = EMT | {"calculator_class": "faulty_engines.Smeared"}
+    sample(config_of(kind, labels="keep", calculator=smeared), tmp_path / "run")
+    frame = read(tmp_path / "run" / "frames.xyz", -1)
+    energy = frame.get_potential_energy()
+    frame.calc = ase.calculators.emt.EMT()
+    assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-5)
+
+
 def test_the_summary_tells_activation_energies_of_steered_runs(tmp_path):
     values = settings("steered")
     values["sampler"]["repetitions"] = 2

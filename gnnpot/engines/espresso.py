@@ -211,14 +211,12 @@ class _SinglePoint(Espresso):
         text = output.read_text(errors="replace")
         if "convergence NOT achieved" in text:
             raise _failure(output, None)
-        energy = self.results["energy"]
+        found = self.results
+        kept = ("energy", "free_energy", "forces", "stress", "magmoms")
+        self.results = {name: found[name] for name in kept if name in found}
         if self.config.energy == "without_entropy":
-            energy -= _entropy_term(text)
-        self.results = {
-            "energy": energy, "free_energy": self.results["free_energy"],
-            "forces": self.results["forces"], "stress": self.results["stress"],
-            **({"magmoms": self.results["magmoms"]} if "magmoms" in self.results else {}),
-        }  # fmt: skip
+            self.results["energy"] -= _entropy_term(text)
+            del self.results["free_energy"]  # labels would take it for the energy
 
 
 def _entropy_term(text: str) -> float:

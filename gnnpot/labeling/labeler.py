@@ -63,6 +63,7 @@ class ForceLimitError(LabelingError):
 class CalculatorLabeler:
     """Label with a reference method.
 
+    The energy is the one that the forces derive from, unless the method's settings choose another.
     Only numbers, positions, cell and periodicity go to the method: neither magnetic moments nor charges
     that a structure carries along.
 
@@ -128,7 +129,9 @@ class CalculatorLabeler:
     def _results(structure: Atoms) -> dict[str, Any]:
         calculator = structure.calc
         energy = structure.get_potential_energy()
-        results: dict[str, Any] = {"energy": float(energy), "forces": _result(structure, "forces")}
+        free = calculator.results.get("free_energy")  # VASP extrapolates the other to zero smearing
+        energy = float(energy if free is None else free)
+        results: dict[str, Any] = {"energy": energy, "forces": _result(structure, "forces")}
         if structure.pbc.all() and "stress" in calculator.implemented_properties:
             stress = _result(structure, "stress")
             results["stress"] = full_3x3_to_voigt_6_stress(stress) if stress.shape == (3, 3) else stress

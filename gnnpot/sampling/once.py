@@ -20,7 +20,7 @@ class OncePerStep(GetPropertiesMixin):
     Integrators ask for forces three times a step, and ASE's calculators compare all of a structure each
     time; here positions and cell are compared bit by bit.  Each run has its own, so that several may
     share a calculator.  The calculator sees all atoms inside the cell: ASE's KIM misses neighbors of those
-    outside, and does not say so.
+    outside, and does not say so.  The energy is the one that the forces derive from.
 
     Args:
         calculator: What is asked when something has moved.
@@ -52,9 +52,10 @@ class OncePerStep(GetPropertiesMixin):
                 raise
             except Exception as error:  # engines have errors of all kinds; LAMMPS raises the most general
                 raise CalculationFailed(f"{type(error).__name__}: {one_line(error)}") from error
-            found = self.calculator.results
-            self.results = {kept: np.copy(found[kept]) for kept in _KEPT if kept in found}
-            self.results[name] = value
+            found = {name: value, **self.calculator.results}
+            if found.get("free_energy") is not None:
+                found["energy"] = found["free_energy"]
+            self.results = {kept: np.copy(found[kept]) for kept in {name, *_KEPT} if kept in found}
         return np.copy(self.results[name])[()]
 
     def _follow(self, atoms: Atoms) -> None:
