@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 
@@ -503,6 +504,41 @@ def test_the_identity_follows_contents_and_not_paths(tmp_path):
     )
     assert first == same
     assert first != other
+
+
+NAMING = {
+    "argument": {"kind": "ase", "calculator_class": "x.Y", "arguments": {"potential": "potfile"}},
+    "nested argument": {"kind": "ase", "calculator_class": "x.Y", "arguments": {"a": ["b 'potfile'"]}},
+    "path with spaces": {"kind": "ase", "calculator_class": "x.Y", "arguments": {"a": "my files/potfile"}},
+    "command": {
+        "kind": "lammps", "pair_style": "zero 5", "pair_coeff": "* *", "types": ["Si"],
+        "commands": ["include potfile"],
+    },
+    "coefficients": {"kind": "lammps", "pair_style": "sw", "pair_coeff": "* * potfile Si", "types": ["Si"]},
+    "style": {"kind": "lammps", "pair_style": "reaxff potfile", "pair_coeff": "* *", "types": ["Si"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMING)
+def test_the_identity_follows_the_contents_of_every_file_that_is_named(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("my files").mkdir()
+    identities = []
+    for text in (None, "one", "two", "one"):
+        if text is not None:
+            Path("potfile").write_text(text)
+            Path("my files/potfile").write_text(text)
+        identities.append(json.dumps(engine_of(NAMING[name]).identity()))
+    assert "potfile" in identities[0]
+    assert len(set(identities)) == 3
+    assert identities[1] == identities[3]
+
+
+def test_what_a_calculator_writes_is_no_part_of_its_identity(tmp_path):
+    section = {"kind": "ase", "calculator_class": "x.Y", "arguments": {"txt": str(tmp_path / "log.txt")}}
+    before = engine_of(section).identity()
+    (tmp_path / "log.txt").write_text("done")
+    assert engine_of(section).identity() == before
 
 
 def test_settings_that_change_no_result_are_not_part_of_the_identity():

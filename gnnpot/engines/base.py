@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +17,8 @@ from gnnpot.errors import EngineError, LabelingError
 from gnnpot.files import file_hash
 from gnnpot.registry import OneOf, Registry
 from gnnpot.sections import Section
+
+_WRITTEN = frozenset({"txt", "log", "logfile", "log_file"})  # arguments with files that a calculator writes
 
 
 class EngineConfig(Section):
@@ -137,6 +141,26 @@ def existing(path: Path, what: str) -> Path:
     if not path.is_file():
         raise EngineError(f"expected {what} at {path}, got no file; check the path")
     return path.resolve()
+
+
+def with_contents(value: Any) -> Any:
+    """A setting of free text with the hashes of files in place of the words that name them, however deep."""
+    if isinstance(value, dict):
+        return {
+            str(name): _content(inner) if name in _WRITTEN else with_contents(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [with_contents(inner) for inner in value]
+    if not isinstance(value, str):
+        return _content(value)
+    whole = _hash_or_word(value)  # a path may have spaces
+    return re.sub(r"""[^\s'"]+""", lambda word: _hash_or_word(word[0]), whole)
+
+
+def _hash_or_word(word: str) -> str:
+    path = os.path.expanduser(word)
+    return file_hash(Path(path)) if os.path.isfile(path) else word
 
 
 def _content(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from ase.calculators.calculator import Calculator, FileIOCalculator
 from pydantic import Field, field_validator
 
-from gnnpot.engines.base import ENGINES, EngineConfig, existing, library
+from gnnpot.engines.base import ENGINES, EngineConfig, existing, library, with_contents
 from gnnpot.errors import EngineError
 from gnnpot.registry import nearest
 
@@ -23,7 +23,8 @@ class ImportedConfig(EngineConfig):
 
     Args:
         calculator_class: Import path of a class, or of a function that returns a calculator.
-        arguments: Keyword arguments, e.g. ``{model: 7net-0}``.
+        arguments: Keyword arguments, e.g. ``{model: 7net-0}``.  Files that they name are part of the method
+            with their contents, but for ``txt``, ``log``, ``logfile`` and ``log_file``, which are written.
         folder_argument: Name of the keyword argument that takes the folder to write to, if there is one.
     """
 
@@ -49,6 +50,10 @@ class ImportedConfig(EngineConfig):
                 f"expected arguments of {self.calculator_class}, got {self.arguments} "
                 f"({' '.join(str(error).split())[:200]}); mend method.arguments"
             ) from error
+
+    def identity(self) -> dict[str, Any]:
+        """What decides the results."""
+        return super().identity() | {"arguments": with_contents(self.arguments)}
 
     def _check_names(self, make: Any) -> None:
         """ASE's own calculators take any keyword and leave aside those that they do not know."""

@@ -14,7 +14,7 @@ from ase.calculators.calculator import Calculator
 from ase.data import atomic_numbers
 from pydantic import field_validator, model_validator
 
-from gnnpot.engines.base import ENGINES, EngineConfig, existing
+from gnnpot.engines.base import ENGINES, EngineConfig, existing, with_contents
 from gnnpot.engines.simulation import LammpsCalculator, lammps_module, shipped_potentials
 from gnnpot.errors import EngineError, LabelingError
 from gnnpot.files import file_hash
@@ -92,8 +92,9 @@ class LammpsConfig(EngineConfig):
             " ".join(file_hash(word) if isinstance(word, Path) else word for word in self._words(line))
             for line in self.pair_coeff
         ]
-        settings = self.model_dump(exclude={"pair_coeff"}, exclude_none=True)
-        return settings | {"pair_coeff": lines}
+        settings = self.model_dump(exclude_none=True)
+        texts = {"pair_style": self.pair_style, "pair_coeff": lines, "commands": self.commands}
+        return settings | with_contents(texts)
 
     def _words(self, line: str) -> list[str | Path]:
         """The words of a line, files as paths; styles of a hybrid and numbers may look like files."""
