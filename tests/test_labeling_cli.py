@@ -74,6 +74,24 @@ def test_label_writes_structures_with_labels_once(label, silicon, tmp_path):
     assert (json.loads(again)["found"], json.loads(again)["labeled"]) == (4, 0)
 
 
+def test_groups_and_weights_survive_labeling(label, silicon, tmp_path):
+    said = [
+        {"group": "noise", "config_weight": 2.0, "config_energy_weight": 0.5},
+        {"config_type": "strained", "config_virials_weight": 0.0},
+        {},
+    ]
+    frames = read(DEMO, "30:33")
+    for atoms, info in zip(frames, said, strict=True):
+        atoms.info = info
+    write(tmp_path / "frames.xyz", frames)
+    label(silicon, "--output", "out")
+    names = ("group", "energy_weight", "forces_weight", "stress_weight")
+    labeled = read_frames([tmp_path / "out" / "labels.xyz"])
+    found = [tuple(atoms.info[name] for name in names) for atoms in labeled]
+    assert found == [("noise", 1.0, 2.0, 2.0), ("strained", 1.0, 1.0, 0.0), ("", 1.0, 1.0, 1.0)]
+    assert "weight" not in (tmp_path / "out" / "labels.xyz").read_text().splitlines()[-9]
+
+
 def test_a_dry_run_tells_what_would_run_and_leaves_nothing(label, silicon, tmp_path):
     code, out, _ = label(silicon, "--output", "out", "--dry-run", "--json")
     figures = json.loads(out)

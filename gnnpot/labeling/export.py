@@ -17,13 +17,16 @@ from gnnpot.labeling.paths import after_jumps
 from gnnpot.labeling.running import Plan
 from gnnpot.labeling.store import LabelStore
 
-_NOT_KEPT = {"label_keys", "energy_weight", "forces_weight", "stress_weight", "origin", "group", "source"}
+_NOT_KEPT = {"label_keys", "origin", "source"}
+_SELF_EVIDENT = {"group": "", "energy_weight": 1.0, "forces_weight": 1.0, "stress_weight": 1.0}
 
 
 def export(
     store: LabelStore, planned: Plan, folder: Path, *, max_jump: float | None = None
 ) -> list[dict[str, str]]:
     """Write ``labels.xyz``, the labeled structures in their order, and ``failures.json``.
+
+    Group and weights of a structure stay with it.
 
     Args:
         store: Where the labels are.
@@ -74,7 +77,11 @@ def _labeled(store: LabelStore, planned: Plan) -> Iterator[Atoms]:
 
 def _joined(atoms: Atoms, results: Mapping[str, Any], method: Method) -> Atoms:
     structure = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    structure.info = {name: value for name, value in atoms.info.items() if name not in _NOT_KEPT}
+    structure.info = {
+        name: value
+        for name, value in atoms.info.items()
+        if name not in _NOT_KEPT and (name not in _SELF_EVIDENT or value != _SELF_EVIDENT[name])
+    }
     structure.info["labeled_by"] = f"{method.name} {method.hash[:12]}"
     structure.calc = SinglePointCalculator(structure, **results)
     return structure
