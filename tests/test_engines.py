@@ -275,6 +275,22 @@ def test_xtb_gives_a_molecule_its_energy_and_forces(method):
     assert force == pytest.approx((energies[0] - energies[1]) / 2e-3, abs=1e-4)
 
 
+@needs_tblite
+def test_xtb_refuses_a_layer_until_vacuum_closes_it():
+    engine = engine_of({"kind": "xtb", "method": "GFN1-xTB"})
+    layer = Atoms(
+        "C2", [[0, 0, 6], [0, 1.42, 6]], cell=[[2.46, 0, 0], [-1.23, 2.13, 0], [0, 0, 12]], pbc=True
+    )
+    assert np.isfinite(CalculatorLabeler(engine)(layer).get_potential_energy())
+    for pbc, height in (((1, 1, 0), 12.0), ((1, 1, 0), 0.0), ((0, 1, 0), 12.0), ((1, 1, 1), 0.0)):
+        open_ = layer.copy()
+        open_.pbc, open_.cell[2, 2] = pbc, height
+        with pytest.raises(LabelingError, match="close open directions with vacuum"):
+            CalculatorLabeler(engine)(open_)
+    for alone in (Atoms("He"), Atoms("He", cell=[5, 5, 5])):
+        engine.check(alone, engine.elements(), "x:1")
+
+
 def hexane(stretch: float) -> Atoms:
     """A zigzag of six carbons whose two halves are ``stretch`` Å farther apart."""
     positions = [[1.27 * i, 0.44 * (-1) ** i, 0.0] for i in range(6)]

@@ -9,15 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from ase import Atoms
 from ase.calculators.calculator import Calculator
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from gnnpot.engines.base import ENGINES, EngineConfig, library
+from gnnpot.errors import LabelingError
 
 
 @ENGINES.register("xtb")
 class XtbConfig(EngineConfig):
-    """Extended tight binding.
+    """Extended tight binding; tblite takes one open direction or two for periodic, so they are refused.
 
     Args:
         method: Which parametrization.
@@ -40,3 +42,13 @@ class XtbConfig(EngineConfig):
         """The calculator that these settings describe."""
         tblite = library("tblite.ase", "pip install tblite")
         return tblite.TBLite(**self.model_dump(exclude={"kind"}), verbosity=0)
+
+    def check(self, atoms: Atoms, known: frozenset[str] | None, origin: str) -> None:
+        """Refuse a structure that the method cannot treat."""
+        super().check(atoms, known, origin)
+        if atoms.pbc.any() and not (atoms.pbc.all() and abs(atoms.cell.volume) > 0):
+            raise LabelingError(
+                f"expected no periodic direction, or three and a cell, for {self.kind} in {origin}, got "
+                f"pbc={atoms.pbc.tolist()} and {abs(atoms.cell.volume):g} Å³; close open directions with "
+                "vacuum"
+            )
