@@ -104,3 +104,18 @@ class Scaled(EMT):
         self.input.write_text(str(self.factor))
         time.sleep(0.05)
         self.results["energy"] = self.results["free_energy"] = float(self.input.read_text())
+
+
+class Mended(LennardJones):
+    """Fail until a folder is there, and for two atoms even then."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(epsilon=0.1, sigma=2.2, rc=4.0)
+        self.folder = Path(folder)
+
+    def calculate(self, atoms: Any = None, *args: Any, **kwargs: Any) -> None:
+        is_mended = self.folder.is_dir()
+        time.sleep(1.0 if is_mended else 0.0)
+        if not is_mended or len(atoms) == 2:
+            raise SCFError("no self-consistency")
+        super().calculate(atoms, *args, **kwargs)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,35 @@ def test_failures_are_tried_again_only_when_asked(tmp_path):
     assert (first.labeled, first.failed) == (1, 1)
     assert (again.found, again.known_failures, again.failed, again.left) == (1, 1, 0, 0)
     assert (asked.found, asked.known_failures, asked.failed, asked.left) == (1, 0, 1, 0)
+
+
+def test_a_run_that_tries_again_waits_for_another_that_does(tmp_path):
+    mended, frames = tmp_path / "mended", [chain(size) for size in (2, 5, 6, 7)]
+    section = {
+        "kind": "ase",
+        "calculator_class": "faulty_engines.Mended",
+        "arguments": {"folder": str(mended)},
+    }
+    first, _ = run(tmp_path, section, frames)
+    assert first.failed == 4
+    mended.mkdir()
+    again = (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from test_labeling_running import *\n"
+        "frames = [chain(size) for size in (2, 5, 6, 7)]\n"
+        f"print(run(Path({str(tmp_path)!r}), {section!r}, frames, retry_failed=True))"
+    )
+    other = subprocess.Popen([sys.executable, "-c", again], stdout=subprocess.PIPE, text=True)
+    with closing(sqlite3.connect(tmp_path / "labels.db")) as connection:
+        while connection.execute("SELECT COUNT(*) FROM label_claims").fetchone() == (0,):
+            time.sleep(0.02)
+    progress, failures = run(tmp_path, section, frames, retry_failed=True)
+    said, _ = other.communicate(timeout=60)
+    assert other.returncode == 0, said
+    assert list(failures) == [2]
+    assert (progress.found + progress.labeled, progress.known_failures + progress.failed) == (3, 1)
+    assert progress.found or progress.known_failures  # by the other
+    assert progress.left == 0
 
 
 def test_a_force_over_the_limit_is_refused(tmp_path):

@@ -219,7 +219,11 @@ def test_two_runs_share_the_work_and_a_dead_run_gives_its_share_back(place):
     assert ours.claim(keys) == keys[1:]
     ours.keep(METHOD, [failed(1)])
     assert ours.claim(keys) == keys[2:]
-    assert ours.claim(keys, again=[keys[1]]) == keys[1:]
+    before = ours.last
+    assert ours.claim(keys, since=before) == keys[1:]
+    ours.keep(METHOD, [failed(1)])
+    assert ours.claim(keys, since=before) == keys[2:]
+    assert ours.states(keys[:2], since=ours.last) == {keys[0]: True}
 
 
 def test_a_claim_of_another_machine_holds_until_it_is_not_renewed(tmp_path, monkeypatch):

@@ -32,8 +32,8 @@ class Progress(NamedTuple):
 
     Args:
         total: Different structures.
-        found: Labels that were in the store already.
-        known_failures: Failures that were in the store and are not tried again.
+        found: Labels that were in the store already, or that other runs have stored.
+        known_failures: The same of failures; without those that are tried again.
         labeled: New labels.
         failed: New failures.
         seconds: Since the run began.
@@ -149,7 +149,8 @@ def fill(
         EngineError: The pool cannot work.
         OutputError: The store cannot be written to.
     """
-    run = _Run(store, planned, pool, deque(planned.pending(retry_failed=retry_failed)), retry_failed)
+    since = store.last if retry_failed else 0
+    run = _Run(store, planned, pool, deque(planned.pending(retry_failed=retry_failed)), since)
     try:
         while run.step():
             observe(run.progress())
@@ -164,7 +165,7 @@ class _Run:
     planned: Plan
     pool: Pool
     pending: deque[str]
-    retry_failed: bool
+    since: int  # failures before this one are tried again
     claimed: deque[str] = field(default_factory=deque)
     elsewhere: list[str] = field(default_factory=list)
     flying: set[str] = field(default_factory=set)
@@ -196,11 +197,11 @@ class _Run:
 
     def progress(self) -> Progress:
         """How far the run is."""
-        known = 0 if self.retry_failed else len(self.planned.failed)
+        known = 0 if self.since else len(self.planned.failed)
         return Progress(
             total=len(self.planned.structures),
             found=len(self.planned.found) + self.counts["elsewhere"],
-            known_failures=known,
+            known_failures=known + self.counts["failed elsewhere"],
             labeled=self.counts["labeled"],
             failed=self.counts["failed"],
             seconds=time.monotonic() - self.began,
@@ -221,7 +222,7 @@ class _Run:
         rate = done / max(time.monotonic() - self.began, 1e-3)
         size = min(len(self.pending), max(room, int(_CLAIMED * rate)))
         wanted = [self.pending.popleft() for _ in range(size)]
-        mine = self.store.claim(wanted, self.planned.failed if self.retry_failed else ())
+        mine = self.store.claim(wanted, since=self.since)
         self.claimed.extend(mine)
         self.elsewhere.extend(key for key in wanted if key not in set(mine))
 
@@ -239,8 +240,9 @@ class _Run:
 
     def _await_others(self) -> bool:
         """Take what other runs have stored; try again for what they gave up."""
-        states = self.store.states(self.elsewhere)
-        self.counts["elsewhere"] += len(states)
+        states = self.store.states(self.elsewhere, since=self.since)
+        for has_label in states.values():
+            self.counts["elsewhere" if has_label else "failed elsewhere"] += 1
         self.pending.extend(key for key in self.elsewhere if key not in states)
         self.elsewhere = []
         if self.pending:

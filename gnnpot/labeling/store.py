@@ -6,7 +6,7 @@ one store; each transaction is whole or not there, whenever a process is killed.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -58,19 +58,31 @@ class LabelStore:
             self._database = connected(self.place)
             self._check()
 
-    def states(self, keys: Iterable[str]) -> dict[str, bool]:
-        """Whether there is a label (True) or a failure (False), for the keys that are in the store."""
+    def states(self, keys: Iterable[str], *, since: int = 0) -> dict[str, bool]:
+        """Whether there is a label (True) or a failure (False), for the keys that are in the store.
+
+        Args:
+            keys: Wanted.
+            since: What :attr:`last` was; older failures count as nothing.
+        """
         found: dict[str, bool] = {}
         remaining = iter(keys)
         with self._transaction() as cursor:
             while several := tuple(islice(remaining, _SEVERAL)):
                 cursor.execute(
-                    "SELECT unique_id, energy IS NOT NULL FROM systems "
-                    f"WHERE unique_id IN ({', '.join('?' * len(several))})",
-                    several,
+                    "SELECT unique_id, energy IS NOT NULL FROM systems WHERE (energy IS NOT NULL OR id > ?) "
+                    f"AND unique_id IN ({', '.join('?' * len(several))})",
+                    (since, *several),
                 )
                 found |= {key: bool(has_label) for key, has_label in cursor.fetchall()}
         return found
+
+    @property
+    def last(self) -> int:
+        """Number of the newest label or failure; later ones have larger numbers."""
+        with self._transaction() as cursor:
+            cursor.execute("SELECT MAX(id) FROM systems")
+            return cursor.fetchone()[0] or 0
 
     def failures(self, keys: Iterable[str]) -> dict[str, Failure]:
         """The reasons of failures."""
@@ -118,17 +130,16 @@ class LabelStore:
                 rows.insert(database, method, new[start : start + _SEVERAL])
             claims.release(cursor, [record.key for record in records])
 
-    def claim(self, keys: Sequence[str], again: Collection[str] = ()) -> list[str]:
+    def claim(self, keys: Sequence[str], *, since: int = 0) -> list[str]:
         """Those of ``keys`` that this process may compute now: neither claimed by another nor stored.
 
         Args:
             keys: Wanted.
-            again: Those that may be computed although their failure is in the store.
+            since: What :attr:`last` was; older failures may be computed again.
         """
         with self._transaction() as cursor:
             claims.take(cursor, keys, self._owner)
-            stored = self.states(keys)
-            done = {key for key, has_label in stored.items() if has_label or key not in again}
+            done = self.states(keys, since=since)
             claims.release(cursor, [key for key in keys if key in done])
             mine = claims.held(cursor, self._owner)
         return [key for key in keys if key in mine]
