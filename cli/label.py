@@ -44,7 +44,7 @@ def label(
     else:
         show(figures)
     failures = [] if dry_run else figures["failures"]
-    if failures and figures["found"] + figures["labeled"] == 0:
+    if failures and not figures["written"]:
         raise LabelingError(
             f"expected labels, got none: all {len(failures)} structures failed; mend the cause and use "
             "--retry-failed"

@@ -47,7 +47,7 @@ def print_labeling(figures: Mapping[str, Any]) -> None:
         "labeled now": f"{figures['labeled']} in {clock(figures['seconds'])}",
         "failed": figures["failed"],
         "store": figures["store"],
-        "labels": figures["labels"],
+        "labels": f"{figures['labels']} ({figures['written']} structures)",
     })  # fmt: skip
     for kind, count in Counter(failure["kind"] for failure in figures["failures"]).items():
         first = next(failure for failure in figures["failures"] if failure["kind"] == kind)

@@ -108,7 +108,7 @@ def test_a_dry_run_tells_what_would_run_and_leaves_nothing(label, silicon, tmp_p
 
 def test_an_override_changes_the_method_and_so_the_labels(label, silicon):
     label(silicon, "--store", "all.db")
-    _, out, _ = label(silicon, "--store", "all.db", "--json", "max_force=0.001")
+    _, out, _ = label(silicon, "--store", "all.db", "--json")
     assert json.loads(out)["labeled"] == 0
     silicon["method"] = {
         "kind": "stillinger-weber", "element": "Si",
@@ -127,6 +127,24 @@ def test_failures_are_told_with_their_origin(label, silicon, tmp_path):
     failures = json.loads((tmp_path / "out" / "failures.json").read_text())
     assert {failure["kind"] for failure in failures} == {"force over limit"}
     assert (tmp_path / "out" / "labels.xyz").read_text() == ""
+
+
+def test_the_limit_of_forces_holds_for_labels_that_are_in_the_store_too(label, silicon, tmp_path):
+    label(silicon, "-o", "all", "--store", "all.db")
+    frames = list(read_frames([tmp_path / "all" / "labels.xyz"]))
+    largest = [np.abs(atoms.get_forces()).max() for atoms in frames]
+    limit = np.sort(largest)[2] * 1.001
+    weak = [place for place, force in enumerate(largest) if force < limit]
+    assert 0 < len(weak) < len(frames)
+    code, out, err = label(silicon, "-o", "out", "--store", "all.db", f"max_force={limit}")
+    assert (code, f"({len(weak)} structures)" in out) == (0, True)
+    assert f"force over limit: {len(frames) - len(weak)}, e.g. frames.xyz:" in err
+    kept = list(read_frames([tmp_path / "out" / "labels.xyz"]))
+    assert [atoms.get_potential_energy() for atoms in kept] == [
+        frames[place].get_potential_energy() for place in weak
+    ]
+    code, _, err = label(silicon, "-o", "none", "--store", "all.db", "max_force=1.0e-9")
+    assert (code, "expected labels, got none: all 5 structures" in err) == (2, True)
 
 
 FAULTS = {

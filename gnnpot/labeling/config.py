@@ -70,7 +70,7 @@ class LabelConfig(Configuration):
         store: File of the label store, or ``postgresql://…``; ``labels.db`` in the output if None.
         running: Where the calculations run.
         time_limit: For one structure (s).
-        max_force: Largest believable force (eV/Å).
+        max_force: Largest believable force (eV/Å), of new labels and of those in the store.
         max_jump: Largest believable difference between the energies of two structures that follow each other
             in a file, beyond what the forces explain (eV); for paths in small steps.
     """

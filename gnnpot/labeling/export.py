@@ -12,6 +12,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import write_extxyz
 
 from gnnpot.files import write_aside, write_text
+from gnnpot.labeling.labeler import unbelievable
 from gnnpot.labeling.methods import Method
 from gnnpot.labeling.paths import after_jumps
 from gnnpot.labeling.running import Plan
@@ -22,8 +23,8 @@ _SELF_EVIDENT = {"group": "", "energy_weight": 1.0, "forces_weight": 1.0, "stres
 
 
 def export(
-    store: LabelStore, planned: Plan, folder: Path, *, max_jump: float | None = None
-) -> list[dict[str, str]]:
+    store: LabelStore, planned: Plan, folder: Path, *, max_force: float, max_jump: float | None = None
+) -> tuple[int, list[dict[str, str]]]:
     """Write ``labels.xyz``, the labeled structures in their order, and ``failures.json``.
 
     Group and weights of a structure stay with it.
@@ -32,10 +33,11 @@ def export(
         store: Where the labels are.
         planned: The structures.
         folder: Where the files go.
+        max_force: Leave out what has a larger force (eV/Å); a store may have been filled under another limit.
         max_jump: Leave out what lies behind a larger jump of the energy along a path (eV).
 
     Returns:
-        Origin, kind and reason of each failure.
+        How many structures were written; origin, kind and reason of each that was not.
 
     Raises:
         OutputError: The folder cannot be written to.
@@ -44,19 +46,21 @@ def export(
         {"origin": _origin(planned.structures[key]), "kind": failure.kind, "reason": failure.reason}
         for key, failure in store.failures(planned.structures).items()
     ]
-    dropped: set[int] = set()
-    if max_jump is not None:
-        labeled = list(_labeled(store, planned))
-        dropped = set(after_jumps(labeled, max_jump))
-        reason = f"expected jumps of the energy below {max_jump:g} eV along the path, got one before it"
-        origins = [_origin(atoms) for atoms in _with_label(store, planned)]
-        failures += [{"origin": origins[n], "kind": "energy jump", "reason": reason} for n in sorted(dropped)]
+    written, origins = 0, [_origin(atoms) for atoms in _with_label(store, planned)]
+    behind = set() if max_jump is None else set(after_jumps(list(_labeled(store, planned)), max_jump))
+    jumped = f"expected jumps of the energy below {max_jump or 0:g} eV along the path, got one before it"
     with write_aside(folder / "labels.xyz") as aside, aside.open("w") as file:
         for number, atoms in enumerate(_labeled(store, planned)):
-            if number not in dropped:
+            kind, reason = "force over limit", unbelievable(atoms.calc.results["forces"], max_force)
+            if number in behind:
+                kind, reason = "energy jump", jumped
+            if reason:
+                failures.append({"origin": origins[number], "kind": kind, "reason": reason})
+            else:
                 write_extxyz(file, [atoms])
+                written += 1
     write_text(folder / "failures.json", json.dumps(failures, indent=1))
-    return failures
+    return written, failures
 
 
 def _origin(atoms: Atoms) -> str:

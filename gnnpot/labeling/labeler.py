@@ -114,12 +114,8 @@ class CalculatorLabeler:
         except (CalculatorError, OSError, RuntimeError, ValueError, IndexError, AssertionError) as error:
             self._shared = None  # an engine may be in no state to go on
             raise LabelingError(one_line(error)) from error
-        largest = np.abs(results["forces"]).max(initial=0.0)
-        if not largest < self.max_force:  # also true of NaN
-            raise ForceLimitError(
-                f"expected forces below {self.max_force:g} eV/Å, got {largest:.4g}; raise max_force, or "
-                "leave the structure out"
-            )
+        if reason := unbelievable(results["forces"], self.max_force):
+            raise ForceLimitError(reason)
         if not np.isfinite(results["energy"]):
             raise LabelingError(f"expected a finite energy, got {results['energy']}")
         structure.calc = SinglePointCalculator(structure, **results)
@@ -141,6 +137,17 @@ class CalculatorLabeler:
         if results["forces"].shape != (len(structure), 3):
             raise CalculationFailed(f"expected {len(structure)} forces, got {results['forces'].shape}")
         return results
+
+
+def unbelievable(forces: Array, max_force: float) -> str:
+    """What is wrong with forces beyond ``max_force`` (eV/Å); "" of others."""
+    largest = np.abs(forces).max(initial=0.0)
+    if largest < max_force:  # not true of NaN
+        return ""
+    return (
+        f"expected forces below {max_force:g} eV/Å, got {largest:.4g}; raise max_force, or leave the "
+        "structure out"
+    )
 
 
 def _result(structure: Atoms, name: str) -> Array:

@@ -55,17 +55,18 @@ def label_files(
     frames, method = _checked(config), method_of(config.method)
     make_folder(output)
     place = _place(config, output)
-    written = config.model_dump(mode="json") | {"store": without_password(place)}
-    write_text(output / "config.yaml", yaml.safe_dump(written, sort_keys=False))
+    resolved = config.model_dump(mode="json") | {"store": without_password(place)}
+    write_text(output / "config.yaml", yaml.safe_dump(resolved, sort_keys=False))
     store = LabelStore(place)
     planned = plan(frames, method, store)
     progress = Progress(len(planned.structures), len(planned.found), len(planned.failed), 0, 0, 0.0)
     if planned.pending(retry_failed=retry_failed):
         with pool_of(config, output / "scratch") as pool:
             progress = fill(store, planned, pool, retry_failed=retry_failed, observe=observe)
-    failures = export(store, planned, output, max_jump=config.max_jump)
+    written, failures = export(store, planned, output, max_force=config.max_force, max_jump=config.max_jump)
     return _figures(method, store, progress, len(frames)) | {
         "rate": progress.rate,
+        "written": written,
         "failures": failures,
         "labels": str(output / "labels.xyz"),
     }
