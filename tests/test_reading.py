@@ -192,6 +192,16 @@ def test_only_a_single_atom_so_called_is_an_isolated_atom():
     assert not is_isolated_atom(Atoms("Si"))
 
 
+def test_an_isolated_atom_is_known_under_any_key_of_the_group(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text("1\nconfig_type=isolated_atom group=g mine=IsolatedAtom energy=1\nSi 0 0 0\n")
+    for keys in ({}, {"group": "config_type"}, {"group": "mine"}):
+        assert is_isolated_atom(read_one(path, **keys))
+    path.write_text("1\nmine=IsolatedAtom energy=1\nSi 0 0 0\n")
+    assert is_isolated_atom(read_one(path, group="mine"))
+    assert not is_isolated_atom(read_one(path))
+
+
 def test_constraints_do_not_zero_forces(tmp_path):
     atoms = Atoms("SiO", [[0, 0, 0], [1.6, 0, 0]], constraint=FixAtoms([0]))
     atoms.calc = SinglePointCalculator(atoms, forces=np.ones((2, 3)))

@@ -96,8 +96,8 @@ def content_hash(atoms: Atoms) -> str:
 
 def is_isolated_atom(atoms: Atoms) -> bool:
     """Whether the frame is there to give the energy of a free atom."""
-    kind = str(atoms.info.get("config_type", "")).replace("_", "").lower()
-    return len(atoms) == 1 and kind == "isolatedatom"
+    kinds = (str(atoms.info.get(name, "")).replace("_", "").lower() for name in ("config_type", "group"))
+    return len(atoms) == 1 and "isolatedatom" in kinds
 
 
 def nonfinite(atoms: Atoms) -> list[str]:
