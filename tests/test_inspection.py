@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
+from ase.build import bulk, fcc111, molecule
 from ase.calculators.emt import EMT
 from gnnpot.cli.validate import validate
 from typer import Typer
@@ -183,6 +183,34 @@ def test_volumes_tell_where_there_are_no_energies(factor, words):
     faults = inspect(copper(30, strain=0.06, rattle=0.02, factor=factor, energies=False)).faults
     assert len(faults) == bool(words)
     assert words in " ".join(faults)
+
+
+def tense(count: int, make: Callable[[int], Atoms], *, factor: float = 1.0) -> Iterator[Atoms]:
+    """Rattled structures with the stress that the EMT gives, times ``factor``."""
+    for number in range(1, count + 1):
+        atoms = make(number)
+        atoms.rattle(0.02, seed=number)
+        atoms.calc = EMT()
+        yield frame(atoms, number, stress=factor * atoms.get_stress())
+
+
+def stretched_slab(number: int) -> Atoms:
+    atoms = fcc111("Cu", (2, 2, 3), a=3.7, vacuum=3.0 + 3.0 * number, periodic=True)
+    atoms.pbc = True
+    return atoms
+
+
+def test_volumes_tell_nothing_of_vacuum_or_of_matter_that_came_apart():
+    assert inspect(tense(12, stretched_slab)).faults == ()
+    assert inspect(tense(12, lambda number: bulk("Cu", a=3.8 + 0.2 * number))).faults == ()
+
+
+def test_volumes_of_solids_beside_slabs_and_single_dense_frames_tell():
+    slabs = list(tense(12, stretched_slab, factor=-1.0))
+    solids = list(tense(11, lambda number: bulk("Cu", a=3.4 + 0.03 * number), factor=-1.0))
+    dense = list(tense(1, lambda number: bulk("Cu", a=2.8), factor=-1.0))
+    (fault,) = inspect([*slabs, *solids, *dense]).faults
+    assert "falls with the volume" in fault
 
 
 def test_a_stress_beyond_all_matter_is_a_fault_where_nothing_else_tells():

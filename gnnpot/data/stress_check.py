@@ -7,6 +7,9 @@ Of two frames of the same atoms that differ by a small strain ε and small displ
 to second order.  The work of the stress labels over many such pairs, set against what the energies
 and the forces leave for it, tells sign and unit.  A constant isotropic error of the stress, as real
 data have (some published DFT sets have 3 GPa), is fitted beside and reported.
+
+Where no pairs tell, the stress must rise with the volume, but in condensed matter alone: that of a slab
+under tension falls as the vacuum beside it grows.
 """
 
 from __future__ import annotations
@@ -35,6 +38,8 @@ _PER_CELL, _PER_SERIES, _IN_ALL = 3, 300, 4000  # frames kept, so that memory do
 _MIN_PAIRS = 5
 _TELLING = 0.9  # correlation
 _MIN_VOLUMES, _MIN_SPREAD = 8, 0.005  # of ln V
+_GAP = 5.0  # Å between planes of atoms: more is vacuum; bcc cesium has 4.3
+_DENSE = 1.3  # times the volume of the densest tenth: beyond it matter may have come apart
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ class StressCheck:
         ratio: Stress labels over stress from energies; None where the pairs do not tell.
         correlation: Of the two works over the pairs, a constant isotropic stress taken out.
         offset: Isotropic stress that the labels have too much (eV/Å³), or None.
-        volume_correlation: Of the mean normal stress with the volume, or None; positive in matter.
+        volume_correlation: Of the mean normal stress with the volume where atoms fill it, or None;
+            positive in matter.
         bulk_modulus: Change of the mean normal stress with ln V (eV/Å³), or None; of frames of mixed
             temperature only a magnitude.
         typical: Median size of the mean normal stress (eV/Å³).
@@ -86,6 +92,7 @@ class StressCollector:
         series = self._series.setdefault(key, _Series(atoms.info["label_keys"]["stress"], len(atoms)))
         series.volumes.append(atoms.get_volume())
         series.normal_stresses.append(float(results["stress"][:3].mean()))
+        series.filled.append(_largest_gap(atoms) < _GAP)
         cell = np.round(atoms.cell.array, 3).tobytes()
         series.cells[cell] += 1
         if "energy" in results and series.cells[cell] <= _PER_CELL:
@@ -139,6 +146,7 @@ class _Series:
         self.cells: Counter[bytes] = Counter()
         self.volumes: list[float] = []
         self.normal_stresses: list[float] = []
+        self.filled: list[bool] = []
 
 
 class _Pairs(NamedTuple):
@@ -165,7 +173,7 @@ def _check(file: str, group: str, members: list[_Series]) -> StressCheck:
     )
     ratio, correlation, offset = _regress(pairs)
     largest = max(members, key=lambda series: len(series.volumes))
-    volume_correlation, bulk_modulus = _compression(largest)
+    volume_correlation, bulk_modulus = _compression(max(members, key=lambda series: sum(series.filled)))
     return StressCheck(
         file=file,
         group=group,
@@ -263,9 +271,22 @@ def _relation(work: Float[Array, "P"], rest: Float[Array, "P"]) -> tuple[float, 
 
 
 def _compression(series: _Series) -> tuple[float | None, float | None]:
-    """Correlation and slope of the mean normal stress over the logarithm of the volume."""
-    volumes, stresses = np.log(series.volumes), np.array(series.normal_stresses)
+    """Correlation and slope of the mean normal stress of dense frames over the logarithm of the volume."""
+    filled = np.array(series.filled)
+    if not filled.any():
+        return None, None
+    volumes, stresses = np.log(series.volumes)[filled], np.array(series.normal_stresses)[filled]
+    dense = volumes < np.quantile(volumes, 0.1) + np.log(_DENSE)
+    volumes, stresses = volumes[dense], stresses[dense]
     if len(volumes) < _MIN_VOLUMES or volumes.std() < _MIN_SPREAD or not stresses.std() > 0:
         return None, None
     correlation = float(np.corrcoef(volumes, stresses)[0, 1])
     return correlation, float(correlation * stresses.std() / volumes.std())
+
+
+def _largest_gap(atoms: Atoms) -> float:
+    """Widest layer without atoms between two lattice planes (Å)."""
+    inverse = np.linalg.inv(atoms.cell.array)
+    places = np.sort(atoms.positions @ inverse % 1.0, axis=0)
+    gaps = np.diff(places, axis=0, append=places[:1] + 1.0).max(axis=0)
+    return float((gaps / np.linalg.norm(inverse, axis=0)).max())
