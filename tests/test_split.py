@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -79,6 +80,28 @@ def test_grouped_holds_whole_groups_out():
     assert [groups[index] for index in validation] == [name for name in groups if name in held]
     _, validation = split_indices(hashes, groups, config=SplitConfig(by="grouped", groups=("c",)), seed=1)
     assert validation.tolist() == list(range(40, 60))
+
+
+@given(st.lists(st.integers(1, 100), min_size=2, max_size=6), st.floats(0.05, 0.5), st.integers(0, 5))
+def test_grouped_comes_within_a_factor_of_two_of_the_share_or_says_that_no_groups_do(sizes, fraction, seed):
+    groups = [str(name) for name, size in enumerate(sizes) for _ in range(size)]
+    hashes = [str(index) for index in range(len(groups))]
+    config, share = SplitConfig(by="grouped", fraction=fraction), fraction * len(groups)
+    sums = [sum(some) for count in range(1, len(sizes) + 1) for some in combinations(sizes, count)]
+    if any(share / 2 <= total <= 2 * share and total < len(groups) for total in sums):
+        _, validation = split_indices(hashes, groups, config=config, seed=seed)
+        assert share / 2 <= len(validation) <= 2 * share
+    else:
+        with pytest.raises(DataError, match="expected whole groups of about"):
+            split_indices(hashes, groups, config=config, seed=seed)
+
+
+def test_a_group_far_over_the_share_is_passed_over():
+    groups = ["a"] * 90 + ["b"] * 8 + ["c"] * 2
+    for seed in range(8):
+        config = SplitConfig(by="grouped", fraction=0.1)
+        _, validation = split_indices(list(map(str, range(100))), groups, config=config, seed=seed)
+        assert {groups[index] for index in validation} == {"b", "c"}
 
 
 def test_another_seed_gives_another_split():

@@ -18,6 +18,7 @@ from gnnpot.sections import Section
 
 Array = np.ndarray
 FORMAT = 1
+_SHOWN = 5  # sizes of groups that a message tells
 
 
 class SplitRow(NamedTuple):
@@ -42,7 +43,8 @@ class SplitConfig(Section):
         frames: Number of structures, in place of ``fraction``.
         by: "stratified" takes the share of every group, "random" takes it of all together, "grouped"
             holds whole groups out: a test of what the model makes of the unseen.
-        groups: The groups that "grouped" holds out; drawn until the share is reached if not given.
+        groups: The groups that "grouped" holds out; if not given, they are drawn, and those that would
+            take more over the share than they leave to it are passed over.
     """
 
     fraction: float | None = Field(default=None, gt=0, lt=1)
@@ -76,7 +78,8 @@ def split_indices(
         seed: Any integer; another one gives another split.
 
     Raises:
-        DataError: One of the two sets would be empty, or a named group is not there.
+        DataError: One of the two sets would be empty, a named group is not there, or no whole groups
+            make between half and twice the share.
     """
     members: dict[str, list[int]] = {}
     for index, content in enumerate(hashes):
@@ -157,7 +160,7 @@ def _held_out(
         sizes: dict[str, int] = {}
         for content, group in group_of.items():
             sizes[group] = sizes.get(group, 0) + copies[content]
-        names = _take(sorted(sizes, key=lambda group: _draw(group, seed)), sizes, size)
+        names = _take_groups(sorted(sizes, key=lambda group: _draw(group, seed)), sizes, size)
     if unknown := names - set(group_of.values()):
         there = ", ".join(sorted(set(group_of.values())))
         raise DataError(f"expected a group of the data, got {min(unknown)!r}; choose of: {there}")
@@ -190,3 +193,25 @@ def _take(order: Sequence[str], copies: Mapping[str, int], size: float) -> set[s
         taken.add(entry)
         count += copies[entry]
     return taken
+
+
+def _take_groups(order: Sequence[str], sizes: Mapping[str, int], share: float) -> set[str]:
+    """Groups that together have between half and twice ``share``, the first of ``order`` if they can."""
+    for groups in (
+        order,
+        sorted(order, key=sizes.__getitem__, reverse=True),
+    ):  # the latter finds what there is
+        taken: set[str] = set()
+        count = 0
+        for group in groups:
+            if count + sizes[group] / 2 <= share:
+                taken.add(group)
+                count += sizes[group]
+        if count >= share / 2:
+            return taken
+    found = ", ".join(map(str, sorted(sizes.values(), reverse=True)[:_SHOWN]))
+    more = ", …" if len(sizes) > _SHOWN else ""
+    raise DataError(
+        f"expected whole groups of about {share:.0f} structures to hold out, got groups of {found}{more}; "
+        "hold out another share, or name groups"
+    )
