@@ -44,7 +44,9 @@ def evaluate(
     with counting("evaluating") as advance:
         frames = read_frames(data_paths(data), label_keys(keys or []))
         evaluation = errors_on(potential, frames, batch_atoms=batch_atoms, advance=advance)
-    metrics, notes = evaluation.metrics(), {}
+    metrics, notes = evaluation.metrics(), dict[str, object]()
+    if evaluation.num_isolated:
+        notes["isolated atoms left out"] = evaluation.num_isolated
     if output is not None:
         notes["report"] = write_evaluation(evaluation, output, potential=potential, model=model, data=data)
     if as_json:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 
 from gnnpot.committee import Committee
 from gnnpot.data.graph import AtomicGraph, collate, label_arrays
+from gnnpot.data.reading import is_isolated_atom
 from gnnpot.errors import DataError
 from gnnpot.potential import Potential, Prediction
 from gnnpot.units import MPa, meV
@@ -44,6 +45,7 @@ class Evaluation:
         stress: Label and prediction (eV/Å³); both NaN without three periodic directions.
         atomic_numbers: Of all atoms, structure after structure.
         forces: Label and prediction (eV/Å).
+        num_isolated: Isolated atoms that were left out.
     """
 
     origins: tuple[str, ...]
@@ -53,6 +55,7 @@ class Evaluation:
     stress: Float[Array, "2 S 3 3"]
     atomic_numbers: Int[Array, "N"]
     forces: Float[Array, "2 N 3"]
+    num_isolated: int = 0
 
     @property
     def structure_of_atom(self) -> Int[Array, "N"]:
@@ -73,10 +76,12 @@ class Evaluation:
 
         Forces count by Cartesian component, stress by the nine components of the tensor, so that shear
         weighs twice: the error does not depend on how the crystal is turned.  ``num_labeled`` counts
-        the structures that have the label; a quantity that none has is None.
+        the structures that have the label; a quantity that none has is None.  ``num_isolated`` counts
+        the isolated atoms that were left out.
         """
         names = sorted(set(self.groups) - {""})
         metrics = self._errors(np.ones(len(self.sizes), dtype=bool))
+        metrics["num_isolated"] = self.num_isolated
         metrics["groups"] = {name: self._errors(np.array(self.groups) == name) for name in names}
         metrics["elements"] = {
             chemical_symbols[number]: _error(self.forces[:, self.atomic_numbers == number], meV)
@@ -128,6 +133,7 @@ def evaluate(
     """Predict labeled structures where the potential is, and keep labels and predictions.
 
     Graphs live for one batch.  Weights do not count: every label that is there enters.
+    Isolated atoms are there for reference energies and are left out, as in training.
 
     Args:
         potential: What is judged.
@@ -141,15 +147,20 @@ def evaluate(
     """
     device = next(potential.parameters()).device
     parts: list[_Part] = []
+    num_isolated = 0
     for batch in _batches(frames, batch_atoms):
-        graphs = [_graph(atoms, potential) for atoms in batch]
-        with torch.no_grad():
-            prediction = potential(collate(graphs).to(device))
-        parts += _parts(batch, prediction)
+        judged = [atoms for atoms in batch if not is_isolated_atom(atoms)]
+        num_isolated += len(batch) - len(judged)
+        if judged:
+            graphs = [_graph(atoms, potential) for atoms in judged]
+            with torch.no_grad():
+                prediction = potential(collate(graphs).to(device))
+            parts += _parts(judged, prediction)
         advance(len(batch))
     if not any(part.is_labeled for part in parts):
         raise DataError(
-            f"expected structures with energies, forces or stress, got {len(parts)} without; name their keys"
+            f"expected structures with energies, forces or stress, got {len(parts)} without and "
+            f"{num_isolated} isolated atoms; name their keys"
         )
     return Evaluation(
         origins=tuple(part.origin for part in parts),
@@ -159,6 +170,7 @@ def evaluate(
         stress=np.stack([part.stress for part in parts], axis=1),
         atomic_numbers=np.concatenate([part.numbers for part in parts]),
         forces=np.concatenate([part.forces for part in parts], axis=1),
+        num_isolated=num_isolated,
     )
 
 

@@ -222,6 +222,19 @@ def test_a_model_file_that_is_none(command, tmp_path):
     assert "model.safetensors" in err
 
 
+def test_isolated_atoms_are_no_test(command, frames, tmp_path):
+    from gnnpot.checkpoint import save_potential
+
+    save_potential(small_potential("schnet", elements=("Si",)), tmp_path / "model.safetensors")
+    atom = Atoms("Si", info={"config_type": "IsolatedAtom"})
+    atom.calc = SinglePointCalculator(atom, energy=-100.0)
+    write(tmp_path / "test.xyz", [atom, frames[0]])
+    words = ("evaluate", tmp_path / "model.safetensors", tmp_path / "test.xyz")
+    metrics = json.loads(command(*words, "--json")[1])
+    assert (metrics["num_structures"], metrics["num_isolated"]) == (1, 1)
+    assert "isolated atoms left out  1" in command(*words)[1]
+
+
 def test_an_element_that_the_potential_never_saw(command, tmp_path):
     from gnnpot.checkpoint import save_potential
 

@@ -120,6 +120,24 @@ def test_structures_without_a_label_do_not_count_for_it():
     assert metrics["energy"] == pytest.approx({"mae": 5.0, "rmse": 10 / 2**0.5}, abs=1e-6)
 
 
+def isolated() -> Atoms:
+    atoms = bare(Atoms("Si", cell=[12, 12, 12], pbc=True), energy=5.0, forces=np.zeros((1, 3)))
+    atoms.info["config_type"] = "IsolatedAtom"
+    return atoms
+
+
+@pytest.mark.parametrize("batch_atoms", [1, 1000])
+def test_isolated_atoms_are_left_out_of_all_errors(batch_atoms):
+    potential = small_potential()
+    frames = [labeled(silicon(), potential), bare(rattled_crystal(), energy=0.0)]
+    metrics = evaluate(potential, frames, batch_atoms=batch_atoms).metrics()
+    mixed = [isolated(), frames[0], isolated(), isolated(), frames[1]]
+    assert metrics["num_isolated"] == 0
+    assert evaluate(potential, mixed, batch_atoms=batch_atoms).metrics() == {**metrics, "num_isolated": 3}
+    with pytest.raises(DataError, match="got 0 without and 1 isolated atoms"):
+        evaluate(potential, [isolated()])
+
+
 def test_stress_alone_is_enough_to_evaluate_on():
     potential = small_potential()
     stress = labeled(silicon(), potential).calc.results["stress"]

@@ -218,6 +218,12 @@ def test_an_evaluation_leaves_metrics_and_a_report_of_the_real_potential(tmp_pat
     assert before == {file: file.read_bytes() for file in output.iterdir()}
 
 
+def test_isolated_atoms_that_were_left_out_are_told(page):
+    evaluation = random_evaluation(4, 2)
+    assert "Isolated atoms" not in page(evaluation).text
+    assert "Isolated atoms are left out: 3." in page(replace(evaluation, num_isolated=3)).text
+
+
 def test_a_run_is_not_written_over(tmp_path):
     (tmp_path / "config.yaml").touch()
     with pytest.raises(OutputError, match=r"with config.yaml; choose another --output"):

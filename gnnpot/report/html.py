@@ -84,6 +84,8 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 def _lead(report: Report, headline: str) -> str:
     said = f"Errors on {_extent(report.evaluations[headline], headline)}."
+    if left_out := report.evaluations[headline].num_isolated:
+        said += f" Isolated atoms are left out: {left_out:,}."
     if headline == "validation" and report.history:
         said += " They also picked the best epoch: structures kept apart for a test would say more."
     return f'<p class="lead">{escape(said)}</p>'
