@@ -234,8 +234,6 @@ def _part(atoms: Atoms, energy: float, forces: Float[Array, "N 3"], stress: Floa
             f"expected a finite energy and forces for {_origin(atoms)}, got {energy:g} eV and forces up to "
             f"{np.abs(forces).max():g} eV/Å; look for atoms on one spot, or remove the frame"
         )
-    if not atoms.pbc.all():
-        labels.pop("stress", None)  # without a volume there is none to compare with
     return _Part(
         origin=_origin(atoms),
         group=str(atoms.info.get("group", "")),

@@ -67,6 +67,14 @@ def test_a_label_that_a_structure_lacks_has_weight_zero(frames, tmp_path):
     assert GraphDataset(store, [0, 4], dtype=torch.float64).lacking("stress") == ["a.xyz:1"]
 
 
+def test_a_stress_without_three_periodic_directions_is_no_label(frames, tmp_path):
+    frames[2].calc.results["stress"] = np.ones(6)
+    assert "stress" not in AtomicGraph.from_ase(frames[2], 4.0)
+    dataset = GraphDataset(GraphStore.build(frames, 4.0, tmp_path), [1, 2], dtype=torch.float64)
+    assert [float(graph.stress_weight) for graph in dataset] == [1.0, 0.0]
+    assert "stress" not in list(dataset.frames())[1].calc.results
+
+
 def test_a_store_that_was_cut_off_is_no_store(frames, tmp_path):
     GraphStore.build(frames, 4.0, tmp_path / "graphs")
     (tmp_path / "graphs" / "index.json").unlink()

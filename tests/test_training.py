@@ -287,6 +287,22 @@ def test_a_weighted_label_that_is_not_there_stops_the_run(silicon_file, tmp_path
         run(tmp_path / "run", settings(tmp_path / "some.xyz"))
 
 
+def test_the_stress_of_a_slab_does_not_enter_the_errors(silicon_file, tmp_path):
+    frames = read(silicon_file, ":12")
+    for number in (2, 9):
+        calculator = frames[number].calc
+        frames[number].pbc = [True, True, False]
+        frames[number].calc = calculator
+    write(tmp_path / "train.xyz", frames[:8])
+    write(tmp_path / "validation.xyz", frames[8:])
+    values = settings(tmp_path / "train.xyz", max_epochs=1, loss={"energy": 1.0, "forces": 1.0})
+    values["training"]["select_by"] = "stress"
+    metrics = run(tmp_path / "run", {**values, "validation": str(tmp_path / "validation.xyz")})
+    best = state(tmp_path / "run")["gnnpot"]["best"]
+    assert metrics["num_labeled"]["stress"] == 3
+    assert metrics["stress"]["rmse"] == pytest.approx(best["validation_stress_rmse"], rel=1e-6)
+
+
 def test_a_run_of_a_version_with_fewer_keys_is_resumed(silicon_file, tmp_path):
     values = settings(silicon_file, max_epochs=1)
     run(tmp_path / "run", values)

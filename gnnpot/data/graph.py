@@ -105,14 +105,17 @@ class AtomicGraph(Data):
 
 
 def label_arrays(atoms: Atoms) -> dict[str, np.ndarray]:
-    """The labels that ``atoms.calc`` holds, with shapes (1,), (N, 3), (1, 3, 3)."""
+    """The labels that ``atoms.calc`` holds, with shapes (1,), (N, 3), (1, 3, 3).
+
+    A stress without three periodic directions is none: there is no volume that it is of.
+    """
     results = atoms.calc.results if atoms.calc is not None else {}
     labels = {}
     if "energy" in results:
         labels["energy"] = np.array([results["energy"]], dtype=float)
     if "forces" in results:
         labels["forces"] = np.array(results["forces"], dtype=float)
-    if "stress" in results:
+    if "stress" in results and atoms.pbc.all():
         stress = np.asarray(results["stress"], dtype=float)
         labels["stress"] = (voigt_6_to_full_3x3_stress(stress) if stress.shape == (6,) else stress)[None]
     return labels

@@ -112,7 +112,7 @@ def common_labels(frames: Sequence[Atoms]) -> tuple[str, ...]:
     common = []
     for name in LABELS:
         weighing = [atoms for atoms in frames if atoms.info[f"{name}_weight"] > 0]
-        lacking = [atoms.info["origin"] for atoms in weighing if not _has(name, atoms)]
+        lacking = [atoms.info["origin"] for atoms in weighing if name not in label_arrays(atoms)]
         if weighing and not lacking:
             common.append(name)
         elif len(lacking) < len(weighing):
@@ -208,11 +208,6 @@ def write_frames(frames: Iterable[Atoms], path: Path) -> None:
     make_folder(path.parent)
     with write_aside(path) as aside:
         ase.io.write(str(aside), [_labeled(atoms) for atoms in frames], format="traj")
-
-
-def _has(label: str, atoms: Atoms) -> bool:
-    """Whether the frame can teach a quantity: stress needs a volume."""
-    return label in label_arrays(atoms) and (label != "stress" or bool(atoms.pbc.all()))
 
 
 def _identity(atoms: Atoms) -> tuple[str, str, str]:
