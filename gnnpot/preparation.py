@@ -155,12 +155,15 @@ def _check_sets(config: RunConfig, training: GraphDataset, validation: GraphData
             f"expected labels in {', '.join(config.train)}, got none on {len(training)} structures; name "
             "their keys with keys.energy, keys.forces and keys.stress"
         )
-    trained = {content: origin for origin, content in training.named_hashes()}
-    check_disjoint(trained, {content: origin for origin, content in validation.named_hashes()}, "validation")
+    trained, validated = (
+        {content: origin for origin, content in dataset.named_hashes()} for dataset in (training, validation)
+    )
+    check_disjoint(trained, validated)
     if config.test:
         frames = read_frames(data_paths(config.test), config.keys)
         tested = {content_hash(one): one.info["origin"] for one in frames if not is_isolated_atom(one)}
-        check_disjoint(trained, tested, "test")
+        check_disjoint(trained, tested, "training and test")
+        check_disjoint(validated, tested, "validation and test")
     unseen = set(validation.elements()) - set(training.elements())
     if unseen:
         raise DataError(

@@ -110,6 +110,14 @@ def test_test_structures_that_are_in_training(refused, frames, tmp_path):
     assert "expected different structures for training and test" in refused(test=str(tmp_path / "test.xyz"))
 
 
+def test_structures_that_pick_the_model_do_not_test_it(refused, frames, tmp_path):
+    write(tmp_path / "train.xyz", frames[5:])
+    write(tmp_path / "validation.xyz", frames[:5])
+    write(tmp_path / "test.xyz", frames[3:5])
+    files = {name: str(tmp_path / f"{name}.xyz") for name in ("validation", "test")}
+    assert "expected different structures for validation and test, got 2 in both" in refused(**files)
+
+
 def test_values_that_make_no_sense(refused):
     assert "expected YAML after training.loss=" in refused("training.loss={energy: 1")
     assert "expected symbols of elements, got 'Xx'" in refused(reference_energies={"Xx": 1.0})

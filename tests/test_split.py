@@ -144,6 +144,8 @@ def test_a_configuration_that_contradicts_itself_is_refused(values):
 
 def test_sets_that_share_a_structure_are_refused():
     check_disjoint({"1": "a:1"}, {"2": "b:1"})
+    with pytest.raises(DataError, match=r"different structures for validation and test, got 1"):
+        check_disjoint({"1": "a:1"}, {"1": "b:1"}, "validation and test")
     with pytest.raises(DataError, match=r"got 2 in both, first b:2 = a:1"):
         check_disjoint({"1": "a:1", "3": "a:3"}, {"2": "b:1", "1": "b:2", "3": "b:3"})
 

@@ -96,22 +96,24 @@ def split_indices(
     return np.flatnonzero(~in_validation), np.flatnonzero(in_validation)
 
 
-def check_disjoint(train: Mapping[str, str], others: Mapping[str, str], name: str = "validation") -> None:
+def check_disjoint(
+    ones: Mapping[str, str], others: Mapping[str, str], names: str = "training and validation"
+) -> None:
     """Refuse sets that share a structure.
 
     Args:
-        train: Origin of each training structure by content hash.
+        ones: Origin of each structure of one set by content hash.
         others: The same of the structures that shall not be among them.
-        name: What those are for.
+        names: What the sets are for.
 
     Raises:
         DataError: Some structure is in both.
     """
-    if shared := [content for content in others if content in train]:
+    if shared := [content for content in others if content in ones]:
         first = shared[0]
         raise DataError(
-            f"expected different structures for training and {name}, got {len(shared)} in both, first "
-            f"{others[first]} = {train[first]}; remove them from one"
+            f"expected different structures for {names}, got {len(shared)} in both, first "
+            f"{others[first]} = {ones[first]}; remove them from one"
         )
 
 
