@@ -268,6 +268,17 @@ def test_duplicates_are_told_and_conflicting_labels_are_a_fault():
     assert conflict.faults == ("a.xyz:2 = a.xyz:1: the same structure is there with other labels",)
 
 
+def test_isolated_atoms_of_one_element_with_two_energies_are_a_fault():
+    def free(symbol: str, energy: float, number: int) -> Atoms:
+        atoms = Atoms(symbol, cell=[10.0 + number] * 3, pbc=True, info={"config_type": "IsolatedAtom"})
+        return frame(atoms, number, energy=energy)
+
+    sound = [free("Ar", 0.5, 1), free("Ne", 3.5, 2), free("Ar", 0.50005, 3)]
+    assert inspect(sound).faults == ()
+    (fault,) = inspect([*sound, free("Ar", 3.5, 4)]).faults
+    assert fault == "a.xyz:4: an isolated Ar of another energy than a.xyz:1 with 0.5 eV"
+
+
 def test_many_frames_with_one_fault_are_one_sentence():
     frames = [frame(argon(0, 4 + k / 10), k, energy=np.inf) for k in range(1, 6)]
     assert inspect(frames).faults == ("5 frames (a.xyz:1, a.xyz:2, a.xyz:3, …): NaN or infinity in energy",)

@@ -25,6 +25,7 @@ _LARGE_FORCE = 10.0  # eV/Å: below it nothing is an outlier
 _LARGE_ENERGY = 1.0  # eV an atom: the same
 _OUTLIER = 20.0  # times what is typical
 _SAME_ENERGY, _SAME_FORCES = 1e-3, 1e-2  # eV an atom, eV/Å: labels of one structure from two equal runs
+_SAME_REFERENCE = 1e-4  # eV: isolated atoms of one element, rounded differently
 _NAMED = 3  # origins that a sentence names
 
 
@@ -83,6 +84,23 @@ class Duplicates:
             warnings.add("the same structure is in two files", f"{origin} = {first}")
         else:
             warnings.add("the same structure is there twice", f"{origin} = {first}")
+
+
+class IsolatedAtoms:
+    """Knows the energies of the isolated atoms it has seen."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[str, float]] = {}
+
+    def check(self, atoms: Atoms, faults: Findings) -> None:
+        """Note an isolated atom whose energy is not that of the first of its element."""
+        results = _results(atoms)
+        if not is_isolated_atom(atoms) or "energy" not in results:
+            return
+        origin, symbol, energy = str(atoms.info["origin"]), atoms.symbols[0], float(results["energy"])
+        first, known = self._seen.setdefault(symbol, (origin, energy))
+        if abs(energy - known) > _SAME_REFERENCE:
+            faults.add(f"an isolated {symbol} of another energy than {first} with {known:.6g} eV", origin)
 
 
 class Typical:

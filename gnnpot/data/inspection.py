@@ -11,6 +11,7 @@ from ase import Atoms
 from gnnpot.data.frame_checks import (
     Duplicates,
     Findings,
+    IsolatedAtoms,
     Typical,
     check_cell,
     check_contact,
@@ -137,13 +138,15 @@ def inspect(frames: Iterable[Atoms], keys: LabelKeys = _AS_READ) -> DataReport:
         keys: Names, units and signs with which they were read, for the advice.
     """
     faults, warnings = Findings(), Findings()
-    counts, duplicates, typical, stresses = _Counts(), Duplicates(), Typical(), StressCollector()
+    counts, typical, stresses = _Counts(), Typical(), StressCollector()
+    duplicates, isolated = Duplicates(), IsolatedAtoms()
     for atoms in frames:
         extent = _extent(atoms)
         sound = _check_frame(atoms, extent, faults, warnings)
         counts.add(atoms, extent)
         if sound:
             duplicates.check(atoms, faults, warnings)
+            isolated.check(atoms, faults)
             typical.add(atoms)
         if sound and atoms.pbc.all() and "stress" in atoms.info["label_keys"]:
             stresses.add(atoms, file=_file(atoms))
