@@ -118,6 +118,28 @@ def test_the_energy_is_the_one_whose_derivatives_are_the_forces(tmp_path):
     assert read_one(write(path, "energy=1 free_energy=2")).get_potential_energy() == 1  # no forces
 
 
+@pytest.mark.parametrize(
+    ("energies", "forces", "expected"),
+    [
+        ("energy free_energy", "force", "free_energy"),
+        ("Energy free_energy", "forces", "free_energy"),
+        ("REF_energy energy free_energy", "forces", "REF_energy"),
+        ("energy free_energy", "REF_forces", "energy"),
+        ("energy free_energy", "none", "energy"),
+        ("free_energy", "none", "free_energy"),
+        ("free_energy", "REF_forces", "free_energy"),
+    ],
+)
+def test_the_free_energy_comes_before_the_energy_beside_forces_and_after_it_without(
+    tmp_path, energies, forces, expected
+):
+    comment = " ".join(f"{name}={number}" for number, name in enumerate(energies.split()))
+    atoms = read_one(write(tmp_path / "a.xyz", comment, forces="1 2 3", columns=f":{forces}:R:3"))
+    assert atoms.info["label_keys"]["energy"] == expected
+    assert atoms.get_potential_energy() == energies.split().index(expected)
+    assert "free_energy" not in atoms.info
+
+
 def test_a_named_key_that_no_frame_has_is_an_error_that_suggests_one(tmp_path):
     path = write(tmp_path / "a.xyz", "dft_energy=1", "dft_energy=2")
     with pytest.raises(

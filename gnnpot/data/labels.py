@@ -34,7 +34,7 @@ FORCES_UNITS = {
 STRESS_UNITS = {"eV/A^3": 1.0, "GPa": units.GPa, "kBar": units.kBar, "MPa": units.MPa}
 
 _NAMES = {
-    "energy": ("REF_energy", "energy", "Energy"),
+    "energy": ("REF_energy", "energy", "Energy", "free_energy"),
     "forces": ("REF_forces", "forces", "force"),
     "stress": ("REF_stress", "REF_virial", "REF_virials", "stress", "virial", "virials"),
 }
@@ -52,10 +52,11 @@ class LabelKeys(Section):
 
     A named key comes first and must be in some frame; then ``REF_energy``, ``REF_forces``,
     ``REF_stress``, ``REF_virial(s)``; then what ASE takes for results: ``energy``, ``forces``,
-    ``stress``, ``virial(s)``.  ASE's readers of program outputs convert units themselves.
+    ``stress``, ``virial(s)``.  Beside ``forces``, ``free_energy`` comes before ``energy``, for forces are
+    its derivatives; without, after it.  ASE's readers of program outputs convert units themselves.
 
     Args:
-        energy: Key of the energy; without it, the free energy if the forces are its derivatives.
+        energy: Key of the energy.
         forces: Key of the forces, one row an atom.
         stress: Key of the stress: 3×3, nine numbers, or Voigt's xx yy zz yz xz xy.
         virial: Key of the virial W = −V σ, in the unit of energy.
@@ -145,11 +146,11 @@ def labeled(atoms: Atoms, values: Mapping[str, Any], origin: str, keys: LabelKey
 
 def _find(quantity: str, values: Mapping[str, Any], keys: LabelKeys) -> str | None:
     named = (keys.stress, keys.virial) if quantity == "stress" else (getattr(keys, quantity),)
-    chosen = next((name for name in (*named, *_NAMES[quantity]) if name is not None and name in values), None)
-    # VASP's "energy" is extrapolated to zero smearing; its forces are derivatives of the free energy.
-    if chosen == "energy" and keys.energy is None and {"free_energy", "forces"} <= set(values):
-        return "free_energy"
-    return chosen
+    names = _NAMES[quantity]
+    if quantity == "energy" and _find("forces", values, keys) in ("forces", "force"):
+        # VASP's "energy" is extrapolated to zero smearing; its forces are derivatives of the free energy.
+        names = ("REF_energy", "free_energy", *names)
+    return next((name for name in (*named, *names) if name is not None and name in values), None)
 
 
 def _energy(atoms: Atoms, value: Any, key: str, origin: str, keys: LabelKeys) -> float:
