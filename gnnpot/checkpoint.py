@@ -52,7 +52,7 @@ class ModelHeader(Section):
         reference_energies: Energy of the free atom of each element (eV).
         scale: Unit of the model's output (eV).
         repulsion: Short-range repulsion, or None without one.
-        units: Of the quantities that the potential gives.
+        units: Of the quantities that the potential gives; no others are read.
         dtype: Of the weights.
         provenance: Version, data, metrics: whatever JSON the writer knew.
         checksum: SHA-256 over all of the above and the tensors.
@@ -213,6 +213,10 @@ def _document(file: Any, path: str | Path) -> dict[str, Any]:
         raise ModelFileError(
             f"expected a header that tells its format, got {path} ({_one_line(error)}); get a fresh copy"
         ) from error
+    if version < 1:
+        raise ModelFileError(
+            f"expected a model file of format 1 to {FORMAT}, got {path} of format {version}; get a fresh copy"
+        )
     if version > FORMAT:
         raise ModelFileError(
             f"expected a model file of format {FORMAT} at most, got {path} of format {version}, made by a "
@@ -223,11 +227,17 @@ def _document(file: Any, path: str | Path) -> dict[str, Any]:
 
 def _header(document: dict[str, Any], path: str | Path) -> ModelHeader:
     try:
-        return ModelHeader.model_validate(document)
+        header = ModelHeader.model_validate(document)
     except ValidationError as error:
         raise ModelFileError(
             f"expected a whole header, got {path}: {_one_line(error)}; get a fresh copy"
         ) from error
+    if header.units != UNITS:
+        expected, got = (
+            ", ".join(f"{name} in {u}" for name, u in units.items()) for units in (UNITS, header.units)
+        )
+        raise ModelFileError(f"expected {expected}, got {path} with {got or 'no units'}; convert the model")
+    return header
 
 
 def _one_line(error: Exception) -> str:

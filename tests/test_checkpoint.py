@@ -168,6 +168,21 @@ def test_a_pickle_is_refused_and_not_run(path, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("version", [0, -1])
+def test_a_format_that_never_was_is_refused(path, version):
+    document, tensors = parts(path)
+    forge(path, {**document, "format": version}, tensors)
+    assert f"expected a model file of format 1 to 1, got {path} of format {version}" in fault(path)
+
+
+@pytest.mark.parametrize("units", [{"energy": "kcal/mol"}, {}])
+def test_other_units_are_refused(path, units):
+    document, tensors = parts(path)
+    forge(path, {**document, "units": units and {**document["units"], **units}}, tensors)
+    assert "expected energy in eV, length in Å, forces in eV/Å, stress in eV/Å³, got " in fault(path)
+    assert (" with energy in kcal/mol, length" if units else " with no units") in fault(path)
+
+
 def test_a_file_of_a_newer_format_asks_for_an_update(path):
     document, tensors = parts(path)
     forge(path, {**document, "format": 2, "what_later_versions_know": 1}, tensors)
