@@ -199,10 +199,8 @@ def _take(order: Sequence[str], copies: Mapping[str, int], size: float) -> set[s
 
 def _take_groups(order: Sequence[str], sizes: Mapping[str, int], share: float) -> set[str]:
     """Groups that together have between half and twice ``share``, the first of ``order`` if they can."""
-    for groups in (
-        order,
-        sorted(order, key=sizes.__getitem__, reverse=True),
-    ):  # the latter finds what there is
+    largest_first = sorted(order, key=sizes.__getitem__, reverse=True)  # finds what there is
+    for groups in (order, largest_first):
         taken: set[str] = set()
         count = 0
         for group in groups:
