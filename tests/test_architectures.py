@@ -539,6 +539,9 @@ def test_dynamics_that_fail_are_no_measurement(comparison, tmp_path):
         "Of the models whose dynamics last, fast has the smallest, 10.5 meV/Å."
     )
     assert verdict(replace(failed, measurements=[fails])).endswith("Its dynamics failed.")
+    fast = replace(comparison.measurements[0], microseconds=math.nan, failure="atoms on one spot")
+    others = replace(comparison, measurements=[fast, slow])
+    assert verdict(others) == "On 20 frames slow has the smallest force error, 5.50 meV/Å."
     row = failed.as_dict()["models"][1]
     assert (row["microseconds_per_atom_step"], row["drift_mev_per_atom_per_ps"]) == (None, None)
     assert row["failure"] == "a temperature of 9000 K"

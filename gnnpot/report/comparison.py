@@ -61,7 +61,7 @@ def verdict(comparison: Comparison) -> str:
         said += (
             f" {front[0]} is {ratio:.1f} times as fast, with {number(trained[front[0]])} {ERROR_UNITS[name]}."
         )
-    elif len(trained) > 1:
+    elif any(model != best and not math.isnan(speeds[model]) for model in trained):
         said += " None of the others is faster."
     return said
 
