@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 import yaml
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
-from gnnpot.cli import main
 from potentials import small_potential
 
 from gnnpot.checkpoint import read_header, save_potential
@@ -56,21 +54,13 @@ def config(folder) -> EfficiencyConfig:
     return EfficiencyConfig(transfer=transfer, epochs=10, **sizes)
 
 
-def run(monkeypatch, capsys, *words: object) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["gnnpot", *map(str, words)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    captured = capsys.readouterr()
-    return int(stopped.value.code or 0), captured.out, captured.err
-
-
-def test_the_command_studies_and_goes_on_without_repeating(folder, monkeypatch, capsys):
+def test_the_command_studies_and_goes_on_without_repeating(folder, command):
     words = [
         "benchmark", "transfer", folder / "transfer.yaml", "--sizes", 1, 4, "--splits", 1, "--steps", 6,
         "--rates", "1e-4", "1e-3", "--scratch-rates", "1e-3", "--validation", 3, "--held-out", 4,
         "--exclude", "odd", "--output", folder / "study", "--json",
     ]  # fmt: skip
-    code, out, err = run(monkeypatch, capsys, *words)
+    code, out, err = command(*words)
     assert code == 0, err
     found = json.loads(out)
     assert [row["size"] for row in found["table"]] == [1, 4]
@@ -86,12 +76,12 @@ def test_the_command_studies_and_goes_on_without_repeating(folder, monkeypatch, 
     assert all(read_header(path).provenance["num_validation"] == 3 for path in models)
     times = {path: path.stat().st_mtime_ns for path in models}
 
-    code, _, err = run(monkeypatch, capsys, *words)
+    code, _, err = command(*words)
     assert code == 2
     assert "expected a new folder" in err
     models[0].with_name("report.html").unlink()  # as if it had been killed before its end
     moved = (folder / "study").rename(folder / "moved")
-    code, out, err = run(monkeypatch, capsys, *words, "--output", moved, "--resume")
+    code, out, err = command(*words, "--output", moved, "--resume")
     moved.rename(folder / "study")
     assert code == 0, err
     assert json.loads(out)["table"] == found["table"]

@@ -11,7 +11,6 @@ import pytest
 import yaml
 from ase.build import bulk, molecule
 from ase.io import read, write
-from gnnpot.cli import main
 from reference_programs import needs_lammps, needs_pw
 
 from gnnpot.data.reading import read_frames
@@ -20,17 +19,13 @@ DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 
 
 @pytest.fixture
-def label(monkeypatch, capsys, tmp_path):
+def label(command, monkeypatch, tmp_path):
     """Run ``gnnpot label`` in a folder of its own; gives exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
 
     def run(section: dict, *words: str) -> tuple[int, str, str]:
         (tmp_path / "label.yaml").write_text(yaml.safe_dump(section))
-        monkeypatch.setattr(sys, "argv", ["gnnpot", "label", "label.yaml", *words])
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        captured = capsys.readouterr()
-        return int(stopped.value.code or 0), captured.out, captured.err
+        return command("label", "label.yaml", *words)
 
     return run
 

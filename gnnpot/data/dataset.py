@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -270,7 +270,7 @@ class GraphDataset(Dataset[AtomicGraph]):
 
 def label_hash(atoms: Atoms) -> str:
     """Hash of the labels of a structure and of their weights, as :meth:`GraphDataset.label_hashes` has it."""
-    return _hash(*_label_columns(atoms).values())
+    return _hash(*_label_columns(atoms, label_arrays(atoms)).values())
 
 
 def _hash(*columns: np.ndarray) -> str:
@@ -280,9 +280,8 @@ def _hash(*columns: np.ndarray) -> str:
     return state.hexdigest()[:16]
 
 
-def _label_columns(atoms: Atoms) -> dict[str, np.ndarray]:
+def _label_columns(atoms: Atoms, labels: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Labels and weights of a structure as rows of their columns; NaN where it has none."""
-    labels = label_arrays(atoms)
     return {
         "energy": labels.get("energy", np.array([np.nan])),
         "forces": labels.get("forces", np.full((len(atoms), 3), np.nan)),
@@ -297,7 +296,8 @@ def _columns(atoms: Atoms, cutoff: float, origin: str) -> dict[str, np.ndarray]:
         edge_index, cell_shifts = neighbor_pairs(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
     except DataError as error:
         raise DataError(f"{origin}: {error}") from error
-    for name, value in label_arrays(atoms).items():
+    labels = label_arrays(atoms)
+    for name, value in labels.items():
         if not np.isfinite(value).all():
             raise DataError(f"{origin}: expected finite {name} labels, got NaN or infinity; remove the frame")
     return {
@@ -308,7 +308,7 @@ def _columns(atoms: Atoms, cutoff: float, origin: str) -> dict[str, np.ndarray]:
         "cell": atoms.cell.array,
         "pbc": atoms.pbc,
         "isolated": np.array(is_isolated_atom(atoms)),
-        **_label_columns(atoms),
+        **_label_columns(atoms, labels),
     }
 
 
