@@ -19,7 +19,7 @@ TEST = [
 
 setup(
     name="gnnpot",
-    version=re.search(r'__version__ = "(.+)"', (HERE / "gnnpot/__init__.py").read_text()).group(1),
+    version=re.search(r'__version__ = "(.+)"', (HERE / "gnnpot/version.py").read_text()).group(1),
     description="Machine-learning interatomic potentials on PyTorch Geometric",
     long_description=(HERE / "README.md").read_text(),
     long_description_content_type="text/markdown",

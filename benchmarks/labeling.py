@@ -24,9 +24,9 @@ from ase import Atoms
 from ase.build import bulk
 from ase.io import write
 
+from gnnpot.config.base import shipped_config
 from gnnpot.labeling import CalculatorLabeler, LabelStore, LocalPool, fill, method_of, plan
 from gnnpot.labeling.config import LabelConfig
-from gnnpot.sections import shipped_config
 
 
 def frames(element: str, lattice: float, count: int) -> list[Atoms]:

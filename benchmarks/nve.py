@@ -17,7 +17,7 @@ from ase.build import bulk
 from ase.io import read
 
 from gnnpot import GNNPotCalculator, load_potential
-from gnnpot.studies.conservation import constant_energy, heat
+from gnnpot.evaluation.conservation import constant_energy, heat
 
 
 def crystal(element: str) -> Atoms:

@@ -167,8 +167,8 @@ def choose_models(given: argparse.Namespace, parser: Parser) -> None:
     """All models where none is named; refuse unknown names."""
     from adapters.own import architectures  # torch takes seconds to import
 
+    from gnnpot.config.registry import nearest
     from gnnpot.models import MODELS
-    from gnnpot.registry import nearest
 
     known = {*architectures(), *MODELS}
     given.models = given.models or architectures()

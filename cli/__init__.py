@@ -12,6 +12,7 @@ from gnnpot.cli.evaluate import evaluate
 from gnnpot.cli.info import info
 from gnnpot.cli.label import label
 from gnnpot.cli.models import models
+from gnnpot.cli.options import FirstByDefault, SeveralWords
 from gnnpot.cli.sample import sample
 from gnnpot.cli.schema import schema
 from gnnpot.cli.template import template
@@ -19,11 +20,10 @@ from gnnpot.cli.train import train
 from gnnpot.cli.transfer import transfer
 from gnnpot.cli.transfer_structures import transfer_structures
 from gnnpot.cli.validate import validate
-from gnnpot.cli.words import FirstByDefault, SeveralWords
 
-from gnnpot import __version__
 from gnnpot.errors import GnnpotError
-from gnnpot.memory import keep_freed_memory
+from gnnpot.system.memory import keep_freed_memory
+from gnnpot.version import __version__
 
 _UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 

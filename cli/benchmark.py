@@ -34,9 +34,9 @@ def benchmark(
     """
     from gnnpot.cli.progress import ComparisonDisplay
 
+    from gnnpot.benchmark.models.config import ComparisonConfig
+    from gnnpot.benchmark.models.run import compare
     from gnnpot.data.labels import label_keys
-    from gnnpot.studies.architectures import compare
-    from gnnpot.studies.settings import ComparisonConfig
 
     given = {
         "data": data,

@@ -38,9 +38,9 @@ def benchmark_transfer(
     from gnnpot.cli.progress import ComparisonDisplay
     from gnnpot.cli.tables import print_notes
 
-    from gnnpot.studies.efficiency import study
-    from gnnpot.studies.efficiency_config import EfficiencyConfig
-    from gnnpot.transfer_config import TransferConfig
+    from gnnpot.benchmark.transfer.config import EfficiencyConfig
+    from gnnpot.benchmark.transfer.run import study
+    from gnnpot.transfer.config import TransferConfig
 
     transfer = TransferConfig.read(config, overrides or [], source=source, element_map=element_map)
     lists = {"sizes": sizes, "rates": rates, "scratch_rates": scratch_rates, "exclude": exclude}

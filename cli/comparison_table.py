@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gnnpot.report.comparison import measured_cells, spread_cells, verdict
+from gnnpot.benchmark.models.report import measured_cells, spread_cells, verdict
 from gnnpot.units import ERROR_UNITS
 
 if TYPE_CHECKING:
-    from gnnpot.report.trials import Comparison
+    from gnnpot.benchmark.trials import Comparison
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from gnnpot import units
-from gnnpot.data.inspection import Coverage, DataReport
+from gnnpot.data.checks.inspection import Coverage, DataReport
+from gnnpot.data.checks.stress import StressCheck
+from gnnpot.data.checks.stress_diagnosis import COMPRESSED
 from gnnpot.data.labels import QUANTITIES
-from gnnpot.data.stress_check import StressCheck
-from gnnpot.data.stress_diagnosis import COMPRESSED
 
 _RANGES = (
     ("energy", "energy\n(eV/atom)", 1.0),

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gnnpot.report.comparison import spread_cells
-from gnnpot.report.efficiency import SIDES, verdict
+from gnnpot.benchmark.models.report import spread_cells
+from gnnpot.benchmark.transfer.report import SIDES, verdict
 from gnnpot.units import ERROR_UNITS
 
 if TYPE_CHECKING:
-    from gnnpot.report.efficiency import Efficiency
+    from gnnpot.benchmark.transfer.report import Efficiency
 
 
 def print_efficiency(study: Efficiency) -> None:

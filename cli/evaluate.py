@@ -30,13 +30,13 @@ def evaluate(
     from gnnpot.cli.progress import counting
     from gnnpot.cli.tables import print_metrics, print_notes
 
-    from gnnpot.checkpoint import load_potential
-    from gnnpot.config import data_paths
     from gnnpot.data.labels import label_keys
     from gnnpot.data.reading import read_frames
-    from gnnpot.devices import choose_device
-    from gnnpot.evaluation import evaluate as errors_on
-    from gnnpot.report import check_folder, write_evaluation
+    from gnnpot.evaluation.evaluation import evaluate as errors_on
+    from gnnpot.evaluation.folder import check_folder, write_evaluation
+    from gnnpot.potential.model_file import load_potential
+    from gnnpot.system.devices import choose_device
+    from gnnpot.training.run_config import data_paths
 
     if output is not None:
         check_folder(output)

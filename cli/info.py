@@ -12,7 +12,7 @@ import typer
 from gnnpot.units import ERROR_UNITS
 
 if TYPE_CHECKING:
-    from gnnpot.checkpoint import ModelHeader
+    from gnnpot.potential.model_file import ModelHeader
 
 
 def info(
@@ -20,7 +20,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Tell what is in a model file, and that it is whole."""
-    from gnnpot.checkpoint import load_potential, read_header
+    from gnnpot.potential.model_file import load_potential, read_header
 
     parameters = load_potential(model).model.num_parameters
     header = read_header(model)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from gnnpot.cli.bars import QUIET, Display, clock
+from gnnpot.cli.display import QUIET, Display, clock
 from gnnpot.cli.tables import print_notes
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn

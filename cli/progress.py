@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from gnnpot.cli.bars import QUIET, Display, TimeLeft
+from gnnpot.cli.display import QUIET, Display, TimeLeft
 from gnnpot.cli.tables import groups_table
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gnnpot.studies.architectures import ComparisonObserver
+from gnnpot.benchmark.models.run import ComparisonObserver
 from gnnpot.training import Observer
-from gnnpot.training.tuning import GroupRow
+from gnnpot.training.parameter_groups import GroupRow
 from gnnpot.units import ERROR_UNITS
 
 

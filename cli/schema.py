@@ -14,10 +14,10 @@ def schema(
     ] = "train",
 ) -> None:
     """Print the JSON schema of the configuration files of a command, for editors."""
-    from gnnpot.sections import json_schema
+    from gnnpot.config.base import json_schema
 
     if command == "transfer":
-        from gnnpot.transfer_config import TransferConfig
+        from gnnpot.transfer.config import TransferConfig
 
         found = json_schema(TransferConfig, optional=("model",))
     elif command == "sample":
@@ -29,7 +29,7 @@ def schema(
 
         found = json_schema(LabelConfig)
     else:
-        from gnnpot.config import RunConfig
+        from gnnpot.training.run_config import RunConfig
 
         found = json_schema(RunConfig)
     typer.echo(json.dumps(found, indent=1))

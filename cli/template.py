@@ -11,7 +11,7 @@ def template(
     name: Annotated[str | None, typer.Argument(help="Which; without it, their list.")] = None,
 ) -> None:
     """Print a ready configuration file: `gnnpot template silicon-ani > run.yaml`."""
-    from gnnpot.sections import shipped_config, shipped_configs
+    from gnnpot.config.base import shipped_config, shipped_configs
 
     if name is not None:
         typer.echo(shipped_config(name).read_text(), nl=False)

@@ -21,8 +21,8 @@ def train(
     from gnnpot.cli.progress import TrainingDisplay
     from gnnpot.cli.tables import print_metrics, print_notes
 
-    from gnnpot.config import RunConfig
-    from gnnpot.run import train as run
+    from gnnpot.training.run import train as run
+    from gnnpot.training.run_config import RunConfig
 
     run_config = RunConfig.from_yaml(config, overrides or [])
     with TrainingDisplay() as display:

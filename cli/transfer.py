@@ -37,8 +37,8 @@ def transfer(
     from gnnpot.cli.progress import TrainingDisplay
     from gnnpot.cli.tables import print_notes, print_sets
 
-    from gnnpot.transfer_config import TransferConfig
-    from gnnpot.transfer_run import transfer as run
+    from gnnpot.transfer.config import TransferConfig
+    from gnnpot.transfer.run import transfer as run
 
     settings = TransferConfig.read(
         config, overrides or [], source=source, element_map=",".join(element_map or [])

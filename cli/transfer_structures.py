@@ -21,8 +21,8 @@ def transfer_structures(
     """Rename elements and scale cells and positions; labels are dropped, for they hold no longer."""
     from gnnpot.cli.tables import print_notes
 
-    from gnnpot.element_map import parse_element_map
-    from gnnpot.structure_transfer import parse_scale, transfer_file
+    from gnnpot.sampling.substitution import parse_scale, transfer_file
+    from gnnpot.transfer.element_map import parse_element_map
 
     count = transfer_file(source, target, names=parse_element_map(element_map), scale=parse_scale(scale))
     print_notes({"structures": count, "file": target})

@@ -28,7 +28,7 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Report what is in labeled structures, and fail if training on them would go wrong."""
-    from gnnpot.data.inspection import inspect
+    from gnnpot.data.checks.inspection import inspect
     from gnnpot.data.labels import label_keys
     from gnnpot.data.reading import read_frames
 

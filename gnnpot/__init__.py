@@ -8,30 +8,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from gnnpot.version import __version__
 
 _HOME = {
-    "AtomicGraph": "gnnpot.data.graph",
-    "Committee": "gnnpot.committee",
-    "GNNPotCalculator": "gnnpot.calculator",
-    "Potential": "gnnpot.potential",
-    "Prediction": "gnnpot.potential",
-    "evaluate": "gnnpot.evaluation",
-    "load_potential": "gnnpot.checkpoint",
-    "save_potential": "gnnpot.checkpoint",
+    "AtomicGraph": "gnnpot.graph.graph",
+    "Committee": "gnnpot.potential.committee",
+    "GNNPotCalculator": "gnnpot.calculator.calculator",
+    "Potential": "gnnpot.potential.potential",
+    "Prediction": "gnnpot.potential.potential",
+    "evaluate": "gnnpot.evaluation.evaluation",
+    "load_potential": "gnnpot.potential.model_file",
+    "save_potential": "gnnpot.potential.model_file",
 }
 
 __all__ = ["__version__", *sorted(_HOME)]
 
 if TYPE_CHECKING:
-    from gnnpot.calculator import GNNPotCalculator as GNNPotCalculator
-    from gnnpot.checkpoint import load_potential as load_potential
-    from gnnpot.checkpoint import save_potential as save_potential
-    from gnnpot.committee import Committee as Committee
-    from gnnpot.data.graph import AtomicGraph as AtomicGraph
-    from gnnpot.evaluation import evaluate as evaluate
-    from gnnpot.potential import Potential as Potential
-    from gnnpot.potential import Prediction as Prediction
+    from gnnpot.calculator.calculator import GNNPotCalculator as GNNPotCalculator
+    from gnnpot.evaluation.evaluation import evaluate as evaluate
+    from gnnpot.graph.graph import AtomicGraph as AtomicGraph
+    from gnnpot.potential.committee import Committee as Committee
+    from gnnpot.potential.model_file import load_potential as load_potential
+    from gnnpot.potential.model_file import save_potential as save_potential
+    from gnnpot.potential.potential import Potential as Potential
+    from gnnpot.potential.potential import Prediction as Prediction
 
 
 def __getattr__(name: str) -> Any:

@@ -13,10 +13,9 @@ from jaxtyping import install_import_hook
 import gnnpot
 
 _NUMERICAL = (
-    "geometry", "potential", "repulsion", "training.loss",
+    "graph.geometry", "training.loss", "nn", "ops",
     *(f"models.{name}" for name in ("dimenet", "nequip", "schnet")),
-    *(f"nn.{name}" for name in ("activations", "aev", "angular", "contractions", "mlp", "moments")),
-    "nn.radial", "nn.splines",
+    "potential.potential", "potential.repulsion",
 )  # fmt: skip
 install_import_hook([f"gnnpot.{name}" for name in _NUMERICAL], "beartype.beartype")  # checks shapes
 

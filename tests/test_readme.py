@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gnnpot.config import RunConfig, shipped_configs
-from gnnpot.run import train
+from gnnpot.training.run import train
+from gnnpot.training.run_config import RunConfig, shipped_configs
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 TRANSFERS = {"low2high", "transfer-ge"}  # read in test_cli_transfer.py

@@ -11,9 +11,9 @@ from torch import nn
 
 from adapters.base import ANI_HIDDEN, CUTOFF, DIMENET, SCHNET, Adapter, Predicted
 from gnnpot import GNNPotCalculator
-from gnnpot.data.graph import AtomicGraph, collate
+from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.models import MODELS, build_model
-from gnnpot.potential import Potential
+from gnnpot.potential.potential import Potential
 from gnnpot.training.loss import Loss, WeightedLoss
 
 _DIMENET_KEYS = ("channels", "interaction_channels", "output_channels")

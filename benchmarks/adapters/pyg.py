@@ -11,8 +11,8 @@ from ase.calculators.calculator import Calculator, all_changes
 from torch import Tensor, nn
 
 from adapters.base import CUTOFF, DIMENET, SCHNET, Adapter, Predicted
-from gnnpot.data.graph import AtomicGraph, collate
-from gnnpot.geometry import edge_vectors
+from gnnpot.graph.geometry import edge_vectors
+from gnnpot.graph.graph import AtomicGraph, collate
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

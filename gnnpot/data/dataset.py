@@ -17,10 +17,10 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from jaxtyping import Bool, Float, Int
 from torch.utils.data import Dataset
 
-from gnnpot.data.graph import LABELS, AtomicGraph, label_arrays
-from gnnpot.data.neighbors import neighbor_pairs
 from gnnpot.data.reading import content_hash, is_isolated_atom
 from gnnpot.errors import DataError
+from gnnpot.graph.graph import LABELS, AtomicGraph, label_arrays
+from gnnpot.graph.neighbors import neighbor_pairs
 
 # name: (type on disk, shape of one row, what a row belongs to)
 _COLUMNS: dict[str, tuple[str, tuple[int, ...], str]] = {

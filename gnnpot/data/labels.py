@@ -17,9 +17,9 @@ from jaxtyping import Float
 from pydantic import ValidationError, field_validator
 
 from gnnpot import units
+from gnnpot.config.base import Section
+from gnnpot.config.registry import nearest
 from gnnpot.errors import ConfigError, DataError
-from gnnpot.registry import nearest
-from gnnpot.sections import Section
 
 Array = np.ndarray
 

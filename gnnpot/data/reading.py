@@ -21,10 +21,10 @@ from ase.data import atomic_numbers
 from ase.io.extxyz import key_val_str_to_dict
 from ase.io.formats import UnknownFileTypeError, open_with_compression
 
+from gnnpot.config.registry import nearest
 from gnnpot.data.labels import LabelKeys as LabelKeys
 from gnnpot.data.labels import labeled
 from gnnpot.errors import DataError, one_line
-from gnnpot.registry import nearest
 
 # What the parsers of ASE raise on files that they cannot read.
 _PARSER_ERRORS = (

@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Int
 from pydantic import Field, PositiveInt, model_validator
 
+from gnnpot.config.base import Section
 from gnnpot.errors import DataError
-from gnnpot.files import write_text
-from gnnpot.sections import Section
+from gnnpot.system.files import write_text
 
 Array = np.ndarray
 FORMAT = 1

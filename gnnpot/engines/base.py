@@ -13,10 +13,10 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from pydantic import BeforeValidator, SerializeAsAny
 
+from gnnpot.config.base import Section
+from gnnpot.config.registry import OneOf, Registry
 from gnnpot.errors import EngineError, LabelingError
-from gnnpot.files import file_hash
-from gnnpot.registry import OneOf, Registry
-from gnnpot.sections import Section
+from gnnpot.system.files import file_hash
 
 _WRITTEN = frozenset({"txt", "log", "logfile", "log_file"})  # arguments with files that a calculator writes
 

@@ -18,10 +18,10 @@ from ase.calculators.espresso import Espresso, EspressoProfile
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from gnnpot import units
+from gnnpot.config.registry import nearest
 from gnnpot.engines.base import ENGINES, EngineConfig, existing, program
 from gnnpot.errors import EngineError
-from gnnpot.files import file_hash
-from gnnpot.registry import nearest
+from gnnpot.system.files import file_hash
 
 INSTALL = "apt-get install quantum-espresso quantum-espresso-data libopenblas0-pthread"
 _SMEARING = re.compile(r"smearing contrib\. \(-TS\)\s*=\s*(\S+)\s*Ry")

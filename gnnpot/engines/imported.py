@@ -10,9 +10,9 @@ from typing import Any, Literal
 from ase.calculators.calculator import Calculator, FileIOCalculator
 from pydantic import Field, field_validator
 
+from gnnpot.config.registry import nearest
 from gnnpot.engines.base import ENGINES, EngineConfig, existing, library, with_contents
 from gnnpot.errors import EngineError
-from gnnpot.registry import nearest
 
 PACKAGES = {"sevenn": "pip install sevenn", "chgnet": "pip install chgnet"}
 
@@ -101,12 +101,12 @@ class TeacherConfig(EngineConfig):
 
     def elements(self) -> frozenset[str]:
         """Symbols that all members know."""
-        header = import_module("gnnpot.checkpoint").read_header
+        header = import_module("gnnpot.potential.model_file").read_header
         headers = [header(existing(path, "a model file")) for path in self.model]
         return frozenset.intersection(*(frozenset(one.reference_energies) for one in headers))
 
     def calculator(self, folder: Path) -> Calculator:
         """The calculator that these settings describe."""
         paths = [existing(path, "a model file") for path in self.model]
-        calculators = import_module("gnnpot.calculator")
+        calculators = import_module("gnnpot.calculator.calculator")
         return calculators.GNNPotCalculator(paths[0] if len(paths) == 1 else paths, device=self.device)

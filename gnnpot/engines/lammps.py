@@ -17,7 +17,7 @@ from pydantic import field_validator, model_validator
 from gnnpot.engines.base import ENGINES, EngineConfig, existing, with_contents
 from gnnpot.engines.simulation import LammpsCalculator, lammps_module, shipped_potentials
 from gnnpot.errors import EngineError, LabelingError
-from gnnpot.files import file_hash
+from gnnpot.system.files import file_hash
 
 _STYLES = {"setfl": "eam/alloy", "fs": "eam/fs", "funcfl": "eam"}
 _FILE = re.compile(r"(?=.*[A-Za-z])[\w~./+-]*[./][\w~./+-]*")  # a word with a letter and a dot or slash

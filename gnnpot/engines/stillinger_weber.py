@@ -12,9 +12,9 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from pydantic import ConfigDict, Field, NonNegativeFloat, PositiveFloat, model_validator
 
+from gnnpot.config.base import Section
 from gnnpot.engines.base import ENGINES, EngineConfig
 from gnnpot.errors import LabelingError
-from gnnpot.sections import Section
 
 
 class StillingerWeberParameters(Section):

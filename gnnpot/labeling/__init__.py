@@ -13,4 +13,4 @@ from gnnpot.labeling.running import Progress as Progress
 from gnnpot.labeling.running import fill as fill
 from gnnpot.labeling.running import label as label
 from gnnpot.labeling.running import plan as plan
-from gnnpot.labeling.store import LabelStore as LabelStore
+from gnnpot.labeling.store.store import LabelStore as LabelStore

@@ -15,10 +15,10 @@ from pydantic import (
     model_validator,
 )
 
+from gnnpot.config.base import Configuration, Paths, Section, faults_of
+from gnnpot.config.registry import kind_of
 from gnnpot.engines import ENGINES, Engine, engine_of
 from gnnpot.errors import ConfigError
-from gnnpot.registry import kind_of
-from gnnpot.sections import Configuration, Paths, Section, faults_of
 
 
 class LocalConfig(Section):

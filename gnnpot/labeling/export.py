@@ -11,12 +11,12 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import write_extxyz
 
-from gnnpot.files import write_aside, write_text
 from gnnpot.labeling.labeler import unbelievable
 from gnnpot.labeling.methods import Method
 from gnnpot.labeling.paths import after_jumps
 from gnnpot.labeling.running import Plan
-from gnnpot.labeling.store import LabelStore
+from gnnpot.labeling.store.store import LabelStore
+from gnnpot.system.files import write_aside, write_text
 
 _NOT_KEPT = {"label_keys", "origin", "source"}
 _SELF_EVIDENT = {"group": "", "energy_weight": 1.0, "forces_weight": 1.0, "stress_weight": 1.0}

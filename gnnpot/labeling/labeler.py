@@ -23,7 +23,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from gnnpot.data.reading import content_hash
 from gnnpot.engines import EngineConfig
 from gnnpot.errors import LabelingError, one_line
-from gnnpot.labeling import claims
+from gnnpot.labeling.store import claims
 
 Array = np.ndarray
 

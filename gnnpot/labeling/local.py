@@ -22,8 +22,8 @@ from typing import Protocol, Self
 from ase import Atoms
 
 from gnnpot.errors import EngineError
-from gnnpot.files import make_folder
 from gnnpot.labeling.labeler import Failure, Label, Outcome
+from gnnpot.system.files import make_folder
 
 Finished = list[tuple[str, Outcome]]
 

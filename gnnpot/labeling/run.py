@@ -12,17 +12,17 @@ from typing import Any
 import yaml
 from ase import Atoms
 
+from gnnpot.config.base import data_paths
 from gnnpot.data.reading import check_finite, read_frames
-from gnnpot.files import make_folder, write_text
 from gnnpot.labeling.config import DaskConfig, LabelConfig, LocalConfig
-from gnnpot.labeling.database import is_server, without_password
 from gnnpot.labeling.export import export
 from gnnpot.labeling.labeler import CalculatorLabeler
 from gnnpot.labeling.local import LocalPool, Pool
 from gnnpot.labeling.methods import Method, method_of
 from gnnpot.labeling.running import Progress, estimate, fill, plan
-from gnnpot.labeling.store import LabelStore
-from gnnpot.sections import data_paths
+from gnnpot.labeling.store.database import is_server, without_password
+from gnnpot.labeling.store.store import LabelStore
+from gnnpot.system.files import make_folder, write_text
 
 
 def label_files(

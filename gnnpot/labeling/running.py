@@ -12,11 +12,11 @@ from typing import NamedTuple
 from ase import Atoms
 
 from gnnpot.errors import LabelingError
-from gnnpot.labeling import claims
 from gnnpot.labeling.labeler import Failure, Label
 from gnnpot.labeling.local import Pool
 from gnnpot.labeling.methods import Method, Record
-from gnnpot.labeling.store import LabelStore
+from gnnpot.labeling.store import claims
+from gnnpot.labeling.store.store import LabelStore
 
 _COMMIT = 0.25  # seconds that a result waits for its transaction, at most
 _SHARE = 0.1  # of the time for transactions; the faster the disk, the sooner a result is safe

@@ -14,13 +14,13 @@ from jaxtyping import Float, Int
 from pydantic import PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
-from gnnpot.data.graph import AtomicGraph
+from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.axes import Axes, Blocks
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
-from gnnpot.nn.activations import ActivationName
-from gnnpot.nn.aev import AngularFunctions, RadialFunctions, centered_angles, evenly_spaced
+from gnnpot.nn.envelopes import EnvelopeName
 from gnnpot.nn.mlp import Dense, PerElement
-from gnnpot.nn.radial import EnvelopeName
+from gnnpot.nn.symmetry_functions import AngularFunctions, RadialFunctions, centered_angles, evenly_spaced
+from gnnpot.ops.activations import ActivationName
 
 
 class ANIConfig(ModelConfig):

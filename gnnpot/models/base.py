@@ -13,11 +13,11 @@ from pydantic import PositiveFloat, field_validator
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
-from gnnpot.data.graph import AtomicGraph
+from gnnpot.config.base import Section
+from gnnpot.config.registry import Registry, nearest
 from gnnpot.errors import ConfigError
+from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.axes import ROWS, Axes
-from gnnpot.registry import Registry, nearest
-from gnnpot.sections import Section
 
 
 class ModelConfig(Section):
@@ -53,8 +53,9 @@ class AtomicEnergyModel(nn.Module, ABC):
     """A model of the potential energy as a sum of atomic energies.
 
     A subclass says only how the atomic energies arise.  It computes no forces, moves no tensors between
-    devices and changes no field of the graph; :class:`~gnnpot.potential.Potential` turns its energies
-    into forces and stress.  Positions enter through the functions of :mod:`gnnpot.geometry` alone.
+    devices and changes no field of the graph; :class:`~gnnpot.potential.potential.Potential` turns its
+    energies into forces and stress.  Positions enter through the functions of
+    :mod:`gnnpot.graph.geometry` alone.
     """
 
     Config: ClassVar[type[ModelConfig]]

@@ -14,15 +14,16 @@ from jaxtyping import Float, Int
 from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
-from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import Neighborhoods, pair_lengths
+from gnnpot.graph.geometry import Neighborhoods, pair_lengths
+from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
-from gnnpot.nn.activations import silu
-from gnnpot.nn.angular import TripletFactors, TripletGeometry, sum_over_triplets
-from gnnpot.nn.chains import Layer, chain, layer_of
-from gnnpot.nn.contractions import sum_edges, times_pairs
-from gnnpot.nn.dense import Linear, linear, products
-from gnnpot.nn.radial import BesselBasis, SphericalBesselBasis
+from gnnpot.nn.bases import BesselBasis, SphericalBesselBasis
+from gnnpot.nn.mlp import Linear
+from gnnpot.ops.activations import silu
+from gnnpot.ops.mlp import Layer, chain, layer_of
+from gnnpot.ops.neighbor_sums import sum_edges, times_pairs
+from gnnpot.ops.products import linear, products
+from gnnpot.ops.triplet_sums import TripletFactors, TripletGeometry, sum_over_triplets
 
 
 class DimeNetConfig(ModelConfig):

@@ -19,16 +19,16 @@ from jaxtyping import Float
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import Neighborhoods, pair_lengths, pair_vectors
+from gnnpot.graph.geometry import Neighborhoods, pair_lengths, pair_vectors
+from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.axes import Axes, Blocks
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
 from gnnpot.nn.activations import SiLU
-from gnnpot.nn.angular import solid_harmonics
-from gnnpot.nn.dense import linear
+from gnnpot.nn.bases import BesselBasis
 from gnnpot.nn.mlp import Dense
-from gnnpot.nn.radial import BesselBasis
-from gnnpot.nn.tensors import Path, TensorProduct, convolve_tensors
+from gnnpot.ops.harmonics import solid_harmonics
+from gnnpot.ops.products import linear
+from gnnpot.ops.tensor_products import Path, TensorProduct, convolve_tensors
 
 if TYPE_CHECKING:
     from e3nn.o3 import Irreps

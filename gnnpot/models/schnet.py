@@ -11,14 +11,15 @@ from jaxtyping import Float
 from pydantic import PositiveInt
 from torch import Tensor, nn
 
-from gnnpot.data.graph import AtomicGraph
-from gnnpot.geometry import Neighborhoods, pair_lengths
+from gnnpot.graph.geometry import Neighborhoods, pair_lengths
+from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
-from gnnpot.nn.contractions import convolve, times_rows
-from gnnpot.nn.dense import Linear
-from gnnpot.nn.mlp import Dense
-from gnnpot.nn.radial import EnvelopeName, GaussianBasis, envelope
-from gnnpot.nn.splines import RadialGrid, SplineWeights, convolve_table
+from gnnpot.nn.bases import GaussianBasis
+from gnnpot.nn.envelopes import EnvelopeName, envelope
+from gnnpot.nn.mlp import Dense, Linear
+from gnnpot.nn.splines import RadialGrid
+from gnnpot.ops.neighbor_sums import convolve, times_rows
+from gnnpot.ops.splines import SplineWeights, convolve_table
 
 
 class SchNetConfig(ModelConfig):

@@ -1,1 +1,1 @@
-"""Bases, envelopes and dense stacks: the parts that models share."""
+"""Modules that models share."""

@@ -9,9 +9,18 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from gnnpot.nn.activations import ACTIVATIONS, ActivationName
-from gnnpot.nn.chains import chain, layer_of
-from gnnpot.nn.dense import Linear
+from gnnpot.nn.activations import ACTIVATION_LAYERS
+from gnnpot.ops.activations import ActivationName
+from gnnpot.ops.mlp import chain, layer_of
+from gnnpot.ops.products import linear
+
+
+class Linear(nn.Linear):
+    """torch's dense layer by :func:`linear`."""
+
+    def forward(self, x: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
+        """Of each row the product with the weight, and the bias."""
+        return linear(x, self.weight, self.bias)
 
 
 class Dense(nn.Sequential):
@@ -25,7 +34,7 @@ class Dense(nn.Sequential):
     def __init__(self, widths: Sequence[int], activation: ActivationName) -> None:
         layers: list[nn.Module] = []
         for inputs, outputs in pairwise(widths):
-            layers += [Linear(inputs, outputs), ACTIVATIONS[activation]()]
+            layers += [Linear(inputs, outputs), ACTIVATION_LAYERS[activation]()]
         super().__init__(*layers[:-1])
         self.activation = activation
 

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from gnnpot.geometry import Neighborhoods
-from gnnpot.nn.contractions import convolve
-from gnnpot.nn.dense import linear
-from gnnpot.nn.fused import fusible, over_items, twice_differentiable
-from gnnpot.nn.jets import follow, jet
-from gnnpot.nn.radial import Envelope
-
-
-class SplineWeights(NamedTuple):
-    """Where each pair lies in a table, and how much each of the four rows from there on counts."""
-
-    rows: Int[Tensor, "P"]
-    weights: Float[Tensor, "P 4"]
-
+from gnnpot.kernels.dispatch import fusible
+from gnnpot.nn.envelopes import Envelope
+from gnnpot.ops.products import linear
+from gnnpot.ops.radial_derivatives import follow, jet
+from gnnpot.ops.splines import SplineWeights
 
 _TAIL = 24  # values beyond each end that a coefficient at the end still feels: z²⁴ is 2e-14
 
@@ -65,7 +54,7 @@ class RadialGrid(nn.Module):
     def weights(self, lengths: Float[Tensor, "P"], envelope: Envelope) -> SplineWeights:
         """The four B-splines at each length, times the envelope."""
         if fusible(lengths):
-            from gnnpot.nn import loops
+            from gnnpot.kernels import loops
 
             rows = torch.empty_like(lengths, dtype=torch.int64)
             settings = (self.spacing, self.num_knots, envelope.jet(lengths), rows)
@@ -77,101 +66,3 @@ class RadialGrid(nn.Module):
         s = 1 - t
         parts = [s**3, 4 - 3 * t**2 * (1 + s), 4 - 3 * s**2 * (1 + t), t**3]
         return SplineWeights(rows, torch.stack(parts, dim=1) * (envelope(lengths) / 6)[:, None])
-
-
-def convolve_table(
-    features: Float[Tensor, "N F"], table: Float[Tensor, "K F"], spline: SplineWeights, edges: Neighborhoods
-) -> Float[Tensor, "N F"]:
-    r"""Each atom's sum :math:`y_i = \sum_j x_j \circ \sum_k b_{ij,k} T_{n_{ij} + k}` over its neighbors.
-
-    Args:
-        features: x.
-        table: T.
-        spline: n and b of each pair.
-        edges: Of the same batch.
-    """
-    if fusible(features) and table.requires_grad:
-        return _convolve_table((edges.edge_index, spline.rows), features, spline.weights, table)
-    if fusible(features):
-        return _convolve_frozen((edges.edge_index, spline.rows, table), features, spline.weights)
-    rows = spline.rows[:, None] + torch.arange(4, device=table.device)
-    return convolve(features, (table[rows] * spline.weights[:, :, None]).sum(1), edges)
-
-
-Topology = tuple[Tensor, Tensor]
-
-
-def _values(topology: Topology, features: Tensor, weights: Tensor, table: Tensor) -> Tensor:
-    from gnnpot.nn import loops
-
-    out = torch.empty_like(features)
-    over_items(loops.convolve_table, out.shape[1], *topology, features, weights, table, out)
-    return out
-
-
-def _first(
-    topology: Topology, gradient: Tensor, features: Tensor, weights: Tensor, table: Tensor
-) -> tuple[Tensor, ...]:
-    from gnnpot.nn import loops
-
-    out = tuple(torch.empty_like(part) for part in (features, weights, table))
-    of_features, of_weights, of_table = out
-    channels = features.shape[1]
-    inputs = (gradient, features, weights, table)
-    over_items(loops.convolve_table_first, channels, *topology, *inputs, of_features, of_table)
-    over_items(loops.convolve_table_weights, len(weights), *topology, gradient, features, table, of_weights)
-    return out
-
-
-def _second(
-    topology: Topology, upstream: tuple[Tensor, ...], gradient: Tensor, *inputs: Tensor
-) -> tuple[Tensor, ...]:
-    from gnnpot.nn import loops
-
-    features, _, table = inputs
-    up_features, _, up_table = upstream
-    out = tuple(torch.empty_like(part) for part in (gradient, *inputs))
-    of_gradient, of_features, of_weights, of_table = out
-    sums = (of_gradient, of_features, of_table)
-    over_items(loops.convolve_table_second, features.shape[1], *topology, *upstream, gradient, *inputs, *sums)
-    products = (up_features, up_table, gradient, features, table, of_weights)
-    over_items(loops.convolve_table_second_weights, len(of_weights), *topology, *products)
-    return out
-
-
-_convolve_table = twice_differentiable(_values, _first, _second)
-
-
-Frozen = tuple[Tensor, Tensor, Tensor]  # with the table
-
-
-def _frozen_values(frozen: Frozen, features: Tensor, weights: Tensor) -> Tensor:
-    edge_index, rows, table = frozen
-    return _values((edge_index, rows), features, weights, table)
-
-
-def _frozen_products(frozen: Frozen, one: Tensor, other: Tensor) -> Tensor:
-    from gnnpot.nn import loops
-
-    edge_index, rows, table = frozen
-    out = one.new_empty(len(rows), 4)
-    over_items(loops.convolve_table_weights, len(out), edge_index, rows, one, other, table, out)
-    return out
-
-
-def _frozen_first(frozen: Frozen, gradient: Tensor, features: Tensor, weights: Tensor) -> tuple[Tensor, ...]:
-    return _frozen_values(frozen, gradient, weights), _frozen_products(frozen, gradient, features)
-
-
-def _frozen_second(
-    frozen: Frozen, upstream: tuple[Tensor, ...], gradient: Tensor, features: Tensor, weights: Tensor
-) -> tuple[Tensor, ...]:
-    of_features, of_weights = upstream
-    return (
-        _frozen_values(frozen, of_features, weights).add_(_frozen_values(frozen, features, of_weights)),
-        _frozen_values(frozen, gradient, of_weights),
-        _frozen_products(frozen, gradient, of_features),
-    )
-
-
-_convolve_frozen = twice_differentiable(_frozen_values, _frozen_first, _frozen_second)

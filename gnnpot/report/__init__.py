@@ -1,6 +1,1 @@
-"""The report of a run or an evaluation as one HTML file."""
-
-from gnnpot.report.folder import check_folder, model_facts, write_evaluation
-from gnnpot.report.html import Report, write_report
-
-__all__ = ["Report", "check_folder", "model_facts", "write_evaluation", "write_report"]
+"""The page kit: style, tables and figures of reports; it knows no result of ours."""

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
 from io import BytesIO
 from typing import NamedTuple
 
-import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-
-from gnnpot.evaluation import Evaluation
-from gnnpot.report.tables import number
-from gnnpot.units import GPa, MPa, meV
 
 Array = np.ndarray
 
@@ -40,8 +34,6 @@ FIGURE_STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "gnnpot",
 }
-_MANY = 400  # points: more are drawn as density
-_LINES = {"train": GREY, "validation": BLUE}
 
 
 class Image(NamedTuple):
@@ -51,127 +43,7 @@ class Image(NamedTuple):
     alt: str
 
 
-class _Quantity(NamedTuple):
-    title: str
-    unit: str
-    scale: float
-    error_unit: str
-    error_scale: float
-
-
-_QUANTITIES = {
-    "energy": _Quantity("Energy", "eV/atom", 1.0, "meV/atom", meV),
-    "forces": _Quantity("Force components", "eV/Å", 1.0, "meV/Å", meV),
-    "stress": _Quantity("Stress components", "GPa", GPa, "MPa", MPa),
-}
-_HISTORY = (
-    ("loss", "Loss", ""),
-    ("energy_rmse", "Energy RMSE", "meV/atom"),
-    ("forces_rmse", "Force RMSE", "meV/Å"),
-    ("stress_rmse", "Stress RMSE", "MPa"),
-)
-
-
-def parity_images(evaluation: Evaluation) -> list[Image]:
-    """Prediction against label of each labeled quantity, and how the errors are spread."""
-    images = []
-    for name, quantity in _QUANTITIES.items():
-        label, predicted = getattr(evaluation, name).reshape(2, -1)
-        labeled = ~np.isnan(label)
-        if labeled.any():
-            with mpl.rc_context(FIGURE_STYLE):
-                images.append(_parity_image(label[labeled], predicted[labeled], quantity))
-    return images
-
-
-def history_images(history: Sequence[dict[str, float]], best_epoch: float) -> list[Image]:
-    """Loss, errors and learning rate over the epochs; a dashed line where the best model is from."""
-    epochs = [row["epoch"] for row in history]
-    images = []
-    with mpl.rc_context(FIGURE_STYLE):
-        for key, title, unit in _HISTORY:
-            lines = {part: [row.get(f"{part}_{key}", np.nan) for row in history] for part in _LINES}
-            if not np.isnan(lines["validation"]).all():
-                images.append(_history_image(epochs, lines, best_epoch, title=title, unit=unit))
-        rates = {"rate": [row["learning_rate"] for row in history]}
-        images.append(_history_image(epochs, rates, best_epoch, title="Learning rate", unit=""))
-    return images
-
-
-def _parity_image(label: Float[Array, "V"], predicted: Float[Array, "V"], quantity: _Quantity) -> Image:
-    errors = (predicted - label) / quantity.error_scale
-    rmse = np.sqrt(np.square(errors).mean())
-    said = f"RMSE {number(float(rmse))} {quantity.error_unit}"
-    if label.std() > 0:
-        said += f"\nR² {1 - np.square(predicted - label).mean() / label.var():.4f}"
-    figure = Figure(figsize=(3.5, 4.6), layout="compressed")
-    parity, spread = figure.subplots(2, 1, height_ratios=(3.4, 1))
-    _draw_parity(parity, label / quantity.scale, predicted / quantity.scale)
-    parity.text(
-        0.04, 0.97, said, transform=parity.transAxes, va="top", color="#374151", linespacing=1.4,
-        bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.5},
-    )  # fmt: skip
-    parity.set(
-        title=quantity.title, xlabel=f"reference ({quantity.unit})", ylabel=f"predicted ({quantity.unit})"
-    )
-    _draw_spread(spread, errors)
-    spread.set_xlabel(f"error ({quantity.error_unit})")
-    values = f"{len(label):,} {'value' if len(label) == 1 else 'values'}"
-    return Image(
-        data_uri(figure),
-        f"{quantity.title}, predicted against reference: {values}, {said.replace(chr(10), ', ')}",
-    )
-
-
-def _draw_parity(axis: Axes, label: Float[Array, "V"], predicted: Float[Array, "V"]) -> None:
-    both = np.concatenate([label, predicted])
-    margin = 0.04 * (np.ptp(both) or 1.0)
-    limits = (both.min() - margin, both.max() + margin)
-    axis.plot(limits, limits, color=GREY, lw=0.8, zorder=0)
-    if len(label) > _MANY:
-        axis.hexbin(
-            label, predicted, gridsize=80, extent=(*limits, *limits), bins="log", cmap="viridis", mincnt=1,
-            linewidths=0.1, rasterized=True,
-        )  # fmt: skip
-    else:
-        axis.plot(label, predicted, "o", color=BLUE, ms=3.8, alpha=0.7, mec="none")
-    axis.set(xlim=limits, ylim=limits, aspect="equal")
-    count = 3 if np.abs(both).max() > 1000 else 4  # energies of all electrons have long labels
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_major_locator(MaxNLocator(count))
-    axis.ticklabel_format(useOffset=False, style="plain")
-
-
-def _draw_spread(axis: Axes, errors: Float[Array, "V"]) -> None:
-    reach = float(np.quantile(np.abs(errors), 0.995)) * 1.2 or 1.0
-    bins = np.linspace(-reach, reach, 41).tolist()
-    axis.hist(np.clip(errors, -reach, reach), bins=bins, color=BLUE, alpha=0.85)
-    axis.axvline(0.0, color=GREY, lw=0.8)
-    axis.set_yticks([])
-    axis.spines["left"].set_visible(False)
-    axis.xaxis.set_major_locator(MaxNLocator(4, symmetric=True))
-
-
-def _history_image(
-    epochs: Sequence[float], lines: dict[str, list[float]], best_epoch: float, *, title: str, unit: str
-) -> Image:
-    figure = Figure(figsize=(2.9, 2.2), layout="constrained")
-    axis = figure.subplots()
-    marker = "o" if len(epochs) < 3 else None
-    for name, values in lines.items():
-        axis.plot(epochs, values, color=_LINES.get(name, GREEN), lw=1.4, marker=marker, ms=3)
-    axis.axvline(best_epoch, color=ORANGE, lw=0.9, ls="--", zorder=0)
-    axis.set(title=f"{title} ({unit})" if unit else title, xlabel="epoch")
-    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    everything = np.concatenate(list(lines.values()))
-    _scale_by_range(axis, everything[everything > 0])
-    shown = ", ".join(f"{name} {values[-1]:.3g}" for name, values in lines.items())
-    return Image(
-        data_uri(figure), f"{title} over {len(epochs)} epochs; in the last one {shown} {unit}".rstrip()
-    )
-
-
-def _scale_by_range(axis: Axes, values: Float[Array, "V"]) -> None:
+def scale_by_range(axis: Axes, values: Float[Array, "V"]) -> None:
     """A logarithmic axis with labels that neither crowd nor are missing; linear within a factor of 3."""
     decades = float(np.log10(values.max() / values.min())) if len(values) else 0.0
     if decades < 0.5:

@@ -5,10 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
-
-from gnnpot.evaluation import StructureError
-from gnnpot.units import ERROR_UNITS, meV
 
 
 def number(value: float, *others: float) -> str:
@@ -20,40 +16,6 @@ def number(value: float, *others: float) -> str:
     return f"{value:,.{decimals}f}".replace("-", "−")
 
 
-def metrics_table(rows: Mapping[str, Mapping[str, Any]], noun: str) -> str:
-    """MAE and RMSE by quantity, one row a set; columns without any number are left out."""
-    there = [name for name in ERROR_UNITS if any(row.get(name) for row in rows.values())]
-    counted = all("num_structures" in row for row in rows.values())
-    units = "".join(f'<th scope="colgroup" colspan="2">{name}<br>{ERROR_UNITS[name]}</th>' for name in there)
-    kinds = '<th scope="col">MAE</th><th scope="col">RMSE</th>' * len(there)
-    count = '<th scope="col" rowspan="2">structures</th>' if counted else ""
-    head = f'<tr><th scope="col" rowspan="2">{noun}</th>{count}{units}</tr><tr>{kinds}</tr>'
-    columns = [column for name in there for column in _columns([row.get(name) for row in rows.values()])]
-    if counted:
-        columns.insert(0, [f"{row['num_structures']:,}" for row in rows.values()])
-    body = [table_row(name, cells) for name, cells in zip(rows, zip(*columns, strict=True), strict=True)]
-    return scrolled(head, body, kind="" if counted else "slim")
-
-
-def worst_table(rows: Sequence[StructureError]) -> str:
-    """The structures with the largest errors."""
-    titles = ("group", "atoms", "energy<br>meV/atom", "force RMSE<br>meV/Å", "largest<br>meV/Å")
-    energy, forces, largest = (
-        [getattr(row, name) / meV for row in rows] for name in ("energy", "forces", "largest_force")
-    )
-    columns = [
-        [escape(row.group) or "–" for row in rows],
-        [f"{row.num_atoms:,}" for row in rows],
-        *([number(value, *values) for value in values] for values in (energy, forces, largest)),
-    ]
-    head = "".join(f'<th scope="col">{title}</th>' for title in ("structure", *titles))
-    cells = zip(*columns, strict=True)
-    return scrolled(
-        f'<tr class="only">{head}</tr>',
-        [table_row(row.origin, cell) for row, cell in zip(rows, cells, strict=True)],
-    )
-
-
 def facts_table(facts: Mapping[str, str]) -> str:
     """What was done, one fact a row."""
     rows = [
@@ -61,13 +23,6 @@ def facts_table(facts: Mapping[str, str]) -> str:
         for name, value in facts.items()
     ]
     return f'<table class="facts"><tbody>{"".join(rows)}</tbody></table>'
-
-
-def _columns(errors: Sequence[Mapping[str, float] | None]) -> list[list[str]]:
-    """MAE and RMSE of one quantity, both with the same decimals."""
-    pairs = [(math.nan, math.nan) if error is None else (error["mae"], error["rmse"]) for error in errors]
-    every = [value for pair in pairs for value in pair]
-    return [[number(value, *every) for value in values] for values in zip(*pairs, strict=True)]
 
 
 def table_row(name: str, cells: Sequence[str]) -> str:

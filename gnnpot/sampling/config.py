@@ -13,16 +13,16 @@ from pydantic import (
     field_validator,
 )
 
+from gnnpot.config.base import Configuration
+from gnnpot.config.registry import nearest
 from gnnpot.engines import Engine
 from gnnpot.errors import UnknownNameError
-from gnnpot.registry import nearest
 from gnnpot.sampling.deformation import DeformationConfig, StrainConfig
 from gnnpot.sampling.displacement import NoiseConfig, RattleConfig, ScalingConfig
 from gnnpot.sampling.md import MDConfig
-from gnnpot.sampling.momt import MOMTConfig
+from gnnpot.sampling.momt.sampler import MOMTConfig
 from gnnpot.sampling.steered import SteeredConfig
 from gnnpot.sampling.structures import CrystalConfig, FilesConfig, MoleculeConfig, as_section
-from gnnpot.sections import Configuration
 
 SamplerConfig = (
     MDConfig

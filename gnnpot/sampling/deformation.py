@@ -19,15 +19,15 @@ from pydantic import (
     field_validator,
 )
 
+from gnnpot.config.base import Section
+from gnnpot.config.registry import nearest
 from gnnpot.errors import DataError
-from gnnpot.registry import nearest
 from gnnpot.sampling.ensembles import LangevinNVT, Thermostat
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.md import side_by_side, with_cells
-from gnnpot.sampling.once import OncePerStep
 from gnnpot.sampling.schedule import Ramp, Schedule, Timing
+from gnnpot.sampling.step_cache import OncePerStep
 from gnnpot.sampling.walk import Plan, Walks
-from gnnpot.sections import Section
 from gnnpot.units import kBar
 
 Array = np.ndarray

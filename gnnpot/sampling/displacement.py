@@ -11,9 +11,9 @@ from ase.calculators.calculator import Calculator
 from jaxtyping import Float
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator
 
+from gnnpot.config.base import Section
 from gnnpot.errors import ConfigError, DataError
-from gnnpot.sections import Section
-from gnnpot.structure_transfer import check_symbols, parse_scale, transferred
+from gnnpot.sampling.substitution import check_symbols, parse_scale, transferred
 
 Array = np.ndarray
 Displacements = Callable[[tuple[int, int]], Float[Array, "N 3"]]

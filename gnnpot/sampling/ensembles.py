@@ -17,7 +17,7 @@ from ase.md.nvtberendsen import NVTBerendsen
 from ase.md.verlet import VelocityVerlet
 from pydantic import Field, FiniteFloat, PositiveFloat
 
-from gnnpot.sections import Section
+from gnnpot.config.base import Section
 from gnnpot.units import kBar
 
 _BAR = kBar / 1000

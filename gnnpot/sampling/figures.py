@@ -15,10 +15,10 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from gnnpot.files import write_bytes
 from gnnpot.report.figures import COLORS, FIGURE_STYLE, GREY
-from gnnpot.sampling.bias import Bias
+from gnnpot.sampling.momt.bias import Bias
 from gnnpot.sampling.steered import WorkCurve
+from gnnpot.system.files import write_bytes
 
 Array = np.ndarray
 

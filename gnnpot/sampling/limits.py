@@ -7,8 +7,8 @@ from ase import Atoms
 from ase.data import covalent_radii
 from pydantic import PositiveFloat
 
-from gnnpot.data.neighbors import neighbor_pairs
-from gnnpot.sections import Section
+from gnnpot.config.base import Section
+from gnnpot.graph.neighbors import neighbor_pairs
 
 
 class Limits(Section):

@@ -13,8 +13,8 @@ from pydantic import PositiveInt, model_validator
 from gnnpot.errors import DataError, GnnpotError
 from gnnpot.sampling.ensembles import CELL_MOVES, Ensemble, LangevinNVT
 from gnnpot.sampling.limits import Limits
-from gnnpot.sampling.once import OncePerStep
 from gnnpot.sampling.schedule import Schedule, Temperatures, Timing, ramps
+from gnnpot.sampling.step_cache import OncePerStep
 from gnnpot.sampling.walk import Action, Observation, Plan, Walk, Walks
 
 

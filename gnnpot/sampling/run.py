@@ -15,13 +15,13 @@ from ase import Atoms
 
 from gnnpot.engines import EngineConfig, calculator_from
 from gnnpot.errors import ConfigError, DataError, OutputError
-from gnnpot.files import alone_in, make_folder, write_text
 from gnnpot.sampling.config import SampleConfig
 from gnnpot.sampling.figures import draw_momt, draw_steered
-from gnnpot.sampling.momt import MOMTSampler
+from gnnpot.sampling.momt.sampler import MOMTSampler
 from gnnpot.sampling.steered import SteeredSampler, read_work_curves
 from gnnpot.sampling.trajectory import LOG, Trajectory
 from gnnpot.sampling.walk import Walks
+from gnnpot.system.files import alone_in, make_folder, write_text
 
 Watch = Callable[[int, float | None], None]  # of the number of frames and the share of steps, if known
 CONFIG, SUMMARY, BIAS = "config.yaml", "summary.json", "bias.json"

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from gnnpot.sections import Section
+from gnnpot.config.base import Section
 
 
 class Ramp(Section):

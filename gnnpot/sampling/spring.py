@@ -12,7 +12,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from jaxtyping import Float
 
 from gnnpot.errors import ConfigError
-from gnnpot.sampling.once import OncePerStep
+from gnnpot.sampling.step_cache import OncePerStep
 
 Array = np.ndarray
 

@@ -15,9 +15,9 @@ from pydantic import NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 from gnnpot.sampling.ensembles import BerendsenNVT, Ensemble
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.md import side_by_side
-from gnnpot.sampling.once import OncePerStep
 from gnnpot.sampling.schedule import Ramp, Schedule, Timing
 from gnnpot.sampling.spring import SpringCalculator
+from gnnpot.sampling.step_cache import OncePerStep
 from gnnpot.sampling.walk import Plan, Walks
 
 Array = np.ndarray

@@ -10,9 +10,9 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from gnnpot.config.base import Section, data_paths
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import ConfigError
-from gnnpot.sections import Section, data_paths
 
 Repeats = PositiveInt | tuple[PositiveInt, PositiveInt, PositiveInt]
 

@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.io.extxyz import write_extxyz
 
 from gnnpot.errors import DataError, OutputError
-from gnnpot.files import write_text
+from gnnpot.system.files import write_text
 
 FRAMES, LOG, STATE = "frames.xyz", "log.csv", "state.json"
 _PAUSE = 1.0  # seconds between two states on the disk

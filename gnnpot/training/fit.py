@@ -18,18 +18,18 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader
 
 from gnnpot.data.dataset import GraphDataset
-from gnnpot.data.graph import AtomicGraph, collate
-from gnnpot.devices import choose_device
 from gnnpot.errors import DataError, TrainingError
-from gnnpot.files import write_bytes
-from gnnpot.memory import objects_settled
-from gnnpot.potential import Potential
+from gnnpot.graph.graph import AtomicGraph, collate
+from gnnpot.potential.potential import Potential
+from gnnpot.system.devices import choose_device
+from gnnpot.system.files import write_bytes
+from gnnpot.system.memory import objects_settled
 from gnnpot.training.batches import EpochBatches
+from gnnpot.training.config import TrainingConfig
 from gnnpot.training.low_rank import merged
 from gnnpot.training.module import PotentialModule
-from gnnpot.training.rehearsal import rehearse
-from gnnpot.training.settings import TrainingConfig
-from gnnpot.training.tuning import GroupRow
+from gnnpot.training.parameter_groups import GroupRow
+from gnnpot.training.warm_up import rehearse
 
 CHECKPOINT = "last.ckpt"
 

@@ -22,10 +22,10 @@ from pydantic import (
 )
 from torch import Tensor
 
-from gnnpot.data.graph import AtomicGraph
-from gnnpot.potential import Prediction
-from gnnpot.registry import kind_of
-from gnnpot.sections import Section
+from gnnpot.config.base import Section
+from gnnpot.config.registry import kind_of
+from gnnpot.graph.graph import AtomicGraph
+from gnnpot.potential.potential import Prediction
 
 ErrorName = Literal["mse", "mae", "huber"]
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils import parametrize, skip_init
 
-from gnnpot.nn.dense import Linear
+from gnnpot.nn.mlp import Linear
 
 Module = TypeVar("Module", bound=nn.Module)
 

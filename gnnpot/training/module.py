@@ -13,14 +13,14 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
-from gnnpot.data.graph import AtomicGraph
 from gnnpot.errors import TrainingError
-from gnnpot.potential import Potential, Prediction
-from gnnpot.training.errors import ErrorSums
+from gnnpot.graph.graph import AtomicGraph
+from gnnpot.potential.potential import Potential, Prediction
+from gnnpot.training.config import TrainingConfig
 from gnnpot.training.loss import Loss, Term
+from gnnpot.training.metrics import ErrorSums
 from gnnpot.training.optimizers import LearningRates
-from gnnpot.training.settings import TrainingConfig
-from gnnpot.training.tuning import Tuning
+from gnnpot.training.parameter_groups import Tuning
 
 Stage = Literal["train", "validation"]
 Tensors = tuple[Tensor, ...] | list[Tensor]

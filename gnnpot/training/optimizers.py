@@ -18,8 +18,8 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from gnnpot.registry import kind_of
-from gnnpot.sections import Section
+from gnnpot.config.base import Section
+from gnnpot.config.registry import kind_of
 from gnnpot.training.low_rank import LowRank
 
 Factor = Callable[[nn.Parameter], float]  # of the learning rate

@@ -1,0 +1,1 @@
+"""Comparing models on one's own data."""

@@ -1,0 +1,165 @@
+"""What a comparison of models is asked, and the models that it compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import PositiveFloat, field_serializer, field_validator
+
+from gnnpot.benchmark.config import StudyConfig
+from gnnpot.data.reading import LabelKeys
+from gnnpot.data.split import SplitConfig
+from gnnpot.errors import ConfigError
+from gnnpot.models import MODELS
+from gnnpot.training.loss import Loss, WeightedLoss
+from gnnpot.training.run_config import RunConfig, shipped_configs
+
+_SHIPPED = "silicon-"  # configurations of this name were tuned
+_YAML = (".yaml", ".yml")
+
+
+class Candidate(NamedTuple):
+    """A model that takes part, and the run that it would be trained in."""
+
+    name: str
+    template: RunConfig
+
+
+class ComparisonConfig(StudyConfig):
+    """A comparison of models on one set of data.
+
+    Args:
+        data: Files of labeled structures; ``gnnpot:NAME`` comes with the package.
+        models: Names, or paths of configurations whose model and training sections are taken.
+        sizes: Numbers of frames to learn from, those that pick the model included.
+        seeds: How many random parts, weights and orders there are of each size.
+        time: Budget of each training.
+        max_epochs: A training on very few frames ends here.
+        test: Files, or how to take a part of the data.
+        keys: Where the labels are.
+        device: ``auto`` takes a GPU if there is one.
+        temperature: Of the atoms as the dynamics start (K).
+        steps: Length of the dynamics.
+    """
+
+    NOUN: ClassVar = "comparison"
+    FREE: ClassVar = frozenset({"models", "sizes", "seeds", "device", "temperature", "steps"})
+
+    data: tuple[str, ...]
+    models: tuple[str, ...] = ()
+    sizes: tuple[int, ...] = (10, 50, 200)
+    seeds: int = 1
+    time: timedelta = timedelta(minutes=5)
+    max_epochs: int = 2000
+    test: SplitConfig | tuple[str, ...] = SplitConfig()
+    keys: LabelKeys = LabelKeys()
+    device: str = "auto"
+    temperature: PositiveFloat = 300.0
+    steps: int = 1000
+
+    @field_validator("models")
+    @classmethod
+    def _all_by_default(cls, models: tuple[str, ...]) -> tuple[str, ...]:
+        for word in models:
+            if not _is_file(word):
+                MODELS[word]  # an unknown name ends here, before any file is read
+        return tuple(dict.fromkeys(models)) or tuple(MODELS)
+
+    @field_validator("sizes")
+    @classmethod
+    def _ascending(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if not sizes or min(sizes) < 2:
+            raise ConfigError(
+                f"expected sizes of at least 2 frames, one to train on and one to pick the model, got "
+                f"{min(sizes, default='none')}; raise --sizes"
+            )
+        return tuple(sorted(set(sizes)))
+
+    @field_validator("seeds", "max_epochs", "steps")
+    @classmethod
+    def _positive(cls, value: int, info: Any) -> int:
+        if value < 1:
+            raise ConfigError(f"expected at least 1 as {info.field_name}, got {value}; raise it")
+        return value
+
+    @field_validator("time")
+    @classmethod
+    def _some_time(cls, value: timedelta) -> timedelta:
+        if not value > timedelta(0):
+            raise ConfigError(
+                f"expected a time above zero for each training, got {value}; give --time minutes"
+            )
+        return value
+
+    @field_validator("test", mode="before")
+    @classmethod
+    def _a_share(cls, value: Any) -> Any:
+        share = value.get("fraction") if isinstance(value, dict) else None
+        if share is not None and not 0 < share < 1:
+            raise ConfigError(f"expected a share between 0 and 1 to test on, got {share}; change --held-out")
+        return value
+
+    @field_serializer("data", "models", "sizes", "test")
+    def _as_list(self, value: Any) -> Any:
+        return list(value) if isinstance(value, tuple) else value
+
+
+def candidates(words: Sequence[str], elements: Sequence[str]) -> list[Candidate]:
+    """The models that take part.
+
+    Args:
+        words: Names of models, or paths of configurations.
+        elements: Symbols of the data.
+
+    Raises:
+        ConfigError: No model or file is called so, a file does not fit, or two have one name.
+    """
+    chosen = [
+        Candidate(Path(word).stem, RunConfig.from_yaml(Path(word)))
+        if _is_file(word)
+        else Candidate(word, _template(word, elements))
+        for word in words
+    ]
+    names = [candidate.name for candidate in chosen]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"expected models of different names, got {twice!r} twice; rename a file")
+    return chosen
+
+
+def fitting_loss(loss: Loss, labels: Sequence[str], name: str) -> Loss:
+    """``loss`` without the terms that the data have no labels for.
+
+    Raises:
+        ConfigError: Nothing is left, or the loss is not a sum of such terms.
+    """
+    absent = [label for label in loss.labels if label not in labels]
+    if not absent:
+        return loss
+    if not isinstance(loss, WeightedLoss) or len(absent) == len(loss.labels):
+        raise ConfigError(
+            f"expected {' and '.join(absent)} labels, as the loss of {name} needs them, got none; label the "
+            "data, or choose another loss"
+        )
+    zeros = {**dict.fromkeys(absent, 0.0), **({"virial": 0.0} if "stress" in absent else {})}
+    return loss.model_copy(update=zeros)
+
+
+def _is_file(word: str) -> bool:
+    return Path(word).suffix in _YAML
+
+
+def _template(kind: str, elements: Sequence[str]) -> RunConfig:
+    """The shipped configuration of this kind of model, or defaults where none is tuned.
+
+    Widths and shells that were tuned on silicon miss the short bonds of hydrogen: where there is some,
+    the model has its defaults, with the tuned training.
+    """
+    model = MODELS[kind].Config(kind=kind)
+    configs = [RunConfig.from_yaml(path) for name, path in shipped_configs().items() if _SHIPPED in name]
+    tuned = next((config for config in configs if config.model.kind == kind), None)
+    if tuned is None:
+        return RunConfig(model=model, train=())
+    return tuned.model_copy(update={"model": model}) if "H" in elements else tuned

@@ -1,0 +1,301 @@
+"""Which model for these data?  Every model on nested parts of them, under one budget of time."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from gnnpot.benchmark.models.config import Candidate, ComparisonConfig, candidates, fitting_loss
+from gnnpot.benchmark.models.dynamics import Start, measured, starting_structure
+from gnnpot.benchmark.models.report import write_comparison
+from gnnpot.benchmark.subsets import Pool, check_parts, nested_order, parts, read_pool, write_frames
+from gnnpot.benchmark.trials import Comparison, Measurement, Point, Trial
+from gnnpot.errors import DataError, TrainingError
+from gnnpot.evaluation.folder import check_folder
+from gnnpot.potential.model_file import load_potential, read_header
+from gnnpot.system.devices import choose_device
+from gnnpot.system.files import make_folder, write_text
+from gnnpot.training import Observer, StepsOnly
+from gnnpot.training.fit import CHECKPOINT
+from gnnpot.training.run import MODEL_FILE, check_same_config, train
+from gnnpot.training.run_config import RunConfig, data_paths
+from gnnpot.units import ERROR_UNITS
+from gnnpot.version import __version__
+
+_FINISHED = "report.html"  # what a run writes last
+_FAILED = "failure.txt"
+_FEW_EPOCHS = 50  # fewer end before the errors have settled
+
+
+class ComparisonObserver(Observer):
+    """Is told how a comparison goes; this one does nothing with it."""
+
+    def begin(self, what: str, number: int, total: int) -> None:
+        """Before each of ``total`` pieces of work, counted from 1."""
+
+
+class Plan(NamedTuple):
+    """One training that is to be there in the end."""
+
+    model: str
+    size: int
+    seed: int
+    folder: Path
+    run: RunConfig
+
+    def __str__(self) -> str:
+        return f"{self.model} on {self.size} frames, seed {self.seed}"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to be done."""
+        return (self.folder / _FINISHED).exists()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it was tried and there is no model."""
+        return (self.folder / _FAILED).exists()
+
+
+def compare(
+    config: ComparisonConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    observer: ComparisonObserver | None = None,
+) -> Comparison:
+    """Train every model on every size with every seed, measure speed and conservation, write the report.
+
+    Parts of the data are nested: the frames of a size are among those of the next.  One of ten picks
+    the model.  Nothing is trained before all has been checked; what is finished is not trained again,
+    what failed is.
+
+    Args:
+        config: What to compare.
+        output: Folder for ``config.yaml``, ``metrics.json``, ``report.html``, data and trainings.
+        resume: Go on with the comparison in ``output``, if there is one.
+        observer: Is told how it goes.
+
+    Raises:
+        GnnpotError: Bad data, models, sizes, output folder or device, or no training succeeded.
+    """
+    output, observer = Path(output).resolve(), observer or ComparisonObserver()
+    check_same_or_new(config, output, resume=resume)
+    choose_device(config.device)
+    pool = read_pool(config.data, config.test, config.keys)
+    chosen = candidates(config.models, _elements(pool))
+    check_parts(pool, config.sizes, config.seeds)
+    plans = planned(config, {one.name: run_template(one, config, pool) for one in chosen}, output)
+    for plan in plans:
+        if not plan.has_failed:
+            check_same_config(plan.run, plan.folder)
+    make_folder(output)
+    write_data(pool, config, output / "data")
+    config.to_yaml(output / "config.yaml")
+    for warning in pool.warnings:
+        observer.note(f"warning: {warning}")
+    for number, plan in enumerate(todo := [plan for plan in plans if not plan.is_finished], start=1):
+        observer.begin(f"training {plan}", number, len(todo))
+        _train(plan, observer)
+    comparison = collect(config, pool, plans, observer)
+    write_text(output / "metrics.json", json.dumps(comparison.as_dict(), indent=1, allow_nan=False) + "\n")
+    write_comparison(output / "report.html", comparison)
+    return comparison
+
+
+def check_same_or_new(config: ComparisonConfig, output: Path, *, resume: bool) -> None:
+    """Refuse to write over results.
+
+    Raises:
+        ConfigError: The comparison to resume is another one.
+        OutputError: The folder holds results that are not to be resumed, or is a file.
+    """
+    if resume and (output / "config.yaml").exists():
+        config.check_same(output / "config.yaml")
+    else:
+        check_folder(output)
+
+
+def planned(config: ComparisonConfig, templates: Mapping[str, RunConfig], output: Path) -> list[Plan]:
+    """All trainings, small ones first, so that all models can be compared early."""
+    plans = []
+    for size in config.sizes:
+        for seed in range(config.seeds):
+            files = output / "data" / f"seed-{seed}"
+            changes = {
+                "train": (str(files / f"{size}-train.traj"),),
+                "validation": (str(files / f"{size}-validation.traj"),),
+                "test": (str(output / "data" / "test.traj"),),
+                "seed": seed,
+            }
+            for model, template in templates.items():
+                folder = output / "trainings" / f"{model}-{size}-{seed}"
+                plans.append(Plan(model, size, seed, folder, template.model_copy(update=changes)))
+    return plans
+
+
+def run_template(candidate: Candidate, config: ComparisonConfig, pool: Pool) -> RunConfig:
+    """The run of a candidate under the budget of all, with the labels that are there.
+
+    Raises:
+        ConfigError: Its loss needs labels that are not.
+    """
+    given = candidate.template
+    chosen = given.training.select_by
+    training = given.training.model_copy(
+        update={
+            "select_by": chosen if chosen in pool.labels else "weighted",
+            "loss": fitting_loss(given.training.loss, pool.labels, candidate.name),
+            "max_time": config.time,
+            "max_epochs": config.max_epochs,
+            "device": config.device,
+        }
+    )
+    return given.model_copy(update={"training": training, "keys": type(given.keys)()})
+
+
+def write_data(pool: Pool, config: ComparisonConfig, folder: Path) -> None:
+    """Write the test and all parts; free atoms go into each training file.
+
+    Raises:
+        DataError: The folder holds other data.
+        OutputError: It cannot be written to.
+    """
+    write_frames(pool.test, folder / "test.traj")
+    for seed in range(config.seeds):
+        order = nested_order(pool.frames, seed)
+        for size in config.sizes:
+            training, validation = ([pool.frames[i] for i in part] for part in parts(order, size))
+            files = folder / f"seed-{seed}"
+            write_frames([*training, *pool.isolated], files / f"{size}-train.traj")
+            write_frames(validation, files / f"{size}-validation.traj")
+
+
+def collect(
+    config: ComparisonConfig, pool: Pool, plans: Sequence[Plan], observer: ComparisonObserver
+) -> Comparison:
+    """Gather all trainings, and measure what the first seed of each model's largest does in dynamics."""
+    trials = [_trial(plan) for plan in plans]
+    if all(trial.failure for trial in trials):
+        raise TrainingError(trials[0].failure)
+    largest: dict[str, Plan] = {}
+    for plan in plans:
+        if plan.size == config.sizes[-1] and not plan.has_failed:
+            largest.setdefault(plan.model, plan)
+    start, measurements = starting_structure(pool.test), []
+    for number, plan in enumerate(largest.values(), start=1):
+        observer.begin(f"dynamics of {plan.model}", number, len(largest))
+        measurements.append(_measurement(plan, start, config, _elements(pool)))
+    return Comparison(
+        title=f"Which model for {', '.join(path.name for path in data_paths(config.data))}?",
+        trials=trials,
+        measurements=measurements,
+        facts=_facts(config, pool, start),
+        warnings=[*pool.warnings, *warnings_of(trials, measurements)],
+    )
+
+
+def warnings_of(trials: Sequence[Trial], measurements: Sequence[Measurement]) -> list[str]:
+    """What went wrong, and which errors are those of too little time rather than of a model."""
+    failed = [
+        f"{trial.model} on {trial.size} frames, seed {trial.seed}: {trial.failure}"
+        for trial in trials
+        if trial.failure
+    ]
+    if failed:
+        failed.append(f"{len(failed)} of {len(trials)} trainings failed; errors are means over the others")
+    flown = [f"dynamics of {one.model}: {one.failure}" for one in measurements if one.failure]
+    short = sorted(
+        {(trial.size, trial.model) for trial in trials if not trial.failure and trial.epochs < _FEW_EPOCHS}
+    )
+    if not short:
+        return [*failed, *flown]
+    named = ", ".join(f"{model} on {size} frames" for size, model in short)
+    told = f"fewer than {_FEW_EPOCHS} epochs fitted into the time: {named}; more would lower these errors"
+    return [*failed, *flown, told]
+
+
+def _train(plan: Plan, observer: ComparisonObserver) -> None:
+    """Train; a run that cannot go on is noted, and the others go on.  What failed begins anew."""
+    if plan.has_failed:
+        shutil.rmtree(plan.folder)
+    try:
+        train(plan.run, plan.folder, resume=True, observer=StepsOnly(observer))
+    except (DataError, TrainingError) as error:
+        write_text(plan.folder / _FAILED, f"{error}\n")
+        observer.note(f"{plan} failed: {error}")
+
+
+def _trial(plan: Plan) -> Trial:
+    if plan.has_failed:
+        failure = (plan.folder / _FAILED).read_text().strip()
+        return Trial(plan.model, plan.size, plan.seed, errors={}, failure=failure)
+    metrics = json.loads((plan.folder / "metrics.json").read_text())["splits"]["test"]
+    history = _history(plan.folder)
+    return Trial(
+        plan.model,
+        plan.size,
+        plan.seed,
+        errors={name: metrics[name] for name in ERROR_UNITS},
+        seconds=history[-1]["seconds"],
+        epochs=int(history[-1]["epoch"]),
+        history=kept_so_far(history, plan.run.training.score),
+    )
+
+
+def _history(folder: Path) -> list[dict[str, float]]:
+    """A row for each epoch of a finished training; that of the best alone where no checkpoint is left."""
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return [read_header(folder / MODEL_FILE).provenance["metrics"]]
+    return torch.load(path, weights_only=True, map_location="cpu")["gnnpot"]["history"]
+
+
+def kept_so_far(
+    history: Sequence[dict[str, float]], score: Callable[[dict[str, float]], float]
+) -> list[Point]:
+    """Validation errors each time that a model of a smaller ``score`` was found, and again at the end."""
+    points: list[Point] = []
+    least = math.inf
+    for row in history:
+        if score(row) < least:
+            least = score(row)
+            names = ("validation_energy_rmse", "validation_forces_rmse")
+            points.append(Point(row["seconds"], *(row.get(name, math.nan) for name in names)))
+    if points:
+        points.append(points[-1]._replace(seconds=history[-1]["seconds"]))
+    return points
+
+
+def _measurement(plan: Plan, start: Start, config: ComparisonConfig, elements: Sequence[str]) -> Measurement:
+    path = plan.folder / MODEL_FILE
+    model = load_potential(path).model
+    found = measured(path, start, config=config, elements=elements)
+    return Measurement(plan.model, model.config.kind, model.num_parameters, model.cutoff, **found._asdict())
+
+
+def _elements(pool: Pool) -> list[str]:
+    return sorted({symbol for atoms in (*pool.frames, *pool.test) for symbol in atoms.symbols})
+
+
+def _facts(config: ComparisonConfig, pool: Pool, start: Start) -> dict[str, str]:
+    held_out = config.test if isinstance(config.test, tuple) else ("held out of the data",)
+    return {
+        "data": f"{', '.join(config.data)}: {len(pool.frames)} different frames to take parts of",
+        "test": f"{', '.join(held_out)}: {len(pool.test)} frames",
+        "elements": ", ".join(_elements(pool)),
+        "trained on": ", ".join(pool.labels),
+        "parts": f"{', '.join(map(str, config.sizes))} frames, each part in the next; one frame of ten picks "
+        "the model",
+        "seeds": str(config.seeds),
+        "time": f"{config.time.total_seconds() / 60:g} min each, at most {config.max_epochs} epochs",
+        "dynamics": f"{start}, {config.steps} steps of {start.timestep:g} fs from {config.temperature:g} K",
+        "device": f"{choose_device(config.device)}, threads: {torch.get_num_threads()}",
+        "gnnpot": __version__,
+    }

@@ -1,0 +1,1 @@
+"""How many structures a transfer saves against training from scratch."""

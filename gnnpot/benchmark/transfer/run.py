@@ -1,0 +1,222 @@
+"""How many structures of the target a transfer saves, against training from scratch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gnnpot.benchmark.models.run import ComparisonObserver
+from gnnpot.benchmark.subsets import Pool, read_pool, write_frames
+from gnnpot.benchmark.transfer.config import EfficiencyConfig
+from gnnpot.benchmark.transfer.report import Efficiency, Outcome, write_efficiency
+from gnnpot.data.split import SplitConfig
+from gnnpot.errors import DataError
+from gnnpot.evaluation.folder import check_folder
+from gnnpot.potential.model_file import read_header
+from gnnpot.system.files import make_folder, write_text
+from gnnpot.training import StepsOnly, TrainingConfig
+from gnnpot.training.run import MODEL_FILE, train
+from gnnpot.training.run_config import data_paths
+from gnnpot.transfer.config import TransferConfig
+from gnnpot.transfer.run import RESULT_FILE, transfer
+from gnnpot.transfer.start import plain_run
+from gnnpot.units import ERROR_UNITS
+from gnnpot.version import __version__
+
+_SIDES = ("transfer", "scratch")
+
+
+class Plan(NamedTuple):
+    """One training of one side with one learning rate."""
+
+    side: str
+    size: int
+    split: int
+    rate: float
+    folder: Path
+
+    def __str__(self) -> str:
+        words = {"scratch": "from scratch", "transfer": "transfer"}[self.side]
+        return f"{words} on {self.size} structures, split {self.split}, rate {self.rate:g}"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to be done: the report is written last."""
+        return (self.folder / "report.html").exists()
+
+
+def study(
+    config: EfficiencyConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    observer: ComparisonObserver | None = None,
+) -> Efficiency:
+    """Train on parts of the pool from the source and from scratch, and compare on the same test.
+
+    Parts of one split are nested.  What is finished is not trained again.
+
+    Args:
+        config: What to study.
+        output: Folder for ``config.yaml``, ``metrics.json``, ``report.html``, data and trainings.
+        resume: Go on with the study in ``output``, if there is one.
+        observer: Is told how it goes.
+
+    Raises:
+        GnnpotError: Bad data, source, sizes, output folder or device, or a loss that is not finite.
+    """
+    output, observer = Path(output).resolve(), observer or ComparisonObserver()
+    if resume and (output / "config.yaml").exists():
+        config.check_same(output / "config.yaml")
+    else:
+        check_folder(output)
+    pool = pool_of(config)
+    make_folder(output)
+    write_parts(pool, config, output / "data")
+    config.to_yaml(output / "config.yaml")
+    plans = planned(config, output / "trainings")
+    todo = [plan for plan in plans if not plan.is_finished]
+    for number, plan in enumerate(todo, start=1):
+        observer.begin(str(plan), number, len(todo))
+        _train(plan, config, output / "data", observer)
+    found = collect(config, pool, plans)
+    write_text(output / "metrics.json", json.dumps(found.as_dict(), indent=1) + "\n")
+    write_efficiency(output / "report.html", found)
+    return found
+
+
+def pool_of(config: EfficiencyConfig) -> Pool:
+    """Structures to take parts of, and the test.
+
+    Raises:
+        DataError: There are fewer than the largest size and the validation need.
+    """
+    transfer = config.transfer
+    test = transfer.test or SplitConfig(frames=config.held_out)
+    pool = read_pool(transfer.train, test, transfer.keys, exclude=config.exclude)
+    needed = max(config.sizes) + config.validation
+    if needed > len(pool.frames):
+        raise DataError(
+            f"expected at least {needed} structures, the largest size and {config.validation} for "
+            f"validation, got {len(pool.frames)}; lower sizes or validation"
+        )
+    return pool
+
+
+def order_of(pool: Pool, split: int) -> list[int]:
+    """A random order: parts are its first members, the validation its last."""
+    return np.random.default_rng(split).permutation(len(pool.frames)).tolist()
+
+
+def write_parts(pool: Pool, config: EfficiencyConfig, folder: Path) -> None:
+    """Write the test, and for each split the validation and all parts; free atoms go into the parts.
+
+    Raises:
+        DataError: The folder holds other data.
+        OutputError: It cannot be written to.
+    """
+    write_frames(pool.test, folder / "test.traj")
+    for split in range(config.splits):
+        order = order_of(pool, split)
+        files = folder / f"split-{split}"
+        chosen = [pool.frames[index] for index in order[-config.validation :]]
+        write_frames(chosen, files / "validation.traj")
+        for size in config.sizes:
+            part = [pool.frames[index] for index in order[:size]]
+            write_frames([*part, *pool.isolated], files / f"{size}.traj")
+
+
+def planned(config: EfficiencyConfig, folder: Path) -> list[Plan]:
+    """All trainings, small ones first."""
+    rates = {"transfer": config.rates, "scratch": config.scratch_rates}
+    return [
+        Plan(side, size, split, rate, folder / f"{side}-{size}-{split}-{rate:g}")
+        for size in sorted(config.sizes)
+        for split in range(config.splits)
+        for side in _SIDES
+        for rate in rates[side]
+    ]
+
+
+def _train(plan: Plan, config: EfficiencyConfig, data: Path, observer: ComparisonObserver) -> None:
+    files = data / f"split-{plan.split}"
+    changes: dict[str, Any] = {
+        "train": (str(files / f"{plan.size}.traj"),),
+        "validation": (str(files / "validation.traj"),),
+        "test": (str(data / "test.traj"),),
+        "keys": type(config.transfer.keys)(),
+        "seed": plan.split,
+    }
+    given, quiet = config.transfer, StepsOnly(observer)
+    training = config.training(_given(plan, config), plan.size, plan.rate)
+    if plan.side == "transfer":
+        run = given.model_copy(update={**changes, "training": training, "stages": ()})
+        transfer(run, plan.folder, resume=True, observer=quiet)
+    else:
+        train(plain_run(given, training=training, **changes), plan.folder, resume=True, observer=quiet)
+
+
+def _given(plan: Plan, config: EfficiencyConfig) -> TrainingConfig:
+    """The training of a side as the user has it."""
+    return config.transfer.trainings[0] if plan.side == "transfer" else config.transfer.scratch_training
+
+
+def collect(config: EfficiencyConfig, pool: Pool, plans: Sequence[Plan]) -> Efficiency:
+    """Gather all trainings; of each side the one with the least validation error, the one it selects by."""
+    outcomes = []
+    for size in sorted(config.sizes):
+        for split in range(config.splits):
+            for side in _SIDES:
+                ones = [plan for plan in plans if plan[:3] == (side, size, split)]
+                best = min(ones, key=lambda plan: score_of(plan, config))
+                outcomes.append(Outcome(side, size, split, _mae(best.folder / "metrics.json"), best.rate))
+            untuned = json.loads((_first(plans, size, split).folder / RESULT_FILE).read_text())["baseline"]
+            outcomes.append(Outcome("untuned", size, split, _of_test(untuned), None))
+    source = Path(str(config.transfer.source)).name
+    return Efficiency(
+        title=f"What {source} is worth to {', '.join(p.name for p in data_paths(config.transfer.train))}",
+        outcomes=outcomes,
+        facts=_facts(config, pool),
+        warnings=pool.warnings,
+    )
+
+
+def _first(plans: Sequence[Plan], size: int, split: int) -> Plan:
+    """A transfer of this part: all start alike."""
+    return next(plan for plan in plans if plan[:3] == ("transfer", size, split))
+
+
+def score_of(plan: Plan, config: EfficiencyConfig) -> float:
+    """The validation error by which a training selects, of the model that it kept."""
+    return _given(plan, config).score(read_header(plan.folder / MODEL_FILE).provenance["metrics"])
+
+
+def _mae(path: Path) -> dict[str, float | None]:
+    return _of_test(json.loads(path.read_text()))
+
+
+def _of_test(metrics: dict[str, Any]) -> dict[str, float | None]:
+    test = metrics["splits"]["test"]
+    return {name: None if test[name] is None else test[name]["mae"] for name in ERROR_UNITS}
+
+
+def _facts(config: EfficiencyConfig, pool: Pool) -> dict[str, str]:
+    transfer: TransferConfig = config.transfer
+    return {
+        "source": str(transfer.source),
+        "element map": ", ".join(f"{to}={origin}" for to, origin in transfer.map.items()) or "by default",
+        "scales": f"lattice {transfer.lattice_scale or 1}, energy {transfer.energy_scale or 1}",
+        "pool": f"{', '.join(transfer.train)}: {len(pool.frames)} structures"
+        + (f" without {', '.join(config.exclude)}" if config.exclude else ""),
+        "validation": f"{config.validation} structures beside the sizes",
+        "test": f"{len(pool.test)} structures",
+        "splits": str(config.splits),
+        "each training": f"at least {config.steps:,} steps and {config.epochs} passes over its structures",
+        "learning rates": f"transfer {', '.join(map(str, config.rates))}; from scratch "
+        f"{', '.join(map(str, config.scratch_rates))}",
+        "gnnpot": __version__,
+    }

@@ -1,0 +1,1 @@
+"""How ASE uses a potential."""

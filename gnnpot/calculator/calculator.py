@@ -1,0 +1,165 @@
+"""The ASE calculator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
+from torch import Tensor
+
+from gnnpot.calculator.recording import Replay
+from gnnpot.errors import ConfigError
+from gnnpot.graph.graph import AtomicGraph
+from gnnpot.graph.verlet_list import SkinList
+from gnnpot.potential.committee import Committee, mean_prediction, spread_of
+from gnnpot.potential.model_file import load_potential
+from gnnpot.potential.potential import Potential, Prediction
+from gnnpot.system.devices import choose_device
+from gnnpot.system.memory import keep_freed_memory
+
+DTypeName = Literal["float32", "float64"]
+_DTYPES: dict[DTypeName, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
+_COMMITTEE_PROPERTIES = ["energy_uncertainty", "forces_uncertainty", "energy_var", "forces_comm"]
+
+
+class GNNPotCalculator(Calculator):
+    """Energy, forces and stress of a potential or a committee, for ASE.
+
+    Results are in ASE's units and order: ``energy`` and ``free_energy`` (eV; the same), ``energies`` of
+    the atoms (eV), ``forces`` (eV/Å), and with three periodic directions ``stress`` (Voigt, eV/Å³).  A
+    committee gives the means and adds the standard deviations ``energy_uncertainty`` (eV) and
+    ``forces_uncertainty`` (N, 3) with M − 1 in the denominator, and under MACE's names ``energy_var``
+    (eV², with M) and ``forces_comm`` (M, N, 3), the forces of the members.
+
+    A potential that is given, rather than a path, is copied: later training does not change the results.
+    Steps of small structures are recorded and repeated (:mod:`gnnpot.calculator.recording`), with the same
+    results.
+
+    Args:
+        model: Path of a model file, a potential, or several of them as a committee.
+        device: ``auto`` is a GPU if there is one, else the CPU.
+        default_dtype: Of the weights; that of the file if None.  float64 for phonons and tight
+            relaxations, float32 for fast dynamics.
+        skin: How much longer than the cutoff the edges of the neighbor list are (Å), so that it lasts
+            for many steps.
+        keep_memory: Have the process keep freed memory for the next step (:mod:`gnnpot.system.memory`), which
+            makes steps of thousands of atoms up to twice as fast.  False leaves the allocator alone.
+
+    Raises:
+        ConfigError: An unknown dtype, or a negative skin.
+        DeviceError: The device is not there.
+        ModelFileError: A path leads to no whole model file.
+    """
+
+    name = "gnnpot"
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
+    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
+
+    @torch.inference_mode(False)
+    def __init__(
+        self,
+        model: str | Path | Potential | Committee | Sequence[str | Path | Potential],
+        *,
+        device: str = "auto",
+        default_dtype: DTypeName | None = None,
+        skin: float = 0.5,
+        keep_memory: bool = True,
+    ) -> None:
+        super().__init__()
+        if keep_memory:
+            keep_freed_memory()
+        if default_dtype is not None and default_dtype not in _DTYPES:
+            raise ConfigError(
+                f"expected default_dtype {' or '.join(_DTYPES)}, got {default_dtype!r}; use one"
+            )
+        if not skin >= 0:
+            raise ConfigError(f"expected a skin of at least 0 Å, got {skin}; use about 0.5")
+        dtype = None if default_dtype is None else _DTYPES[default_dtype]
+        self.device = choose_device(device)
+        self.potential = _resident(model, dtype).to(self.device).eval().requires_grad_(False)
+        if isinstance(self.potential, Committee):
+            self.implemented_properties = [*self.implemented_properties, *_COMMITTEE_PROPERTIES]
+        self._checked = np.empty(0, dtype=int)
+        few, dtype = self.potential.few_pairs, self.potential.dtype
+        self._neighbors = SkinList(self.potential.cutoff, skin, dtype=dtype, device=self.device, few=few)
+        function: Callable[[AtomicGraph], Any] = self.potential
+        if isinstance(self.potential, Committee):
+            function = self.potential.predictions
+        self._predict = Replay(function, [*self.potential.parameters(), *self.potential.buffers()])
+
+    @torch.inference_mode(False)
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Fill ``results`` with all that the potential says of ``atoms``.
+
+        Raises:
+            DataError: An element that the potential was not made for, two atoms on one spot, positions
+                that are not finite, or a periodic cell without a volume.
+        """
+        super().calculate(atoms, properties, system_changes)
+        self.results = {}
+        if not np.array_equal(self.atoms.numbers, self._checked):
+            self.potential.check_elements(torch.as_tensor(self.atoms.numbers))
+            self._checked = self.atoms.numbers.copy()
+        graph = self._neighbors.graph(self.atoms)
+        with torch.no_grad():
+            prediction = self._predict(graph)
+            if isinstance(prediction, Prediction):
+                results = _results(prediction)
+            else:
+                results = _results(mean_prediction(prediction)) | _committee_results(prediction)
+        if self.atoms.pbc.all():  # else ASE says that it is not implemented
+            results["stress"] = full_3x3_to_voigt_6_stress(results.pop("stress")[0])
+        else:
+            del results["stress"]
+        self.results = results
+
+
+def _resident(model: Any, dtype: torch.dtype | None) -> Potential | Committee:
+    """The potential or committee in memory, with weights of ``dtype``, that nobody else holds."""
+    if isinstance(model, str | Path):
+        return load_potential(model, dtype=dtype)
+    if not isinstance(model, Potential | Committee):
+        return Committee([_resident(member, dtype) for member in model])
+    potential = deepcopy(model)
+    for member in potential.potentials if isinstance(potential, Committee) else [potential]:
+        if dtype is not None:
+            member.model.to(dtype)
+    return potential
+
+
+def _results(prediction: Prediction) -> dict[str, Any]:
+    energy = prediction.energy.item()
+    return {
+        "energy": energy,
+        "free_energy": energy,
+        "energies": _array(prediction.atomic_energies),
+        "forces": _array(prediction.forces),
+        "stress": _array(prediction.stress),
+    }
+
+
+def _committee_results(predictions: Sequence[Prediction]) -> dict[str, Any]:
+    spread = spread_of(predictions)
+    return {
+        "energy_uncertainty": spread.energy.item(),
+        "forces_uncertainty": _array(spread.forces),
+        "energy_var": np.var([prediction.energy.item() for prediction in predictions]).item(),
+        "forces_comm": np.stack([_array(prediction.forces) for prediction in predictions]),
+    }
+
+
+def _array(values: Tensor) -> np.ndarray:
+    """A new float64 array."""
+    return np.array(values.cpu().numpy(), dtype=np.float64)

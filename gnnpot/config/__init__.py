@@ -1,0 +1,1 @@
+"""How YAML becomes checked values."""

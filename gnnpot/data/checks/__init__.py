@@ -1,0 +1,1 @@
+"""Faults in labeled data, found before anything is trained."""

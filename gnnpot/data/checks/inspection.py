@@ -1,0 +1,222 @@
+"""What is in a labeled set, and what is wrong with it, before anyone trains on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ase import Atoms
+
+from gnnpot.data.checks.frames import (
+    Duplicates,
+    Findings,
+    IsolatedAtoms,
+    Typical,
+    check_cell,
+    check_contact,
+    check_net_force,
+    closest_contact,
+    largest_force,
+)
+from gnnpot.data.checks.stress import StressCheck, StressCollector
+from gnnpot.data.checks.stress_diagnosis import diagnose
+from gnnpot.data.labels import QUANTITIES, LabelKeys
+from gnnpot.data.reading import is_isolated_atom, nonfinite
+from gnnpot.data.reference_energies import composition
+from gnnpot.errors import DataError
+
+_AS_READ = LabelKeys()
+
+
+@dataclass
+class Coverage:
+    """How many frames have which labels: of a file, of one of its groups, or of those with an element.
+
+    Attributes:
+        file: The file.
+        name: Group or element, "" for the whole file.
+        frames: Number of structures.
+        atoms: Number of atoms, of the element alone if it is one.
+        periodic: Number of structures with three periodic directions.
+        isolated: Number of free atoms that give reference energies.
+        labels: For each quantity the keys that it came from, each with its number of frames; free
+            atoms left out.
+        smallest: Smallest energy per atom (eV), largest force (eV/Å), mean normal stress (eV/Å³), shortest
+            distance (Å) of a frame.
+        largest: The largest of the same.
+    """
+
+    file: str
+    name: str
+    frames: int = 0
+    atoms: int = 0
+    periodic: int = 0
+    isolated: int = 0
+    labels: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in QUANTITIES})
+    smallest: dict[str, float] = field(default_factory=dict)
+    largest: dict[str, float] = field(default_factory=dict)
+
+    def add(self, atoms: Atoms, extent: dict[str, float], *, counted: int) -> None:
+        """Count a frame, and ``counted`` of its atoms."""
+        self.frames += 1
+        self.atoms += counted
+        self.periodic += bool(atoms.pbc.all())
+        self.isolated += is_isolated_atom(atoms)
+        for quantity, key in atoms.info["label_keys"].items() if not is_isolated_atom(atoms) else ():
+            self.labels[quantity][key] = self.labels[quantity].get(key, 0) + 1
+        for name, value in extent.items():
+            self.smallest[name] = min(value, self.smallest.get(name, value))
+            self.largest[name] = max(value, self.largest.get(name, value))
+
+    def labeled(self, quantity: str) -> int:
+        """Number of frames with a label."""
+        return sum(self.labels[quantity].values())
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What :func:`inspect` found.
+
+    Attributes:
+        files: Counts by file.
+        groups: Counts by file and group.
+        elements: Counts by file and element.
+        stress_checks: What energies and volumes say of the stress labels.
+        faults: What must be mended before training, a sentence each.
+        warnings: What one should know, a sentence each.
+    """
+
+    files: tuple[Coverage, ...]
+    groups: tuple[Coverage, ...]
+    elements: tuple[Coverage, ...]
+    stress_checks: tuple[StressCheck, ...]
+    faults: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def num_frames(self) -> int:
+        """Number of structures."""
+        return sum(file.frames for file in self.files)
+
+    def check(self) -> None:
+        """Refuse data with a fault.
+
+        Raises:
+            DataError: The first fault, and how many more there are.
+        """
+        if self.faults:
+            more = f" (and {len(self.faults) - 1} more; `gnnpot validate` lists them)"
+            raise DataError(self.faults[0] + (more if len(self.faults) > 1 else ""))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain JSON."""
+        return {"num_frames": self.num_frames, **asdict(self)}
+
+
+class _Counts:
+    """Coverage of files, groups and elements."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Coverage] = {}
+        self.groups: dict[tuple[str, str], Coverage] = {}
+        self.elements: dict[tuple[str, str], Coverage] = {}
+
+    def add(self, atoms: Atoms, extent: dict[str, float]) -> None:
+        file, group = _file(atoms), atoms.info["group"]
+        self.files.setdefault(file, Coverage(file, "")).add(atoms, extent, counted=len(atoms))
+        self.groups.setdefault((file, group), Coverage(file, group)).add(atoms, extent, counted=len(atoms))
+        for symbol, count in composition(atoms.symbols).items():
+            self.elements.setdefault((file, symbol), Coverage(file, symbol)).add(atoms, extent, counted=count)
+
+
+def inspect(frames: Iterable[Atoms], keys: LabelKeys = _AS_READ) -> DataReport:
+    """Look through labeled structures in one pass; only a few numbers of each stay in memory.
+
+    Args:
+        frames: As :func:`gnnpot.data.reading.read_frames` yields them.
+        keys: Names, units and signs with which they were read, for the advice.
+    """
+    faults, warnings = Findings(), Findings()
+    counts, typical, stresses = _Counts(), Typical(), StressCollector()
+    duplicates, isolated = Duplicates(), IsolatedAtoms()
+    for atoms in frames:
+        extent = _extent(atoms)
+        sound = _check_frame(atoms, extent, faults, warnings)
+        counts.add(atoms, extent)
+        if sound:
+            duplicates.check(atoms, faults, warnings)
+            isolated.check(atoms, faults)
+            typical.add(atoms)
+        if sound and atoms.pbc.all() and "stress" in atoms.info["label_keys"]:
+            stresses.add(atoms, file=_file(atoms))
+    typical.check(warnings)
+    checks = tuple(sorted(stresses.checks(), key=lambda check: check.ratio is None))  # evidence first
+    told = [finding for check in checks for finding in diagnose(check, keys)]
+    files = tuple(counts.files.values())
+    return DataReport(
+        files=files,
+        groups=tuple(counts.groups.values()),
+        elements=tuple(counts.elements.values()),
+        stress_checks=checks,
+        faults=(*faults.sentences(), *(finding.sentence for finding in told if finding.fault)),
+        warnings=(
+            *warnings.sentences(),
+            *(finding.sentence for finding in told if not finding.fault),
+            *(sentence for file in files for sentence in _uneven(file)),
+        ),
+    )
+
+
+def _check_frame(atoms: Atoms, extent: dict[str, float], faults: Findings, warnings: Findings) -> bool:
+    """Whether the numbers of the frame can be used further; its own faults are noted."""
+    origin = atoms.info["origin"]
+    if len(atoms) == 0:
+        faults.add("no atoms", origin)
+        return False
+    if names := nonfinite(atoms):
+        for name in names:
+            faults.add(f"NaN or infinity in {name}", origin)
+            extent.pop(name, None)
+        return False
+    check_net_force(atoms, warnings)
+    if not check_cell(atoms, faults, warnings):
+        return False
+    if contact := closest_contact(atoms):
+        extent["distance"] = contact.distance
+        check_contact(contact, origin, faults)
+    return True
+
+
+def _extent(atoms: Atoms) -> dict[str, float]:
+    results, extent = {} if atoms.calc is None or not len(atoms) else atoms.calc.results, {}
+    if "energy" in results:
+        extent["energy"] = float(results["energy"]) / len(atoms)
+    if "forces" in results:
+        extent["forces"] = largest_force(atoms)
+    if "stress" in results:
+        extent["stress"] = float(results["stress"][:3].mean())
+    return extent
+
+
+def _uneven(file: Coverage) -> Iterable[str]:
+    """Labels and cells that only a part of a file has."""
+    rest = file.frames - file.isolated
+    for quantity in QUANTITIES:
+        labeled, keys = file.labeled(quantity), file.labels[quantity]
+        if 0 < labeled < rest:
+            yield f"{file.file}: only {labeled} of {rest} frames have {quantity}"
+        if len(keys) > 1:
+            parts = ", ".join(f"{key} ({count})" for key, count in sorted(keys.items()))
+            yield f"{file.file}: {quantity} comes from several keys: {parts}"
+    if not any(file.labels.values()):
+        yield f"{file.file}: no frame has a label; name their keys with keys.energy, keys.forces, keys.stress"
+    levels = {key.startswith("REF_"): key for names in file.labels.values() for key in names}
+    if len(levels) == 2:
+        yield f"{file.file}: labels of two methods? {levels[True]} and {levels[False]} are there"
+    if 0 < file.periodic < rest:
+        yield f"{file.file}: {rest - file.periodic} of {rest} frames lack a cell or a periodic direction"
+
+
+def _file(atoms: Atoms) -> str:
+    return str(atoms.info["origin"]).rpartition(":")[0]

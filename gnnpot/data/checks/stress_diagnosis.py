@@ -1,0 +1,161 @@
+"""What a check of the stress labels means, in words a user can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import log
+
+from gnnpot import units
+from gnnpot.data.checks.stress import StressCheck
+from gnnpot.data.labels import ENERGY_UNITS, STRESS_UNITS, LabelKeys
+
+_RIGHT, _DOUBTFUL = log(1.4), log(2.2)  # |ln ratio| up to which labels are right, or only doubtful
+_SAME = 0.25  # |ln| within which a ratio is taken for a known one
+_TIED = 0.1  # |ln| within which two known ratios cannot be told apart
+_OFFSET = 1.0 * units.GPa
+_EXACT = 0.99  # correlation from which an offset is believed
+COMPRESSED = 0.85  # correlation with the volume from which it tells
+_STIFFEST = 1000 * units.GPa  # twice the bulk modulus of diamond
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about the data, and whether training on them would go wrong."""
+
+    sentence: str
+    fault: bool
+
+
+@dataclass(frozen=True)
+class _Mistake:
+    """A known way to be off: labels over truth without the sign, what it is, what to do."""
+
+    ratio: float
+    words: str
+    cure: str
+
+
+def diagnose(check: StressCheck, keys: LabelKeys) -> Iterator[Finding]:
+    """What is wrong with the stress labels of one group; nothing if nothing is.
+
+    Args:
+        check: The evidence.
+        keys: Names, units and signs with which the file was read.
+    """
+    name = f"stress in {check.file}" + (f", group {check.group}" if check.group else "")
+    if check.ratio is not None:
+        yield from _from_energies(check, check.ratio, name, keys)
+        return
+    if abs(check.volume_correlation or 0.0) > COMPRESSED:
+        yield from _from_compression(check, name, keys)
+    elif check.typical > _STIFFEST:
+        yield Finding(
+            f"{name}: {check.typical / units.GPa:.4g} GPa is typical, more than matter stands; the unit is "
+            f"not {keys.stress_unit}: set keys.stress_unit",
+            fault=True,
+        )
+
+
+def name_mistake(ratio: float, check: StressCheck, keys: LabelKeys) -> str:
+    """Say which mistake makes labels ``ratio`` times the true stress, and its cure."""
+    known = [(abs(log(abs(ratio) / mistake.ratio)), mistake) for mistake in _mistakes(check, keys)]
+    closest = min(off for off, _ in known)
+    flipped = "the sign is flipped and " if ratio < 0 else ""
+    if closest > _SAME:
+        return f"{flipped}no unit that we know gives this; check the units of energy and stress"
+    return ", or ".join(
+        _sentence(mistake, check, keys, flipped=ratio < 0) for off, mistake in known if off < closest + _TIED
+    )
+
+
+def _from_energies(check: StressCheck, ratio: float, name: str, keys: LabelKeys) -> Iterator[Finding]:
+    told = f"{name}: {ratio:.4g} times what the energies of {check.pairs} pairs of strained frames say"
+    off = abs(log(abs(ratio)))
+    if ratio < 0 or off > _DOUBTFUL:
+        yield Finding(f"{told}; {name_mistake(ratio, check, keys)}", fault=True)
+    elif off > _RIGHT:
+        yield Finding(f"{told}; check the convergence of the reference method", fault=False)
+    elif abs(check.offset or 0.0) > _OFFSET and abs(check.correlation or 0.0) > _EXACT:
+        offset = (check.offset or 0.0) / units.GPa
+        yield Finding(
+            f"{name}: {offset:+.1f} GPa off what the energies say at every strain; no model can fit both",
+            fault=False,
+        )
+
+
+def _from_compression(check: StressCheck, name: str, keys: LabelKeys) -> Iterator[Finding]:
+    correlation, slope = check.volume_correlation or 0.0, check.bulk_modulus or 0.0
+    if correlation < 0:
+        yield Finding(
+            f"{name}: falls with the volume (correlation {correlation:.2f}), but compression must give a "
+            f"negative trace; the sign is flipped: set {_sign_setting(check, keys)}",
+            fault=True,
+        )
+    if abs(slope) > _STIFFEST:
+        yield Finding(
+            f"{name}: means a bulk modulus of {abs(slope) / units.GPa:.4g} GPa, more than any matter has; "
+            f"the unit is not {keys.stress_unit}: set keys.stress_unit",
+            fault=True,
+        )
+
+
+def _mistakes(check: StressCheck, keys: LabelKeys) -> Iterator[_Mistake]:
+    yield _Mistake(1.0, "", "")
+    if not _is_virial(check, keys):
+        yield from _stress_mistakes(check, keys)
+    for unit, factor in ENERGY_UNITS.items():
+        ratio = factor / ENERGY_UNITS[keys.energy_unit]
+        if unit not in (keys.energy_unit, "meV"):
+            yield _Mistake(ratio, f"the energies are in {unit} ({ratio:.4g})", f"keys.energy_unit: {unit}")
+    if check.num_atoms > 1:
+        yield _Mistake(
+            check.num_atoms, "the energies are energies an atom", "multiply them by the number of atoms"
+        )
+
+
+def _stress_mistakes(check: StressCheck, keys: LabelKeys) -> Iterator[_Mistake]:
+    read = STRESS_UNITS[keys.stress_unit]
+    for unit, factor in STRESS_UNITS.items():
+        if unit != keys.stress_unit:
+            yield _Mistake(
+                read / factor, f"the unit is {unit} ({read / factor:.4g})", f"keys.stress_unit: {unit}"
+            )
+    hartree = units.Hartree / units.Bohr**3
+    yield _Mistake(read / hartree, "the unit is Hartree/Bohr^3", "convert it to eV/A^3")
+    if keys.stress_unit == "eV/A^3":
+        yield _Mistake(0.1, "GPa was converted as if it were kBar (0.1)", "make it 10 times as large")
+        yield _Mistake(10.0, "kBar was converted as if it were GPa (10)", "make it 10 times smaller")
+        yield _Mistake(units.GPa, "it was converted from GPa twice (1/160.2)", "make it 160.2 times as large")
+    yield _Mistake(
+        check.volume * read, "it is a virial, the stress times the volume", f"keys.virial: {check.key}"
+    )
+
+
+def _sentence(mistake: _Mistake, check: StressCheck, keys: LabelKeys, *, flipped: bool) -> str:
+    if mistake.cure.startswith("keys.virial:"):  # W = −V σ: its usual sign is the flipped one
+        return f"{mistake.words}: set {mistake.cure}" + ("" if flipped else " and keys.virial_sign: tension")
+    words = ["the sign is flipped (-1)"] if flipped else []
+    cures = [_sign_setting(check, keys)] if flipped else []
+    if mistake.words:
+        words.append(mistake.words)
+        cures.append(mistake.cure)
+    settings = [cure for cure in reversed(cures) if cure.startswith("keys.")]
+    deeds = [cure for cure in cures if not cure.startswith("keys.")]
+    if settings:
+        deeds.append(f"set {' and '.join(settings)}")
+    return f"{' and '.join(words)}: {', '.join(deeds)}"
+
+
+def _sign_setting(check: StressCheck, keys: LabelKeys) -> str:
+    if _is_virial(check, keys):
+        return f"keys.virial_sign: {_other(keys.virial_sign)}"
+    return f"keys.stress_sign: {_other(keys.stress_sign)}"
+
+
+def _other(sign: str) -> str:
+    return "tension" if sign == "pressure" else "pressure"
+
+
+def _is_virial(check: StressCheck, keys: LabelKeys) -> bool:
+    return check.key == keys.virial or (check.key != keys.stress and "virial" in check.key)

@@ -1,0 +1,260 @@
+"""Errors of a potential on labeled structures, by quantity, element and group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.data import chemical_symbols
+from jaxtyping import Bool, Float, Int
+
+from gnnpot.data.reading import is_isolated_atom
+from gnnpot.errors import DataError
+from gnnpot.graph.graph import AtomicGraph, collate, label_arrays
+from gnnpot.potential.committee import Committee
+from gnnpot.potential.potential import Potential, Prediction
+from gnnpot.units import MPa, meV
+
+Array = np.ndarray
+
+
+class StructureError(NamedTuple):
+    """How far off a potential is on one structure."""
+
+    origin: str
+    group: str
+    num_atoms: int
+    energy: float  # predicted less labeled, eV/atom; NaN without a label
+    forces: float  # root mean square over the components, eV/Å
+    largest_force: float  # length of the largest error vector, eV/Å
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Labels and predictions of a set; a label that is not there is NaN, and so is its error.
+
+    Attributes:
+        origins: Where each structure came from.
+        groups: Group of each structure.
+        sizes: Number of atoms of each structure.
+        energy: Label and prediction per atom (eV).
+        stress: Label and prediction (eV/Å³); both NaN without three periodic directions.
+        atomic_numbers: Of all atoms, structure after structure.
+        forces: Label and prediction (eV/Å).
+        num_isolated: Isolated atoms that were left out.
+    """
+
+    origins: tuple[str, ...]
+    groups: tuple[str, ...]
+    sizes: Int[Array, "S"]
+    energy: Float[Array, "2 S"]
+    stress: Float[Array, "2 S 3 3"]
+    atomic_numbers: Int[Array, "N"]
+    forces: Float[Array, "2 N 3"]
+    num_isolated: int = 0
+
+    @property
+    def structure_of_atom(self) -> Int[Array, "N"]:
+        """Number of the structure that each atom belongs to."""
+        return np.repeat(np.arange(len(self.sizes)), self.sizes)
+
+    @property
+    def has_forces(self) -> Bool[Array, "S"]:
+        """Whether the structure has labels of forces."""
+        return ~np.isnan(self.forces[0, self._first_atoms, 0])
+
+    @property
+    def _first_atoms(self) -> Int[Array, "S"]:
+        return np.cumsum(self.sizes) - self.sizes
+
+    def metrics(self) -> dict[str, Any]:
+        """MAE and RMSE of energy per atom (meV/atom), forces (meV/Å) and stress (MPa).
+
+        Forces count by Cartesian component, stress by the nine components of the tensor, so that shear
+        weighs twice: the error does not depend on how the crystal is turned.  ``num_labeled`` counts
+        the structures that have the label; a quantity that none has is None.  ``num_isolated`` counts
+        the isolated atoms that were left out.
+        """
+        names = sorted(set(self.groups) - {""})
+        metrics = self._errors(np.ones(len(self.sizes), dtype=bool))
+        metrics["num_isolated"] = self.num_isolated
+        metrics["groups"] = {name: self._errors(np.array(self.groups) == name) for name in names}
+        metrics["elements"] = {
+            chemical_symbols[number]: _error(self.forces[:, self.atomic_numbers == number], meV)
+            for number in np.unique(self.atomic_numbers).tolist()
+        }
+        return metrics
+
+    def worst(self, count: int) -> list[StructureError]:
+        """The structures with the largest root-mean-square force errors, worst first."""
+        square = np.square(self.forces[1] - self.forces[0]).sum(axis=1)
+        errors = np.sqrt(np.add.reduceat(square, self._first_atoms) / (3 * self.sizes))
+        largest = np.sqrt(np.maximum.reduceat(square, self._first_atoms))
+        labeled = np.flatnonzero(self.has_forces)
+        order = labeled[np.argsort(-errors[labeled], kind="stable")][:count]
+        energy = self.energy[1] - self.energy[0]
+        return [
+            StructureError(
+                origin=self.origins[row],
+                group=self.groups[row],
+                num_atoms=int(self.sizes[row]),
+                energy=float(energy[row]),
+                forces=float(errors[row]),
+                largest_force=float(largest[row]),
+            )
+            for row in order.tolist()
+        ]
+
+    def _errors(self, chosen: Array) -> dict[str, Any]:
+        return {
+            "energy": _error(self.energy[:, chosen], meV),
+            "forces": _error(self.forces[:, chosen[self.structure_of_atom]], meV),
+            "stress": _error(self.stress[:, chosen], MPa),
+            "num_structures": int(chosen.sum()),
+            "num_labeled": {
+                "energy": int((chosen & ~np.isnan(self.energy[0])).sum()),
+                "forces": int((chosen & self.has_forces).sum()),
+                "stress": int((chosen & ~np.isnan(self.stress[0, :, 0, 0])).sum()),
+            },
+        }
+
+
+def evaluate(
+    potential: Potential | Committee,
+    frames: Iterable[Atoms],
+    *,
+    batch_atoms: int = 512,
+    advance: Callable[[int], None] = lambda structures: None,
+) -> Evaluation:
+    """Predict labeled structures where the potential is, and keep labels and predictions.
+
+    Graphs live for one batch.  Weights do not count: every label that is there enters.
+    Isolated atoms are there for reference energies and are left out, as in training.
+
+    Args:
+        potential: What is judged.
+        frames: Structures whose calculators hold labels; taken batch by batch.
+        batch_atoms: Structures are predicted together up to this many atoms.
+        advance: Called with the number of structures done since the last call.
+
+    Raises:
+        DataError: No structure has a label, or one has an element that the potential does not know, a
+            label that is not finite, or atoms so placed that a prediction is not finite.
+    """
+    device = next(potential.parameters()).device
+    parts: list[_Part] = []
+    num_isolated = 0
+    for batch in _batches(frames, batch_atoms):
+        judged = [atoms for atoms in batch if not is_isolated_atom(atoms)]
+        num_isolated += len(batch) - len(judged)
+        if judged:
+            graphs = [_graph(atoms, potential) for atoms in judged]
+            with torch.no_grad():
+                prediction = potential(collate(graphs).to(device))
+            parts += _parts(judged, prediction)
+        advance(len(batch))
+    if not any(part.is_labeled for part in parts):
+        raise DataError(
+            f"expected structures with energies, forces or stress, got {len(parts)} without and "
+            f"{num_isolated} isolated atoms; name their keys"
+        )
+    return Evaluation(
+        origins=tuple(part.origin for part in parts),
+        groups=tuple(part.group for part in parts),
+        sizes=np.array([len(part.numbers) for part in parts]),
+        energy=np.stack([part.energy for part in parts], axis=1),
+        stress=np.stack([part.stress for part in parts], axis=1),
+        atomic_numbers=np.concatenate([part.numbers for part in parts]),
+        forces=np.concatenate([part.forces for part in parts], axis=1),
+        num_isolated=num_isolated,
+    )
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Label and prediction of one structure."""
+
+    origin: str
+    group: str
+    numbers: Int[Array, "N"]
+    energy: Float[Array, "2"]
+    forces: Float[Array, "2 N 3"]
+    stress: Float[Array, "2 3 3"]
+
+    @property
+    def is_labeled(self) -> bool:
+        """Whether there is anything to compare with."""
+        return not all(np.isnan(pair[0]).all() for pair in (self.energy, self.forces, self.stress))
+
+
+def _batches(frames: Iterable[Atoms], batch_atoms: int) -> Iterator[list[Atoms]]:
+    batch: list[Atoms] = []
+    for atoms in frames:
+        if batch and sum(map(len, batch)) + len(atoms) > batch_atoms:
+            yield batch
+            batch = []
+        batch.append(atoms)
+    if batch:
+        yield batch
+
+
+def _graph(atoms: Atoms, potential: Potential | Committee) -> AtomicGraph:
+    bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    try:
+        graph = AtomicGraph.from_ase(bare, potential.cutoff, potential.dtype)
+        potential.check_elements(graph.atomic_numbers)
+    except DataError as error:
+        raise DataError(f"{_origin(atoms)}: {error}") from error
+    return graph
+
+
+def _parts(batch: list[Atoms], prediction: Prediction) -> list[_Part]:
+    energies, forces, stresses = (
+        value.detach().cpu().double().numpy()
+        for value in (prediction.energy, prediction.forces, prediction.stress)
+    )
+    ends = np.cumsum([len(atoms) for atoms in batch])
+    forces_of = np.split(forces, ends[:-1])
+    return [_part(*values) for values in zip(batch, energies, forces_of, stresses, strict=True)]
+
+
+def _part(atoms: Atoms, energy: float, forces: Float[Array, "N 3"], stress: Float[Array, "3 3"]) -> _Part:
+    labels = label_arrays(atoms)
+    for name, values in labels.items():
+        if not np.isfinite(values).all():
+            raise DataError(
+                f"expected a finite {name} label in {_origin(atoms)}, got NaN or infinity; remove the frame"
+            )
+    if not (np.isfinite(energy) and np.isfinite(forces).all()):
+        raise DataError(
+            f"expected a finite energy and forces for {_origin(atoms)}, got {energy:g} eV and forces up to "
+            f"{np.abs(forces).max():g} eV/Å; look for atoms on one spot, or remove the frame"
+        )
+    return _Part(
+        origin=_origin(atoms),
+        group=str(atoms.info.get("group", "")),
+        numbers=atoms.numbers,
+        energy=np.array([labels.get("energy", [np.nan])[0], energy]) / len(atoms),
+        forces=np.stack([labels.get("forces", np.full_like(forces, np.nan)), forces]),
+        stress=np.stack([labels.get("stress", np.full((1, 3, 3), np.nan))[0], stress]),
+    )
+
+
+def _origin(atoms: Atoms) -> str:
+    return str(atoms.info.get("origin", atoms.symbols))
+
+
+def _error(pair: Float[Array, "2 ..."], unit: float) -> dict[str, float] | None:
+    """MAE and RMSE of prediction against label, where there is a label."""
+    difference = (pair[1] - pair[0]).ravel()
+    difference = difference[~np.isnan(pair[0]).ravel()]
+    if len(difference) == 0:
+        return None
+    return {
+        "mae": float(np.abs(difference).mean() / unit),
+        "rmse": float(np.sqrt(np.square(difference).mean()) / unit),
+    }

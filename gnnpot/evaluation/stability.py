@@ -1,0 +1,117 @@
+"""Where dynamics start, and whether they last."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator
+from ase.data import covalent_radii
+from ase.md.langevin import Langevin
+from ase.neighborlist import neighbor_list
+
+from gnnpot.errors import DataError
+from gnnpot.graph.graph import label_arrays
+
+LOOK_EVERY = 10  # steps
+_TOO_CLOSE = 0.6  # of the sum of two covalent radii
+_TOO_HOT = 10.0  # times the temperature of the thermostat
+_ENOUGH = 64  # atoms: fewer measure the overhead of a step
+_FAST = 0.5  # fs, where hydrogen vibrates
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where dynamics start.
+
+    Attributes:
+        atoms: The structure, repeated where it is periodic and small.
+        origin: Frame that it is.
+        timestep: Of the dynamics (fs).
+    """
+
+    atoms: Atoms
+    origin: str
+    timestep: float
+
+    def __str__(self) -> str:
+        return f"{self.origin}, {len(self.atoms)} atoms"
+
+
+class Stability(NamedTuple):
+    """How long dynamics lasted."""
+
+    time: float  # fs, until they failed or ended
+    failure: str  # what happened, or nothing
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether they came to their end."""
+        return not self.failure
+
+
+def starting_structure(frames: Sequence[Atoms]) -> Start:
+    """The frame with the smallest labeled forces, repeated to 64 atoms along its periodic directions."""
+    calm = min(frames, key=_root_mean_square_force)
+    repeats = np.ones(3, dtype=int)
+    while len(calm) * repeats.prod() < _ENOUGH and calm.pbc.any():
+        lengths = np.where(calm.pbc, calm.cell.lengths() * repeats, np.inf)
+        repeats[lengths.argmin()] += 1
+    atoms = Atoms(calm.numbers, calm.positions, cell=calm.cell, pbc=calm.pbc) * tuple(repeats.tolist())
+    return Start(atoms, str(calm.info["origin"]), _FAST if "H" in calm.symbols else 1.0)
+
+
+def stability(
+    calculator: Calculator, atoms: Atoms, *, temperature: float, steps: int, timestep: float
+) -> Stability:
+    """Run Langevin dynamics until atoms overlap, heat up tenfold, or the end is reached.
+
+    Overlap means closer than 0.6 of the sum of two covalent radii; structures are looked at every ten
+    steps.
+
+    Args:
+        calculator: What is judged.
+        atoms: Where the dynamics start; not changed.
+        temperature: Of the thermostat (K).
+        steps: Length.
+        timestep: Of one step (fs).
+    """
+    moving = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, calculator=calculator)
+    rng = np.random.default_rng(0)
+    masses = moving.get_masses()[:, None]
+    moving.set_momenta(rng.normal(size=(len(moving), 3)) * np.sqrt(masses * units.kB * temperature))
+    dynamics = Langevin(
+        moving, timestep * units.fs, temperature_K=temperature, friction=0.01 / units.fs, fixcm=False, rng=rng
+    )
+    done, failure = 0, ""
+    while done < steps and not failure:
+        count = min(LOOK_EVERY, steps - done)
+        try:
+            dynamics.run(count)
+        except DataError as error:  # atoms on one spot, or positions that are not finite
+            failure = str(error)
+        done += count
+        failure = failure or failure_of(moving, temperature)
+    return Stability(done * timestep, failure)
+
+
+def failure_of(atoms: Atoms, temperature: float) -> str:
+    """Why dynamics that began at ``temperature`` (K) have failed, or nothing: heat, overlap, no numbers."""
+    if not np.isfinite(atoms.positions).all():
+        return "positions that are not finite"
+    if not atoms.get_temperature() < _TOO_HOT * temperature:
+        return f"a temperature of {atoms.get_temperature():.0f} K"
+    limits = _TOO_CLOSE * covalent_radii[atoms.numbers]
+    first, second, lengths = neighbor_list("ijd", atoms, limits)
+    if len(lengths):
+        return f"{atoms.symbols[first[0]]} and {atoms.symbols[second[0]]} {lengths.min():.2f} Å apart"
+    return ""
+
+
+def _root_mean_square_force(atoms: Atoms) -> float:
+    forces = label_arrays(atoms).get("forces")
+    return math.inf if forces is None else float(np.sqrt(np.mean(np.square(forces))))

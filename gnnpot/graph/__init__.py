@@ -1,0 +1,1 @@
+"""What a structure is to a model: graph, neighbors, geometry."""

@@ -1,0 +1,1 @@
+"""The store in which each structure is labeled once."""

@@ -1,0 +1,85 @@
+"""Envelopes: functions of a distance that end smoothly at the cutoff."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gnnpot.kernels.dispatch import fusible
+from gnnpot.ops.radial_derivatives import Jet, follow, jet
+
+EnvelopeName = Literal["cosine", "polynomial"]
+
+
+class PolynomialEnvelope(nn.Module):
+    r"""The polynomial envelope of DimeNet.
+
+    .. math:: u(x) = 1 - \tfrac{(p+1)(p+2)}{2} x^p + p(p+2) x^{p+1} - \tfrac{p(p+1)}{2} x^{p+2}
+
+    for :math:`x = r / r_c < 1`, else 0: value, slope and curvature vanish at the cutoff.
+
+    Source: Gasteiger et al., ICLR 2020, arXiv:2003.03123, eq. 8.
+
+    Args:
+        cutoff: r_c (Å).
+        exponent: p, the order of the flat top.
+    """
+
+    def __init__(self, cutoff: float, exponent: int = 6) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+        self.exponent = exponent
+
+    def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
+        """U at these lengths."""
+        if fusible(lengths):
+            return follow(self.jet(lengths), lengths)
+        p = self.exponent
+        x = lengths / self.cutoff
+        u = 1 - x**p * ((p + 1) * (p + 2) / 2 - x * (p * (p + 2) - x * (p * (p + 1) / 2)))
+        return torch.where(x < 1, u, 0.0)
+
+    def jet(self, lengths: Float[Tensor, "P"]) -> Jet:
+        """U, U′ and U″ at these lengths, by a compiled loop."""
+        from gnnpot.kernels import loops
+
+        return jet(loops.polynomial_jets, lengths, self.cutoff, self.exponent)
+
+
+class CosineEnvelope(nn.Module):
+    r"""Behler's cutoff function :math:`\tfrac12 (\cos \pi r / r_c + 1)`; its curvature jumps at r_c.
+
+    Source: Behler and Parrinello, Phys. Rev. Lett. 98, 146401 (2007), eq. 3.
+
+    Args:
+        cutoff: r_c (Å).
+    """
+
+    def __init__(self, cutoff: float) -> None:
+        super().__init__()
+        self.cutoff = cutoff
+
+    def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
+        """Its values at these lengths."""
+        if fusible(lengths):
+            return follow(self.jet(lengths), lengths)
+        values = 0.5 * torch.cos(lengths * (math.pi / self.cutoff)) + 0.5
+        return torch.where(lengths < self.cutoff, values, 0.0)
+
+    def jet(self, lengths: Float[Tensor, "P"]) -> Jet:
+        """Its values, slopes and curvatures at these lengths, by a compiled loop."""
+        from gnnpot.kernels import loops
+
+        return jet(loops.cosine_jets, lengths, self.cutoff)
+
+
+Envelope = PolynomialEnvelope | CosineEnvelope
+
+
+def envelope(name: EnvelopeName, cutoff: float) -> Envelope:
+    """The envelope of this name."""
+    return CosineEnvelope(cutoff) if name == "cosine" else PolynomialEnvelope(cutoff)

@@ -1,0 +1,1 @@
+"""Functions of a model that can be differentiated, each fast on a CPU and plain torch elsewhere."""

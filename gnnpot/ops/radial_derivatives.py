@@ -1,0 +1,51 @@
+"""Functions of a length that are computed together with their derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from gnnpot.kernels.dispatch import over_items, twice_differentiable
+
+Jet = Float[Tensor, "3 P ..."]  # values, slopes and curvatures
+
+
+def jet(
+    loop: Callable[..., None], lengths: Float[Tensor, "P"], *arguments: Any, shape: tuple[int, ...] = ()
+) -> Jet:
+    """What a compiled ``loop`` makes of lengths and further arguments.
+
+    Args:
+        loop: Of :mod:`gnnpot.kernels.radial`.
+        lengths: Where to evaluate.
+        arguments: Of the loop, between the lengths and its result.
+        shape: Of one value.
+    """
+    out = lengths.new_empty(3, len(lengths), *shape)
+    over_items(loop, len(lengths), lengths, *arguments, out)
+    return out
+
+
+def follow(jet: Jet, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P ..."]:
+    """The values of ``jet``, which was evaluated at ``lengths``, as a function of them."""
+    return _values(jet, lengths)
+
+
+def _first(jet: Jet, gradient: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+    return (_per_length(gradient * jet[1]),)
+
+
+def _second(jet: Jet, upstream: tuple[Tensor, ...], gradient: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+    (of_lengths,) = upstream
+    along = of_lengths.view(-1, *(1 for _ in jet.shape[2:]))
+    return along * jet[1], of_lengths * _per_length(gradient * jet[2])
+
+
+def _per_length(values: Float[Tensor, "P ..."]) -> Float[Tensor, "P"]:
+    return values.flatten(1).sum(1) if values.ndim > 1 else values
+
+
+_values = twice_differentiable(lambda jet, lengths: jet[0], _first, _second)

@@ -1,0 +1,205 @@
+"""ANI's sums over neighbors and over pairs of them, in compiled loops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from gnnpot.graph.geometry import Neighborhoods
+from gnnpot.graph.triplets import Triplets
+from gnnpot.kernels.dispatch import over_items, twice_differentiable, whole
+from gnnpot.ops.radial_derivatives import Jet
+
+SHELL_FACTOR = 0.25  # of the radial functions, in TorchANI
+ANGLE_FACTOR = 0.95  # of the cosine, in ANI: keeps derivatives finite for collinear atoms
+
+EnvelopeJet = Callable[[Tensor], Jet]  # values, slopes and curvatures of f_c at given lengths
+
+
+class ShellParameters(NamedTuple):
+    """Parameters of radial symmetry functions."""
+
+    eta: float  # η (1/Å²)
+    shifts: Float[Tensor, "S"]  # R_s (Å)
+    envelope: EnvelopeJet
+
+
+class AngleParameters(NamedTuple):
+    """Parameters of angular symmetry functions."""
+
+    cutoff: float  # Å
+    eta: float  # η (1/Å²)
+    zeta: float
+    shifts: Float[Tensor, "R"]  # R_s (Å)
+    cosines: Float[Tensor, "A"]  # of θ_s
+    sines: Float[Tensor, "A"]
+    envelope: EnvelopeJet
+
+
+def shell_sums(
+    functions: ShellParameters,
+    vectors: Float[Tensor, "P 3"],
+    edges: Neighborhoods,
+    rows: Int[Tensor, "N"],
+    num_elements: int,
+) -> Float[Tensor, "N X S"]:
+    """What ``functions`` give, for each element of the neighbors."""
+    geometry = _Geometry(functions.envelope, vectors.detach())
+    return _shells(_Shells(functions, geometry, edges, rows, num_elements), vectors)
+
+
+def triplet_sums(
+    functions: AngleParameters,
+    vectors: Float[Tensor, "P 3"],
+    edges: Neighborhoods,
+    rows: Int[Tensor, "N"],
+    num_elements: int,
+) -> Float[Tensor, "S R A"]:
+    """What ``functions`` give, for each atom and pair of elements of the neighbors."""
+    return _triplets(_TripletSums(functions, edges, rows, num_elements), vectors)
+
+
+class _Geometry:
+    """What loops read of the pairs."""
+
+    def __init__(self, envelope: EnvelopeJet, vectors: Float[Tensor, "P 3"]) -> None:
+        self.lengths = torch.linalg.vector_norm(vectors, dim=-1)
+        self.envelopes, self.inverse = envelope(self.lengths), 1 / self.lengths
+        self.directions = vectors * self.inverse[:, None]
+
+    @property
+    def arrays(self) -> tuple[Tensor, ...]:
+        """In the order of the loops."""
+        return self.envelopes, self.directions, self.inverse, self.lengths
+
+
+class _Shells:
+    """What the loops over shells read."""
+
+    def __init__(
+        self,
+        functions: ShellParameters,
+        geometry: _Geometry,
+        edges: Neighborhoods,
+        rows: Int[Tensor, "N"],
+        num_elements: int,
+    ) -> None:
+        from gnnpot.kernels import loops
+
+        self.edges, self.size = edges, (edges.num_atoms, num_elements, len(functions.shifts))
+        self.atoms, self.pairs = (edges.order, edges.start, edges.edge_index, rows), (edges.edge_index, rows)
+        settings = (functions.eta, functions.shifts)
+        self.shells = geometry.lengths.new_empty(edges.num_pairs, len(functions.shifts))
+        over_items(loops.shell_exponents, edges.num_pairs, geometry.lengths, *settings, self.shells)
+        self.envelopes = geometry.envelopes
+        self.functions: tuple[Any, ...] = (SHELL_FACTOR, *geometry.arrays, *settings, self.shells.exp_())
+
+
+def _shell_values(shells: _Shells, vectors: Tensor) -> Tensor:
+    from gnnpot.kernels import loops
+
+    out = vectors.new_empty(shells.size)
+    over_items(loops.sum_shells, len(out), *shells.atoms, SHELL_FACTOR, shells.envelopes, shells.shells, out)
+    return out
+
+
+def _shell_first(shells: _Shells, gradient: Tensor, vectors: Tensor) -> tuple[Tensor, ...]:
+    from gnnpot.kernels import loops
+
+    out = torch.empty_like(vectors)
+    over_items(loops.sum_shells_first, len(out), *shells.pairs, *shells.functions, gradient, out)
+    return (out,)
+
+
+def _shell_second(
+    shells: _Shells, upstream: tuple[Tensor, ...], gradient: Tensor, vectors: Tensor
+) -> tuple[Tensor, ...]:
+    from gnnpot.kernels import loops
+
+    out = gradient.new_empty(shells.size), torch.empty_like(vectors)
+    inputs = (*shells.functions, *upstream)
+    over_items(loops.sum_shells_second_atoms, len(out[0]), *shells.atoms, *inputs, out[0])
+    over_items(loops.sum_shells_second_pairs, len(out[1]), *shells.pairs, *inputs, gradient, out[1])
+    return out
+
+
+_shells = twice_differentiable(_shell_values, _shell_first, _shell_second)
+
+
+class _TripletSums:
+    """Sums over triplets with their derivatives; which triplets there are, the vectors decide."""
+
+    def __init__(
+        self, functions: AngleParameters, edges: Neighborhoods, rows: Int[Tensor, "N"], num_elements: int
+    ) -> None:
+        self.functions, self.edges = functions, edges
+        self.rows, self.num_elements = rows, num_elements
+
+    def values(self, vectors: Float[Tensor, "P 3"]) -> Float[Tensor, "S R A"]:
+        """The sums; what the derivatives need too is kept."""
+        from gnnpot.kernels import loops
+
+        functions = self.functions
+        geometry = _Geometry(functions.envelope, vectors)
+        lengths, envelope = geometry.lengths, geometry.envelopes[0]
+        triplets = Triplets.of(self.edges, lengths, functions.cutoff, self.rows, self.num_elements)
+        angles = (functions.shifts, functions.cosines, functions.sines)
+        settings = (ANGLE_FACTOR, functions.eta, *angles)
+        shells, bases = (lengths.new_empty(len(part), len(triplets.first)) for part in angles[:2])
+        pairs = (triplets.first, triplets.second)
+        arguments = (*pairs, geometry.directions, lengths, *settings, shells, bases)
+        over_items(loops.triplet_arguments, len(triplets.first), *arguments)
+        powers = bases**functions.zeta
+        shells.exp_()
+
+        one, other = (envelope.index_select(0, edges // 2) for edges in pairs)
+        out = lengths.new_empty(len(triplets.start) - 1, len(shells), len(powers))
+        over_items(loops.sum_triplets, len(out), triplets.start, 2 * one * other, shells, powers, out)
+        self._tables: tuple[Any, ...] = (
+            triplets.num_sums, triplets.start, *pairs, *geometry.arrays, ANGLE_FACTOR, functions.eta,
+            functions.zeta, *angles, shells, bases, powers,
+        )  # fmt: skip
+        return out
+
+    def first(self, gradient: Float[Tensor, "S R A"]) -> Float[Tensor, "P 3"]:
+        """Gradient of the vectors."""
+        from gnnpot.kernels import loops
+
+        return self._of_pairs(loops.sum_triplets_first, gradient)
+
+    def second(
+        self, upstream: Float[Tensor, "P 3"], gradient: Float[Tensor, "S R A"]
+    ) -> tuple[Float[Tensor, "S R A"], Float[Tensor, "P 3"]]:
+        """Gradients of the upstream gradient and of the vectors."""
+        from gnnpot.kernels import loops
+
+        out = torch.empty_like(gradient)
+        return out, self._of_pairs(loops.sum_triplets_second, upstream, gradient, out)
+
+    def _of_pairs(self, loop: Callable[..., None], *tensors: Tensor) -> Float[Tensor, "P 3"]:
+        """What a loop over atoms adds to the edges, for each pair."""
+        of_edges = tensors[0].new_zeros(2 * self.edges.num_pairs, 3)
+        over_items(loop, self.edges.num_atoms, *self._tables, *tensors, of_edges)
+        return of_edges[0::2] + of_edges[1::2]
+
+
+def _triplet_values(sums: _TripletSums, vectors: Tensor) -> Tensor:
+    return whole(sums.values, vectors)
+
+
+def _triplet_first(sums: _TripletSums, gradient: Tensor, vectors: Tensor) -> tuple[Tensor, ...]:
+    return (whole(sums.first, gradient),)
+
+
+def _triplet_second(
+    sums: _TripletSums, upstream: tuple[Tensor, ...], gradient: Tensor, vectors: Tensor
+) -> tuple[Tensor, ...]:
+    (of_vectors,) = upstream
+    return sums.second(of_vectors, gradient)
+
+
+_triplets = twice_differentiable(_triplet_values, _triplet_first, _triplet_second)

@@ -1,0 +1,1 @@
+"""From energies of atoms to energy, forces and stress."""

@@ -1,0 +1,247 @@
+"""The model file: tensors in safetensors, everything else in one JSON document in its metadata.
+
+Nothing in the file is run or unpickled: the class of the model comes from the registry by its name, its
+hyperparameters through the config class beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from ase.data import atomic_numbers as number_of
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from gnnpot.config.base import Section
+from gnnpot.errors import GnnpotError, ModelFileError, one_line
+from gnnpot.models import MODELS, AtomicEnergyModel
+from gnnpot.potential.potential import Potential
+from gnnpot.potential.repulsion import ZBLRepulsion
+from gnnpot.system.devices import choose_device
+from gnnpot.system.files import write_bytes
+from gnnpot.version import __version__
+
+FORMAT = 1
+UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
+_KEY = "gnnpot"  # of the JSON document in the metadata
+_CONSTANT = "constant/"  # before the names of tensors that are no state
+
+
+class RepulsionHeader(Section):
+    """The short-range repulsion of a potential."""
+
+    kind: Literal["zbl"] = "zbl"
+    reach: float
+
+
+class ModelHeader(Section):
+    """What a model file says of itself.
+
+    Args:
+        kind: What the file is.
+        format: Version of the file format.
+        model: Kind and hyperparameters of the model.
+        reference_energies: Energy of the free atom of each element (eV).
+        scale: Unit of the model's output (eV).
+        repulsion: Short-range repulsion, or None without one.
+        units: Of the quantities that the potential gives; no others are read.
+        dtype: Of the weights.
+        provenance: Version, data, metrics: whatever JSON the writer knew.
+        checksum: SHA-256 over all of the above and the tensors.
+    """
+
+    kind: Literal["gnnpot potential"] = "gnnpot potential"
+    format: int = FORMAT
+    model: dict[str, Any]
+    reference_energies: dict[str, float]
+    scale: float
+    repulsion: RepulsionHeader | None
+    units: dict[str, str] = UNITS
+    dtype: str
+    provenance: dict[str, Any] = Field(default_factory=dict)
+    checksum: str = ""
+
+
+def save_potential(potential: Potential, path: str | Path, *, provenance: Mapping[str, Any] = {}) -> None:
+    """Write a potential; a file that stood there stays until the new one is whole.
+
+    Args:
+        potential: What to write.
+        path: Where to, by custom ``model.safetensors``.
+        provenance: Where the potential comes from, as plain JSON.
+
+    Raises:
+        OutputError: The disk is full, or the folder cannot be written to.
+    """
+    tensors = {name: value.detach().cpu().contiguous() for name, value in _tensors(potential.model).items()}
+    energies = potential.reference_energies
+    header = ModelHeader(
+        model=potential.model.config.model_dump(mode="json"),
+        reference_energies={symbol: float(energies[number_of[symbol]]) for symbol in potential.elements},
+        scale=float(potential.scale),
+        repulsion=None if potential.repulsion is None else RepulsionHeader(reach=potential.repulsion.reach),
+        dtype=str(potential.dtype).removeprefix("torch."),
+        provenance={"gnnpot": __version__, **provenance},
+    ).model_dump(mode="json", exclude={"checksum"})
+    header["checksum"] = checksum(header, tensors)
+    document = json.dumps(header, ensure_ascii=False, allow_nan=False)
+    write_bytes(Path(path), save(tensors, metadata={_KEY: document}))
+
+
+def read_header(path: str | Path) -> ModelHeader:
+    """What the file says of itself, without its tensors, which are not checked.
+
+    Raises:
+        ModelFileError: There is no whole model file of a format that this version knows.
+    """
+    with _opened(Path(path)) as file:
+        return _header(_document(file, path), path)
+
+
+def load_potential(
+    path: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+) -> Potential:
+    """Read a potential; no code in the file is run.
+
+    Args:
+        path: A file of :func:`save_potential`.
+        device: Where the potential goes; ``auto`` is a GPU if there is one.
+        dtype: Of the weights; that of the file if not given.
+
+    Raises:
+        DeviceError: The device is not there.
+        ModelFileError: There is no whole model file of a format that this version knows, or it was
+            changed since it was written.
+    """
+    with _opened(Path(path)) as file:
+        document = _document(file, path)
+        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    header = _header(document, path)
+    if checksum(document, tensors) != header.checksum:
+        raise ModelFileError(f"expected {path} as it was written, got a changed file; get a fresh copy")
+    try:
+        potential = _build(header, tensors)
+    except (GnnpotError, ValidationError) as error:
+        raise ModelFileError(
+            f"expected a model that this gnnpot knows, got {path}: {_one_line(error)}; update gnnpot"
+        ) from error
+    if dtype is not None:
+        potential.model.to(dtype)
+    return potential.to(choose_device(str(device))).eval()
+
+
+def checksum(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over the JSON document, but for its own checksum, and the tensors with their names."""
+    values = {name: value for name, value in document.items() if name != "checksum"}
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _tensors(model: AtomicEnergyModel) -> dict[str, Tensor]:
+    """All that the result depends on to the last bit: the state, and constants with their rounding.
+
+    Constants are buffers that no state holds (centers, roots).  They are rounded as the model was built
+    and converted, which nobody can tell when it is read.
+    """
+    state = model.state_dict()
+    constants = {
+        f"{_CONSTANT}{name}": value
+        for name, value in model.named_buffers()
+        if name not in state and value.is_floating_point()
+    }
+    return {**state, **constants}
+
+
+def _build(header: ModelHeader, tensors: dict[str, Tensor]) -> Potential:
+    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and then replaced
+        config = MODELS[str(header.model.get("kind"))].Config.model_validate(header.model)
+        model = MODELS[config.kind](config)
+    state = {name: tensor for name, tensor in tensors.items() if not name.startswith(_CONSTANT)}
+    shapes = {name: list(tensor.shape) for name, tensor in state.items()}
+    expected = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    for name in sorted({*expected, *shapes}):
+        want, got = expected.get(name, "none"), shapes.get(name, "none")
+        if want != got:
+            raise ModelFileError(f"expected tensor {name} of shape {want}, got {got}")
+    model.load_state_dict(state, assign=True)
+    for name, buffer in list(model.named_buffers()):
+        constant = tensors.get(f"{_CONSTANT}{name}", buffer)
+        if constant.shape == buffer.shape:  # else a later version computes with other constants
+            owner, _, attribute = name.rpartition(".")
+            setattr(model.get_submodule(owner), attribute, constant)
+    repulsion = None if header.repulsion is None else ZBLRepulsion(header.repulsion.reach)
+    return Potential(model, header.reference_energies, scale=header.scale, repulsion=repulsion)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    if not path.is_file():
+        raise ModelFileError(f"expected a model file, got {path}, which is no file; check the path")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            f"expected a whole model file, got {path} ({_one_line(error)}), which is cut off or not ours; "
+            "get a fresh copy"
+        ) from error
+
+
+def _document(file: Any, path: str | Path) -> dict[str, Any]:
+    """The JSON document of a file of ours."""
+    text = (file.metadata() or {}).get(_KEY)
+    if text is None:
+        raise ModelFileError(
+            f"expected a model file of gnnpot, got {path}, which another program wrote; give one of ours"
+        )
+    try:
+        document = json.loads(text)
+        version = int(document["format"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelFileError(
+            f"expected a header that tells its format, got {path} ({_one_line(error)}); get a fresh copy"
+        ) from error
+    if version < 1:
+        raise ModelFileError(
+            f"expected a model file of format 1 to {FORMAT}, got {path} of format {version}; get a fresh copy"
+        )
+    if version > FORMAT:
+        raise ModelFileError(
+            f"expected a model file of format {FORMAT} at most, got {path} of format {version}, made by a "
+            "newer gnnpot; update gnnpot"
+        )
+    return document
+
+
+def _header(document: dict[str, Any], path: str | Path) -> ModelHeader:
+    try:
+        header = ModelHeader.model_validate(document)
+    except ValidationError as error:
+        raise ModelFileError(
+            f"expected a whole header, got {path}: {_one_line(error)}; get a fresh copy"
+        ) from error
+    if header.units != UNITS:
+        expected, got = (
+            ", ".join(f"{name} in {u}" for name, u in units.items()) for units in (UNITS, header.units)
+        )
+        raise ModelFileError(f"expected {expected}, got {path} with {got or 'no units'}; convert the model")
+    return header
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        return ", ".join(faults)
+    return one_line(error)

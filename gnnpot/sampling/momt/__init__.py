@@ -1,0 +1,1 @@
+"""Multiorder-multithermal sampling."""

@@ -1,0 +1,92 @@
+"""The ``training:`` section of a configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_serializer,
+    field_validator,
+)
+
+from gnnpot.config.base import Section
+from gnnpot.training.loss import LossConfig, WeightedLoss
+from gnnpot.training.optimizers import AdamWConfig, CosineSchedule, OptimizerConfig, ScheduleConfig
+
+
+class TrainingConfig(Section):
+    """Everything that :func:`gnnpot.training.fit` needs besides a potential and data.
+
+    Args:
+        batch_size: Structures of one step, over all processes together.
+        repeats: Times that each structure comes in an epoch; more where validation would be most of the
+            work.
+        max_epochs: Budget in epochs.
+        max_time: Budget in time, as in ``01:30:00``; schedules run over whichever ends first.
+        loss: What is made small.
+        optimizer: How.
+        schedule: The learning rate over the run.
+        ema_decay: Keep an exponential moving average of the weights, and validate and keep that; it soon
+            forgets the weights before the first step.
+        gradient_clip: Largest norm of the gradient.
+        early_stopping: Epochs without a better model after which the run ends.
+        freeze: Groups of parameters that stay as they are; ``first`` is that of the input, ``last`` that of
+            the output, the others depend on the model.
+        unfreeze: Epochs for which a group stays as it is before it trains.
+        rates: Factor of the learning rate by group.
+        layer_decay: Factor of the learning rate for each group that lies between a group and the output.
+        anchor: Weight in the loss of the mean squared distance of the parameters from their start.
+        low_rank: Train updates of this rank instead of the weights of dense layers; biases, embeddings and
+            what is no dense layer train as ever.
+        stop_below: Learning rate below which the run ends.
+        select_by: Validation RMSE, or loss for ``weighted``, that picks the model to keep.
+        dtype: Of weights and graphs.
+        device: ``auto`` takes a GPU if there is one.
+        devices: Processes on each node.
+        num_nodes: Nodes.
+        num_workers: Processes that prepare batches beside the training.
+    """
+
+    batch_size: PositiveInt = 8
+    repeats: PositiveInt = 1
+    max_epochs: PositiveInt = 500
+    max_time: timedelta | None = Field(default=None, gt=timedelta(0))
+    loss: LossConfig = WeightedLoss()
+    optimizer: OptimizerConfig = AdamWConfig()
+    schedule: ScheduleConfig = CosineSchedule()
+    ema_decay: float | None = Field(default=0.99, gt=0.0, lt=1.0)
+    gradient_clip: PositiveFloat | None = 10.0
+    freeze: tuple[str, ...] = ()
+    unfreeze: dict[str, NonNegativeInt] = Field(default_factory=dict)
+    rates: dict[str, PositiveFloat] = Field(default_factory=dict)
+    layer_decay: float = Field(default=1.0, gt=0.0, le=1.0)
+    anchor: NonNegativeFloat = 0.0
+    low_rank: PositiveInt | None = None
+    early_stopping: PositiveInt | None = None
+    stop_below: PositiveFloat | None = None
+    select_by: Literal["weighted", "energy", "forces", "stress"] = "weighted"
+    dtype: Literal["float32", "float64"] = "float32"
+    device: str = "auto"
+    devices: PositiveInt = 1
+    num_nodes: PositiveInt = 1
+    num_workers: int = Field(default=0, ge=0)
+
+    def score(self, row: Mapping[str, float]) -> float:
+        """The number in a row of the history that picks the best model; smaller is better."""
+        return row[f"validation_{'loss' if self.select_by == 'weighted' else f'{self.select_by}_rmse'}"]
+
+    @field_validator("freeze", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_serializer("freeze")
+    def _as_list(self, value: tuple[str, ...]) -> list[str]:
+        return list(value)

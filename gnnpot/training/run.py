@@ -1,0 +1,296 @@
+"""A training run from files to a report."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from pydantic import ValidationError
+
+from gnnpot.data.checks.inspection import DataReport, inspect
+from gnnpot.data.reading import read_frames
+from gnnpot.errors import ConfigError, OutputError
+from gnnpot.evaluation.evaluation import Evaluation, evaluate
+from gnnpot.evaluation.folder import model_facts
+from gnnpot.evaluation.report import Report, write_report
+from gnnpot.potential.model_file import load_potential, save_potential
+from gnnpot.potential.potential import Potential
+from gnnpot.system.devices import choose_device
+from gnnpot.system.files import make_folder, write_text
+from gnnpot.training import Observer, RunSettings, fit
+from gnnpot.training.fit import check_trainable
+from gnnpot.training.module import PotentialModule
+from gnnpot.training.preparation import PreparedData, initial_potential, is_first_process, prepare
+from gnnpot.training.run_config import RunConfig, data_paths
+from gnnpot.version import __version__
+
+MODEL_FILE = "model.safetensors"
+_FILES = ("train", "validation", "test")
+_FREE_TO_CHANGE = ("max_epochs", "max_time", "devices", "num_nodes", "num_workers", "device")
+
+
+def check_output(output: Path, *, resume: bool) -> None:
+    """Refuse to write over a run.
+
+    Raises:
+        OutputError: The folder holds a run that is not to be resumed, or cannot be made.
+    """
+    if (output / "config.yaml").exists() and not resume:
+        raise OutputError(f"expected a new folder, got the run in {output}; use --resume or another --output")
+    make_folder(output)
+
+
+def train(
+    config: RunConfig, output: Path, *, resume: bool = False, observer: Observer | None = None
+) -> dict[str, Any]:
+    """Check the data, train, evaluate the best model, and write the report.
+
+    Args:
+        config: What to do.
+        output: Folder for everything that is written.
+        resume: Go on with the run in ``output``, if there is one.
+        observer: Is told how the training goes.
+
+    Returns:
+        What ``metrics.json`` holds.
+
+    Raises:
+        GnnpotError: Bad data, configuration, output folder or device, or a loss that is not finite.
+    """
+    output, observer = Path(output), observer or Observer()
+    reports = open_run(config, output, resume=resume)
+    data = prepare(config, output)
+    check_trainable(config.training, data.train, data.validation)
+    record_config(config, output)
+    potential = initial_potential(config, data)
+    for text in notes(data, potential, reports):
+        observer.note(text)
+    module = fit_and_keep(potential, config, data, output=output, observer=observer)
+    if not module.trainer.is_global_zero:
+        return {}
+    potential = load_potential(output / MODEL_FILE)
+    evaluations = evaluate_splits(potential, config, data)
+    metrics = metrics_of(evaluations)
+    write_metrics(metrics, output)
+    report = run_report(config, data, evaluations, potential=potential, module=module, reports=reports)
+    write_report(output / "report.html", report)
+    return metrics
+
+
+def open_run(config: RunConfig, output: Path, *, resume: bool) -> list[DataReport]:
+    """Check folder, configuration and data; other processes wait until the first has prepared them.
+
+    Raises:
+        GnnpotError: A folder that holds another run, a device that is not there, or data with a fault.
+    """
+    if not is_first_process():
+        _wait_for(output / "config.yaml")
+        return []
+    check_output(output, resume=resume)
+    check_same_config(config, output)
+    choose_device(config.training.device)
+    return inspect_files(config)
+
+
+def check_same_config(config: RunConfig, output: Path) -> None:
+    """Refuse to resume a run as another one.
+
+    Where files of data are is free to change: what they hold is compared when they are read.
+
+    Raises:
+        ConfigError: Naming what differs.
+    """
+    path = output / "config.yaml"
+    if not path.exists():
+        return
+    old, new = yaml.safe_load(path.read_text()), config.model_dump(mode="json")
+    with suppress(ValidationError):  # what is not there has its default, as in the file of an older version
+        old = type(config).model_validate(old).model_dump(mode="json")
+    for values in (old, new):
+        for name in _FILES:
+            if isinstance(values.get(name), list):
+                del values[name]
+        for section in (values.get("training", {}), *values.get("stages", [])):
+            for name in _FREE_TO_CHANGE:
+                section.pop(name, None)
+    different = sorted(_leaves(old).items() ^ _leaves(new).items())
+    if different:
+        names = sorted({name for name, _ in different})
+        raise ConfigError(
+            f"expected the configuration of the run in {output}, got other values of {', '.join(names)}; "
+            "resume with the same, or use another --output"
+        )
+
+
+def record_config(config: RunConfig, output: Path) -> None:
+    """Write the configuration, which tells other processes that the data are ready."""
+    if is_first_process():
+        config.to_yaml(output / "config.yaml")
+
+
+def fit_and_keep(
+    potential: Potential, config: RunConfig, data: PreparedData, *, output: Path, observer: Observer
+) -> PotentialModule:
+    """Train ``potential`` and keep the best as the model file in ``output``."""
+    keeper = _Keeper(config, data, output, observer)
+    settings = RunSettings(output, config.seed, keeper)
+    module = fit(potential, data.train, data.validation, config=config.training, settings=settings)
+    if module.trainer.is_global_zero and config.training.loss.kind == "force_matching":
+        _set_energy_offset(output / MODEL_FILE, data, keeper, module.best)
+    return module
+
+
+def inspect_files(config: RunConfig) -> list[DataReport]:
+    """Look through all files before anything is trained.
+
+    Raises:
+        DataError: A fault in the data; the first, and how many more there are.
+    """
+    named = [config.train, config.validation if isinstance(config.validation, tuple) else (), config.test]
+    reports = [inspect(read_frames(data_paths(names), config.keys), config.keys) for names in named if names]
+    for report in reports:
+        report.check()
+    return reports
+
+
+def provenance(config: RunConfig, data: PreparedData, row: dict[str, float]) -> dict[str, Any]:
+    """Where a potential comes from, for its file."""
+    return {
+        "config": config.model_dump(mode="json"),
+        "reference_energies_source": data.references.source,
+        "train_hash": data.train.content_hash(),
+        "validation_hash": data.validation.content_hash(),
+        "num_train": len(data.train),
+        "num_validation": len(data.validation),
+        "metrics": row,
+    }
+
+
+class _Keeper(Observer):
+    """Writes the best model and passes the news on."""
+
+    def __init__(self, config: RunConfig, data: PreparedData, output: Path, observer: Observer) -> None:
+        self.config, self.data, self.output, self.observer = config, data, output, observer
+
+    def step(self, progress: float, seconds: float) -> None:
+        self.observer.step(progress, seconds)
+
+    def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
+        self.observer.epoch(row, best)
+
+    def better(self, potential: Potential, row: dict[str, float]) -> None:
+        self.save(potential, row)
+        self.observer.better(potential, row)
+
+    def save(self, potential: Potential, row: dict[str, float]) -> None:
+        """Write the model file."""
+        save_potential(
+            potential, self.output / MODEL_FILE, provenance=provenance(self.config, self.data, row)
+        )
+
+
+def _set_energy_offset(path: Path, data: PreparedData, keeper: _Keeper, best: dict[str, float]) -> None:
+    """Shift all reference energies by the mean error per atom over the training data."""
+    potential = load_potential(path)
+    store, total, atoms = data.train.store, 0.0, 0
+    with torch.no_grad():
+        for place, row in enumerate(data.train.rows):
+            if store.energy[row] == store.energy[row]:
+                graph = data.train[place]
+                total += float(store.energy[row]) - float(potential(graph).energy)
+                atoms += len(graph.atomic_numbers)
+    if atoms:
+        potential.reference_energies += total / atoms
+        keeper.save(potential, {**best, "energy_offset": total / atoms})
+
+
+def evaluate_splits(potential: Potential, config: RunConfig, data: PreparedData) -> dict[str, Evaluation]:
+    """Labels and predictions of all sets of a run; the last gives the headline."""
+    evaluations = {
+        "train": evaluate(potential, data.train.frames()),
+        "validation": evaluate(potential, data.validation.frames()),
+    }
+    if config.test:
+        evaluations["test"] = evaluate(potential, read_frames(data_paths(config.test), config.keys))
+    return evaluations
+
+
+def metrics_of(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
+    """What ``metrics.json`` holds: errors of the headline, and of all sets."""
+    headline = list(evaluations)[-1]
+    splits = {name: evaluation.metrics() for name, evaluation in evaluations.items()}
+    return {**splits[headline], "split": headline, "splits": splits}
+
+
+def write_metrics(metrics: dict[str, Any], output: Path) -> None:
+    """Write ``metrics.json``."""
+    write_text(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+
+
+def run_report(
+    config: RunConfig,
+    data: PreparedData,
+    evaluations: dict[str, Evaluation],
+    *,
+    potential: Potential,
+    module: PotentialModule,
+    reports: list[DataReport],
+) -> Report:
+    """What the report of a run tells."""
+    return Report(
+        title=f"{config.model.kind} potential of {', '.join(potential.elements)}",
+        evaluations=evaluations,
+        history=module.history,
+        best_epoch=module.best["epoch"],
+        facts=_facts(config, data, potential, module.seconds),
+        warnings=[warning for report in reports for warning in report.warnings],
+    )
+
+
+def notes(data: PreparedData, potential: Potential, reports: list[DataReport]) -> list[str]:
+    """What a user should know before the training starts."""
+    return [
+        *(f"warning: {warning}" for report in reports for warning in report.warnings),
+        f"{len(data.train)} structures to train on, {len(data.validation)} for validation",
+        f"reference energies: {data.references}",
+        f"{potential.model.config.kind} with {potential.model.num_parameters:,} parameters",
+    ]
+
+
+def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds: float) -> dict[str, str]:
+    return {
+        **model_facts(potential),
+        "training data": f"{', '.join(config.train)}: {len(data.train)} structures",
+        "validation data": f"{len(data.validation)} structures",
+        "test data": ", ".join(config.test) or "none",
+        "reference energies": str(data.references),
+        "unit of the output": f"{data.scale:.4g} eV",
+        "seed": str(config.seed),
+        "precision": config.training.dtype,
+        "time": f"{seconds / 60:.1f} min",
+        "gnnpot": __version__,
+    }
+
+
+def _leaves(values: Any, prefix: str = "") -> dict[str, str]:
+    if isinstance(values, dict):
+        parts = [
+            _leaves(value, f"{prefix}.{name}" if prefix else str(name)) for name, value in values.items()
+        ]
+        return {name: leaf for part in parts for name, leaf in part.items()}
+    return {prefix: repr(values)}
+
+
+def _wait_for(path: Path, timeout: float = 3600.0) -> None:
+    """Let other processes wait until the first has prepared the data."""
+    deadline = time.monotonic() + timeout
+    while not path.exists():
+        if time.monotonic() > deadline or os.getppid() == 1:
+            raise OutputError(f"expected {path} from the first process, got none; look at its output")
+        time.sleep(0.2)

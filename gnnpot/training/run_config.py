@@ -1,0 +1,87 @@
+"""A run as a YAML file: composes the sections that stand beside the classes they configure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from ase.data import atomic_numbers
+from pydantic import (
+    Discriminator,
+    Field,
+    PositiveFloat,
+    SerializeAsAny,
+    Tag,
+    field_serializer,
+    field_validator,
+)
+
+from gnnpot.config.base import Configuration, Paths, Section
+from gnnpot.config.base import data_paths as data_paths
+from gnnpot.config.base import shipped_configs as shipped_configs
+from gnnpot.config.registry import OneOf
+from gnnpot.data.reading import LabelKeys
+from gnnpot.data.split import SplitConfig
+from gnnpot.models import MODELS, ModelConfig
+from gnnpot.training import TrainingConfig
+
+
+class RepulsionConfig(Section):
+    """The short-range repulsion.
+
+    Args:
+        reach: Where it ends, in units of the sum of two covalent radii.
+    """
+
+    reach: PositiveFloat = 0.8
+
+
+class RunConfig(Configuration):
+    """One training run.
+
+    Args:
+        model: Kind and hyperparameters of the model.
+        training: Loss, optimizer, budget.
+        train: Files of labeled structures; ``gnnpot:NAME`` is a file that comes with the package.
+        validation: Files, or how to take a part of the training structures.
+        test: Files that are only evaluated, in the end.
+        keys: Under which keys and in which units the labels are.
+        reference_energies: Energies of free atoms (eV) by symbol; the others are found from the data.
+        scale: Unit of the model's output (eV); the root mean square of the forces if not given.
+        repulsion: Short-range repulsion, or null.
+        seed: Of the weights, the split and the order of the structures.
+    """
+
+    model: Annotated[SerializeAsAny[ModelConfig], OneOf(lambda: [MODELS[kind].Config for kind in MODELS])]
+    training: TrainingConfig = TrainingConfig()
+    train: Paths
+    validation: Annotated[
+        Annotated[SplitConfig, Tag("split")] | Annotated[Paths, Tag("files")],
+        Discriminator(lambda value: "split" if isinstance(value, dict | SplitConfig) else "files"),
+    ] = SplitConfig()
+    test: Paths = ()
+    keys: LabelKeys = LabelKeys()
+    reference_energies: dict[str, float] = Field(default_factory=dict)
+    scale: PositiveFloat | None = None
+    repulsion: RepulsionConfig | None = RepulsionConfig()
+    seed: int = 0
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_by_kind(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            if "kind" not in value:
+                raise ValueError(f"expected model.kind, got none; choose from {', '.join(MODELS)}")
+            return MODELS[str(value["kind"])].Config.model_validate(value)
+        return value
+
+    @field_validator("reference_energies")
+    @classmethod
+    def _of_elements(cls, value: dict[str, float]) -> dict[str, float]:
+        for symbol in value:
+            if symbol not in atomic_numbers or symbol == "X":
+                raise ValueError(f"expected symbols of elements, got {symbol!r}; mend it")
+        return value
+
+    @field_serializer("train", "validation", "test")
+    def _as_list(self, value: Any) -> Any:
+        return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,1 @@
+"""Carrying a potential to another element or level of theory."""

@@ -1,0 +1,189 @@
+"""A transfer as a YAML file: a run that starts from a trained potential, in one or several stages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from gnnpot.config.base import Section, faults_of, read_values
+from gnnpot.errors import ConfigError
+from gnnpot.models import MODELS
+from gnnpot.potential.model_file import read_header
+from gnnpot.training import TrainingConfig
+from gnnpot.training.run_config import RunConfig
+from gnnpot.transfer.element_map import parse_element_map
+
+_UNTUNED: dict[str, Any] = {
+    "freeze": (), "unfreeze": {}, "rates": {}, "layer_decay": 1.0, "anchor": 0.0, "low_rank": None
+}  # fmt: skip
+
+
+class DynamicsConfig(Section):
+    """Dynamics at constant temperature in which a potential must not explode.
+
+    Args:
+        temperature: Of the thermostat (K).
+        steps: Length.
+        timestep: Of one step (fs); chosen by the elements if not given.
+    """
+
+    temperature: PositiveFloat = 300.0
+    steps: PositiveInt = 1000
+    timestep: PositiveFloat | None = None
+
+
+class TransferConfig(RunConfig):
+    """A run that starts from a trained potential.
+
+    The model is that of the source; without a source it is given, and the first stage starts fresh.
+
+    Args:
+        source: Model file to start from.
+        map: Origin of the weights of each element: ``Si``, ``0.5*Si+0.5*Sn``, ``nearest``, ``fresh``.
+            Elements that are not named keep themselves or take the nearest.
+        lattice_scale: What lengths of the source are multiplied by: a number, the lattice constants
+            [target, source], or ``fit`` for the least force error.
+        energy_scale: What energies of the source are multiplied by: a number, or ``fit``.
+        fit_frames: Number of training structures on which scales are fitted and judged.
+        stages: One after another, each with its own values in place of those of ``training``.
+        scratch: Values in place of those of ``training`` for the same model trained from scratch.
+        dynamics: In which the results are compared.
+    """
+
+    source: str | None = None
+    map: dict[str, str] = Field(default={})
+    lattice_scale: PositiveFloat | tuple[PositiveFloat, PositiveFloat] | Literal["fit"] | None = None
+    energy_scale: PositiveFloat | Literal["fit"] | None = None
+    fit_frames: PositiveInt = 8
+    stages: tuple[dict[str, Any], ...] = ()
+    scratch: dict[str, Any] = Field(default={})
+    dynamics: DynamicsConfig = DynamicsConfig()
+
+    @field_validator("map", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return parse_element_map(value) if isinstance(value, str) else value
+
+    @field_validator("lattice_scale", "energy_scale", mode="before")
+    @classmethod
+    def _above_zero(cls, value: Any, info: Any) -> Any:
+        numbers = value if isinstance(value, list | tuple) else [value]
+        pair = info.field_name == "lattice_scale" and len(numbers) == 2
+        right = all(type(one) in (int, float) and 0 < one < float("inf") for one in numbers)
+        if value is None or value == "fit" or (right and (pair or value is numbers[0])):
+            return value
+        more = ", two lattice constants [target, source]" if info.field_name == "lattice_scale" else ""
+        raise ValueError(f"expected a number above 0{more} or fit")
+
+    @model_validator(mode="after")
+    def _stages_fit(self) -> Self:
+        for number, values in enumerate((*self.stages, self.scratch), start=1):
+            where = f"stage {number}" if number <= len(self.stages) else "scratch"
+            try:
+                _training(self.training, values)
+            except ValidationError as error:
+                raise ValueError(f"{where}: {faults_of(error, TrainingConfig)}") from error
+        return self
+
+    @property
+    def trainings(self) -> list[TrainingConfig]:
+        """How each stage trains."""
+        return [_training(self.training, values) for values in self.stages or ({},)]
+
+    @property
+    def scratch_training(self) -> TrainingConfig:
+        """How the same model is trained from scratch: all of it, for as many epochs as all stages."""
+        epochs = sum(training.max_epochs for training in self.trainings)
+        return _training(self.training, {**_UNTUNED, "max_epochs": epochs, **self.scratch})
+
+    @classmethod
+    def read(
+        cls, path: Path, overrides: Iterable[str] = (), *, source: Path | None = None, element_map: str = ""
+    ) -> Self:
+        """Read and check a configuration file.
+
+        Args:
+            path: The file.
+            overrides: ``key=value`` with dots between sections.
+            source: Model file to start from, in place of the file's.
+            element_map: ``Ge=Si,…``, in place of entries of the file's.
+
+        Raises:
+            ConfigError: The file is not there, is not YAML, or does not fit.
+            ModelFileError: The source is no whole model file.
+        """
+        values = read_values(path, overrides)
+        if source is not None:
+            values["source"] = str(source)
+        if element_map:
+            given = values.get("map") or {}
+            given = parse_element_map(given) if isinstance(given, str) else given
+            values["map"] = {**given, **parse_element_map(element_map)}
+        return cls.from_dict(values, source=str(path))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], *, source: str) -> Self:
+        """Check a configuration; the model is filled in from the file to start from."""
+        if values.get("source") is None:
+            if "model" not in values:
+                raise ConfigError(
+                    f"expected a trained potential to start from, got none in {source}; give --from MODEL, "
+                    "or a model section to start from random weights"
+                )
+            return super().from_dict(values, source=source)
+        if not isinstance(values["source"], str):
+            raise ConfigError(f"expected source to be a model file, got {values['source']!r}; give its path")
+        header = read_header(values["source"])
+        model = {**header.model, "elements": []}
+        _check_model(values.get("model") or {}, model, values["source"])
+        repulsion = None if header.repulsion is None else {"reach": header.repulsion.reach}
+        return super().from_dict({"repulsion": repulsion, **values, "model": model}, source=source)
+
+
+def _training(base: TrainingConfig, values: Mapping[str, Any]) -> TrainingConfig:
+    """``base`` with other values; of a section of the same kind, those that are given."""
+    merged = base.model_dump()
+    for name, value in values.items():
+        section = merged.get(name)
+        if isinstance(section, dict) and "kind" in section and isinstance(value, Mapping):
+            same = value.get("kind", section["kind"]) == section["kind"]
+            value = {**section, **value} if same else value
+        merged[name] = value
+    return TrainingConfig.model_validate(merged)
+
+
+def _check_model(given: Mapping[str, Any], model: Mapping[str, Any], source: str) -> None:
+    """Refuse a model section that says something else than the source.
+
+    Raises:
+        ConfigError: Naming what differs.
+    """
+    if not given:
+        return
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"expected a model section, got {given!r}; leave it out: the source has it")
+    kind = given.get("kind", model["kind"])
+    if kind == model["kind"]:
+        try:
+            config = MODELS[kind].Config.model_validate({**model, **given, "elements": []})
+        except ValidationError as error:
+            raise ConfigError(f"the model does not fit: {faults_of(error, MODELS[kind].Config)}") from error
+        told = config.model_dump(mode="json")
+        different = [name for name in given if name != "elements" and told.get(name) != model.get(name)]
+    else:
+        different = ["kind"]
+    if different:
+        raise ConfigError(
+            f"expected the model of {source}, got another model.{different[0]}; leave the model out of "
+            "the configuration, or the source"
+        )

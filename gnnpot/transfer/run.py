@@ -1,0 +1,320 @@
+"""A transfer from files to a report: score the untuned start, train in stages, compare."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gnnpot.calculator.calculator import GNNPotCalculator
+from gnnpot.data.checks.inspection import DataReport
+from gnnpot.data.reading import read_frames
+from gnnpot.errors import ConfigError
+from gnnpot.evaluation.evaluation import Evaluation
+from gnnpot.evaluation.report import write_report
+from gnnpot.evaluation.stability import Stability, stability, starting_structure
+from gnnpot.potential.model_file import load_potential, read_header, save_potential
+from gnnpot.potential.potential import Potential
+from gnnpot.system.files import file_hash, make_folder, write_text
+from gnnpot.training import Observer, StepsOnly
+from gnnpot.training.fit import check_trainable
+from gnnpot.training.module import PotentialModule
+from gnnpot.training.parameter_groups import GroupRow, group_rows
+from gnnpot.training.preparation import (
+    PreparedData,
+    check_volumes,
+    initial_potential,
+    is_first_process,
+    prepare,
+)
+from gnnpot.training.run import (
+    MODEL_FILE,
+    evaluate_splits,
+    fit_and_keep,
+    metrics_of,
+    notes,
+    open_run,
+    record_config,
+    run_report,
+    train,
+    write_metrics,
+)
+from gnnpot.training.run_config import RunConfig, data_paths
+from gnnpot.transfer.config import TransferConfig
+from gnnpot.transfer.report import errors_in_words, transfer_section, verdict
+from gnnpot.transfer.start import Start, find_start, plain_run
+
+START_FILE = "untuned.safetensors"
+RESULT_FILE = "transfer.json"
+
+
+class Stage(NamedTuple):
+    """One training of a transfer."""
+
+    config: RunConfig
+    folder: Path
+    rows: list[GroupRow]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A transfer that is ready to train.
+
+    Attributes:
+        config: What to do.
+        output: Folder of all results.
+        start: How the source becomes the potential, or None where it starts fresh.
+        data: What it learns from.
+        potential: Before any training.
+        stages: The trainings.
+        reports: What was found in the files.
+    """
+
+    config: TransferConfig
+    output: Path
+    start: Start | None
+    data: PreparedData
+    potential: Potential
+    stages: tuple[Stage, ...]
+    reports: list[DataReport]
+
+
+def transfer(
+    config: TransferConfig,
+    output: Path,
+    *,
+    resume: bool = False,
+    compare_scratch: bool = False,
+    observer: Observer | None = None,
+) -> dict[str, Any]:
+    """Carry a potential to the target data, score it, train it in stages, score it again.
+
+    Args:
+        config: What to do.
+        output: Folder for everything that is written.
+        resume: Go on with the transfer in ``output``, if there is one.
+        compare_scratch: Also train the same model from scratch for as many epochs.
+        observer: Is told how it goes.
+
+    Returns:
+        What ``transfer.json`` holds.
+
+    Raises:
+        GnnpotError: Bad data, configuration, source, output folder or device, or a loss that is not
+            finite.
+    """
+    output, observer = Path(output), observer or Observer()
+    if compare_scratch and config.source is None:
+        raise ConfigError("expected a source to compare with training from scratch, got none; give --from")
+    reports = open_run(config, output, resume=resume)
+    job = prepare_transfer(config, output, reports)
+    record_config(config, output)
+    _tell(job, observer)
+    baseline = _score_start(job, observer)
+    module = _train_stages(job, observer)
+    if not module.trainer.is_global_zero:
+        return {}
+    potential, evaluations = _keep_result(job)
+    result = {**_said(job), "baseline": baseline, "transferred": metrics_of(evaluations), "scratch": None}
+    if compare_scratch:
+        result["scratch"] = _train_scratch(job, observer)
+        result["stability"] = _dynamics(job)
+    result["verdict"] = verdict(result)
+    _write(job, potential, evaluations, module=module, result=result)
+    return result
+
+
+def prepare_transfer(config: TransferConfig, output: Path, reports: list[DataReport]) -> Transfer:
+    """Resolve map, scales, groups and data before anything is trained.
+
+    Raises:
+        GnnpotError: Something does not fit.
+    """
+    start = None if config.source is None else find_start(config)
+    run = plain_run(config) if start is None else start.run(config)
+    data = prepare(run, output)
+    if start is None:
+        potential = initial_potential(run, data)
+    else:
+        potential, data = start.potential(run, data)
+    model = potential.model
+    run = run.model_copy(update={"model": model.config})
+    origins, stages = group_origins(potential, start), []
+    for number, training in enumerate(config.trainings, start=1):
+        folder = output / f"stage-{number}" if config.stages else output
+        rows = group_rows(model, training, origins)
+        stages.append(Stage(run.model_copy(update={"training": training}), folder, rows))
+        origins = dict.fromkeys(origins, f"stage {number}")
+        check_volumes(training, data.train, data.validation)
+        check_trainable(training, data.train, data.validation)
+    return Transfer(config, output, start, data, potential, tuple(stages), reports)
+
+
+def group_origins(potential: Potential, start: Start | None) -> dict[str, str]:
+    """Where the first values of each group of parameters come from, in words."""
+    groups = potential.model.parameter_groups()
+    if start is None:
+        return dict.fromkeys(groups, "random")
+    patterns = [name.partition("*") for name in potential.model.element_axes()]
+
+    def depends(name: str) -> bool:
+        return any(name.startswith(head) and name.endswith(tail) for head, _, tail in patterns)
+
+    return {
+        group: f"source, {start.elements}" if any(map(depends, names)) else "source"
+        for group, names in groups.items()
+    }
+
+
+def _tell(job: Transfer, observer: Observer) -> None:
+    for text in notes(job.data, job.potential, job.reports):
+        observer.note(text)
+    if job.start is None:
+        return
+    for text in job.start.elements.notes:
+        observer.note(text)
+    for step in job.start.steps:
+        observer.note(f"{step.name} {step.choice}: {errors_in_words(step.metrics)} on fit structures")
+
+
+def _score_start(job: Transfer, observer: Observer) -> dict[str, Any] | None:
+    """Errors of the untuned potential, which is kept; there are none of random weights."""
+    if job.start is None or not is_first_process():
+        return None
+    said = _said(job)
+    _check_same_source(job, said["source_hash"])
+    provenance = {"transfer": said, "reference_energies_source": job.data.references.source}
+    save_potential(job.potential, job.output / START_FILE, provenance=provenance)
+    untuned = load_potential(job.output / START_FILE)
+    baseline = metrics_of(evaluate_splits(untuned, job.stages[0].config, job.data))
+    observer.note(f"before training: {errors_in_words(baseline)} on the {baseline['split']} structures")
+    return baseline
+
+
+def _check_same_source(job: Transfer, source_hash: str) -> None:
+    """Refuse to go on from another source.
+
+    Raises:
+        ConfigError: The potential that an earlier part of the transfer began with was another.
+    """
+    path = job.output / START_FILE
+    if not path.exists():
+        return
+    before = read_header(path).provenance["transfer"].get("source_hash")
+    if before not in (None, source_hash):
+        raise ConfigError(
+            f"expected the source that the transfer in {job.output} began with, got another file at "
+            f"{job.config.source}; resume with the same, or use another --output"
+        )
+
+
+def _train_stages(job: Transfer, observer: Observer) -> PotentialModule:
+    """Train all stages; those that were finished before the last are not trained again."""
+    potential = job.potential
+    for number, stage in enumerate(job.stages, start=1):
+        is_last = stage is job.stages[-1]
+        if is_last or not (stage.folder / "metrics.json").exists():
+            if is_first_process():
+                make_folder(stage.folder)
+            observer.note(f"stage {number} of {len(job.stages)}")
+            observer.groups(stage.rows)
+            module = fit_and_keep(potential, stage.config, job.data, output=stage.folder, observer=observer)
+            if not is_last and is_first_process():
+                _close_stage(stage, job, module)
+        if not is_last:
+            potential = load_potential(stage.folder / MODEL_FILE)
+    return module
+
+
+def _close_stage(stage: Stage, job: Transfer, module: PotentialModule) -> None:
+    """Leave the folder of a stage as that of a training; its metrics come last and mark the end."""
+    potential = load_potential(stage.folder / MODEL_FILE)
+    evaluations = evaluate_splits(potential, stage.config, job.data)
+    report = run_report(
+        stage.config, job.data, evaluations, potential=potential, module=module, reports=job.reports
+    )
+    write_report(stage.folder / "report.html", report)
+    stage.config.to_yaml(stage.folder / "config.yaml")
+    write_metrics(metrics_of(evaluations), stage.folder)
+
+
+def _keep_result(job: Transfer) -> tuple[Potential, dict[str, Evaluation]]:
+    """Write the model of the last stage as that of the transfer, with where it comes from."""
+    stage = job.stages[-1]
+    path = stage.folder / MODEL_FILE
+    provenance = {**read_header(path).provenance, "transfer": _said(job)}
+    save_potential(load_potential(path), job.output / MODEL_FILE, provenance=provenance)
+    potential = load_potential(job.output / MODEL_FILE)
+    return potential, evaluate_splits(potential, stage.config, job.data)
+
+
+def _train_scratch(job: Transfer, observer: Observer) -> dict[str, Any]:
+    """Errors of the same model, trained from random weights on the same data for as many epochs."""
+    observer.note("the same model from scratch")
+    run = job.stages[0].config
+    config = plain_run(job.config, model=run.model, scale=None, training=job.config.scratch_training)
+    return train(config, job.output / "scratch", resume=True, observer=StepsOnly(observer))
+
+
+def _dynamics(job: Transfer) -> dict[str, dict[str, Any]]:
+    """How long dynamics last before training, after it, and from scratch."""
+    config, settings = job.stages[0].config, job.config.dynamics
+    frames = list(
+        read_frames(data_paths(config.test), config.keys) if config.test else job.data.validation.frames()
+    )
+    start = starting_structure(frames)
+    files = {"baseline": START_FILE, "transferred": MODEL_FILE, "scratch": f"scratch/{MODEL_FILE}"}
+    runs: dict[str, Stability] = {
+        name: stability(
+            GNNPotCalculator(job.output / file, device=config.training.device),
+            start.atoms,
+            temperature=settings.temperature,
+            steps=settings.steps,
+            timestep=settings.timestep or start.timestep,
+        )
+        for name, file in files.items()
+    }
+    return {name: {**run._asdict(), "stable": run.is_stable} for name, run in runs.items()}
+
+
+def _said(job: Transfer) -> dict[str, Any]:
+    """What was carried how, as plain JSON."""
+    start, stages = job.start, [[row._asdict() for row in stage.rows] for stage in job.stages]
+    said: dict[str, Any] = {"source": job.config.source, "groups": stages}
+    if start is None:
+        return said
+    return {
+        **said,
+        "source_hash": file_hash(Path(str(job.config.source))),
+        "map": start.elements.words,
+        "notes": list(start.elements.notes),
+        "lattice_scale": start.length_scale,
+        "energy_scale": start.energy_scale,
+        "reference_energies": job.data.references.values,
+        "steps": [step._asdict() for step in start.steps],
+    }
+
+
+def _write(
+    job: Transfer,
+    potential: Potential,
+    evaluations: dict[str, Evaluation],
+    *,
+    module: PotentialModule,
+    result: dict[str, Any],
+) -> None:
+    """Write ``metrics.json``, ``transfer.json`` and ``report.html``."""
+    write_metrics(result["transferred"], job.output)
+    write_text(job.output / RESULT_FILE, json.dumps(result, indent=1) + "\n")
+    config = job.stages[-1].config
+    report = run_report(
+        config, job.data, evaluations, potential=potential, module=module, reports=job.reports
+    )
+    source = {"started from": str(job.config.source or "random weights")}
+    report = replace(
+        report,
+        facts={**source, **(report.facts or {})},
+        sections=[transfer_section(result)],
+    )
+    write_report(job.output / "report.html", report)

@@ -1,0 +1,301 @@
+"""Where a transfer starts: the source potential for the target's elements, lengths and energies."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.data import atomic_numbers
+from jaxtyping import Float
+
+from gnnpot.data.reading import is_isolated_atom, read_frames
+from gnnpot.data.reference_energies import composition, reference_energies
+from gnnpot.errors import ConfigError, DataError
+from gnnpot.evaluation.evaluation import evaluate
+from gnnpot.graph.graph import AtomicGraph, label_arrays
+from gnnpot.potential.model_file import load_potential
+from gnnpot.potential.potential import Potential
+from gnnpot.training.preparation import PreparedData, initial_potential, references_of
+from gnnpot.training.run_config import RunConfig, data_paths
+from gnnpot.transfer.config import TransferConfig
+from gnnpot.transfer.element_map import ElementMap, resolve_element_map
+from gnnpot.transfer.weights import carried, carried_model
+
+_RANGE = (0.7, 1.45)  # of lattice scales that are tried
+_GRID = 16
+_GOLDEN = (math.sqrt(5) - 1) / 2
+_FORCE_NOISE = 0.01  # of the labels of DFT (eV/Å)
+_STRESS_NOISE = 1e-4  # the same (eV/Å³)
+
+Array = np.ndarray
+
+
+class _Pairs(NamedTuple):
+    """Predictions and labels of one quantity, in units of the norm of the labels, and whether it tells."""
+
+    predicted: Float[Array, "I"]
+    labels: Float[Array, "I"]
+    tells: bool
+
+
+class Step(NamedTuple):
+    """One choice of the start and the errors after it, on some of the training structures."""
+
+    name: str
+    choice: str
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Start:
+    """How the source becomes the start of a run.
+
+    Attributes:
+        source: The trained potential, in float64.
+        elements: Where the weights of each element come from.
+        length_scale: What the source's lengths are multiplied by.
+        energy_scale: What its energies are multiplied by.
+        steps: Errors after each choice.
+    """
+
+    source: Potential
+    elements: ElementMap
+    length_scale: float
+    energy_scale: float
+    steps: tuple[Step, ...]
+
+    def run(self, config: TransferConfig) -> RunConfig:
+        """The run that begins here."""
+        model = self.source.model.config.scaled(self.length_scale)
+        scale = float(self.source.scale) * self.energy_scale
+        return plain_run(
+            config, model=model.model_copy(update={"elements": self.elements.target}), scale=scale
+        )
+
+    def potential(self, config: RunConfig, data: PreparedData) -> tuple[Potential, PreparedData]:
+        """The potential that training starts from, and the data with its reference energies.
+
+        These are fitted to what the potential leaves of the energy labels.
+        """
+        fresh = initial_potential(config, data)
+        carried_model(self.source.model, fresh.model, self.elements, length_scale=self.length_scale)
+        interaction = _interaction(fresh, data)
+        references = references_of(config, data.train, interaction=interaction)
+        said = f"{references.source}, of what the potential leaves"
+        data = replace(data, references=replace(references, source=said))
+        potential = Potential(
+            fresh.model, data.references.values, scale=data.scale, repulsion=fresh.repulsion
+        )
+        return potential, data
+
+
+def plain_run(config: TransferConfig, **changes: Any) -> RunConfig:
+    """The run without what makes it a transfer."""
+    values = {name: getattr(config, name) for name in RunConfig.model_fields}
+    return RunConfig.model_construct(**{**values, **changes})
+
+
+def find_start(config: TransferConfig) -> Start:
+    """Resolve the map and the scales of a transfer, and measure what each does.
+
+    Raises:
+        ConfigError: A map that does not fit the source or the data, or a scale that cannot be fitted.
+        DataError: The training files hold no structures.
+        ModelFileError: The source is no whole model file.
+    """
+    assert config.source is not None
+    source = load_potential(config.source, dtype=torch.float64)
+    symbols, frames = _survey(config)
+    elements = resolve_element_map(config.map, source=source.elements, target=symbols)
+    length, energy = 1.0, 1.0
+    steps = [_step("elements", str(elements), carried(source, elements), frames)]
+    if config.lattice_scale is not None:
+        length = _length_scale(config, carried(source, elements), frames)
+        potential = carried(source, elements, length_scale=length)
+        steps.append(_step("lattice scale", f"{length:.4f}", potential, frames))
+    if config.energy_scale is not None:
+        potential = carried(source, elements, length_scale=length)
+        energy = _energy_scale(config, potential, frames)
+        potential = carried(source, elements, length_scale=length, energy_scale=energy)
+        steps.append(_step("energy scale", f"{energy:.4f}", potential, frames))
+    return Start(source, elements, length, energy, tuple(steps))
+
+
+def fitted_length_scale(potential: Potential, frames: Sequence[Atoms]) -> float:
+    r"""The s at which forces F(r / s) / s and stress σ(r / s) / s³ differ least from their labels.
+
+    .. math:: \min_{s, \alpha} \frac{\sum |F - \alpha \hat F|^2}{\sum |F|^2}
+        + \frac{\sum |\sigma - \alpha \hat\sigma|^2}{\sum |\sigma|^2}
+
+    over sixteen scales in equal ratios from 0.7 to 1.45, then by golden section to 1e-4 about the best;
+    α stands for the energy scale.  Without labels of stress forces decide alone, and tend to a larger s.
+    Where labels vanish, as in a perfect crystal at rest, noise of DFT takes the place of their norm, and α
+    is 1 if all of them do.
+
+    Raises:
+        ConfigError: No structure has forces.
+    """
+    labeled = _with_forces(frames)
+
+    def error(logarithm: float) -> float:
+        pairs = _derivatives(potential, labeled, math.exp(logarithm))
+        predicted = np.concatenate([pair.predicted for pair in pairs])
+        labels = np.concatenate([pair.labels for pair in pairs])
+        factor = _factor(predicted, labels) if any(pair.tells for pair in pairs) else 1.0
+        return float(np.square(labels - factor * predicted).sum())
+
+    grid = np.linspace(math.log(_RANGE[0]), math.log(_RANGE[1]), _GRID)
+    best = int(np.argmin([error(point) for point in grid]))
+    low, high = grid[max(best - 1, 0)], grid[min(best + 1, _GRID - 1)]
+    return math.exp(golden_section(error, float(low), float(high)))
+
+
+def fitted_energy_scale(potential: Potential, frames: Sequence[Atoms]) -> float:
+    """The factor by least squares between predicted and labeled forces, or stress where no force acts.
+
+    It is 1 where neither tells anything, as in a perfect crystal at rest.
+
+    Raises:
+        ConfigError: No structure has forces, or the predictions point the other way.
+    """
+    pairs = _derivatives(potential, _with_forces(frames), 1.0)
+    telling = [pair for pair in pairs if pair.tells]
+    if not telling:
+        return 1.0
+    factor = _factor(telling[0].predicted, telling[0].labels)
+    if not factor > 0:
+        raise ConfigError(
+            f"expected forces and stress that point as their labels do, got a factor of {factor:.3g}; give "
+            "energy_scale, a lattice_scale, or another map"
+        )
+    return factor
+
+
+def golden_section(function: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function with one minimum between ``low`` and ``high`` has it, to 1e-4."""
+    one, other = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    at_one, at_other = function(one), function(other)
+    while high - low > 1e-4:
+        if at_one < at_other:
+            high, other, at_other = other, one, at_one
+            one = high - _GOLDEN * (high - low)
+            at_one = function(one)
+        else:
+            low, one, at_one = one, other, at_other
+            other = low + _GOLDEN * (high - low)
+            at_other = function(other)
+    return 0.5 * (low + high)
+
+
+def _length_scale(config: TransferConfig, potential: Potential, frames: Sequence[Atoms]) -> float:
+    if config.lattice_scale == "fit":
+        return fitted_length_scale(potential, frames)
+    given = config.lattice_scale
+    scale = given[0] / given[1] if isinstance(given, tuple) else float(given or 1.0)
+    if not 0.5 <= scale <= 2.0:
+        raise ConfigError(
+            f"expected a lattice scale between 0.5 and 2, got {scale:.4g}; give the ratio of target and "
+            "source, or two lattice constants [target, source]"
+        )
+    return scale
+
+
+def _energy_scale(config: TransferConfig, potential: Potential, frames: Sequence[Atoms]) -> float:
+    if config.energy_scale == "fit":
+        return fitted_energy_scale(potential, frames)
+    return float(config.energy_scale or 1.0)
+
+
+def _survey(config: TransferConfig) -> tuple[list[str], list[Atoms]]:
+    """Elements of the training files, and structures evenly spread over them; few are held at a time."""
+    symbols: set[str] = set()
+    kept: list[Atoms] = []
+    count, stride = 0, 1
+    for atoms in read_frames(data_paths(config.train), config.keys):
+        if is_isolated_atom(atoms):
+            continue
+        symbols.update(atoms.symbols)
+        if count % stride == 0:
+            kept.append(atoms)
+        if len(kept) > 2 * config.fit_frames:
+            kept, stride = kept[::2], 2 * stride
+        count += 1
+    if not kept:
+        raise DataError("expected structures for training, got none; check the files")
+    spread = np.linspace(0, len(kept) - 1, min(config.fit_frames, len(kept))).round().astype(int)
+    return sorted(symbols, key=atomic_numbers.__getitem__), [kept[place] for place in spread]
+
+
+def _step(name: str, choice: str, potential: Potential, frames: Sequence[Atoms]) -> Step:
+    """Errors with reference energies that are fitted to the same structures."""
+    labeled = [atoms for atoms in frames if label_arrays(atoms)]
+    if not labeled:
+        raise DataError(f"expected labels on the training structures, got none on {len(frames)}; label them")
+    energies = {place: _energy_left(potential, atoms) for place, atoms in enumerate(labeled)}
+    known = {place: energy for place, energy in energies.items() if energy is not None}
+    compositions = [composition(labeled[place].symbols) for place in known]
+    for symbol, value in reference_energies(compositions, list(known.values())).values.items():
+        potential.reference_energies[atomic_numbers[symbol]] = value
+    return Step(name, choice, evaluate(potential, labeled).metrics())
+
+
+@torch.no_grad()
+def _energy_left(potential: Potential, atoms: Atoms) -> float | None:
+    """Energy label less the interaction energy (eV)."""
+    label = label_arrays(atoms).get("energy")
+    if label is None:
+        return None
+    return float(label[0]) - float(potential.interaction_energies(_graph(potential, atoms)).sum())
+
+
+def _graph(potential: Potential, atoms: Atoms) -> AtomicGraph:
+    bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    return AtomicGraph.from_ase(bare, potential.cutoff, potential.dtype)
+
+
+@torch.no_grad()
+def _interaction(potential: Potential, data: PreparedData) -> dict[int, float]:
+    """Interaction energy of each training structure (eV) by row of the store."""
+    rows = zip(data.train.rows, data.train, strict=True)
+    return {row: float(potential.interaction_energies(graph).sum()) for row, graph in rows}
+
+
+def _with_forces(frames: Sequence[Atoms]) -> list[Atoms]:
+    labeled = [atoms for atoms in frames if "forces" in label_arrays(atoms)]
+    if not labeled:
+        raise ConfigError("expected forces to fit a scale to, got none; give the scale as a number")
+    return labeled
+
+
+def _derivatives(potential: Potential, frames: Sequence[Atoms], scale: float) -> list[_Pairs]:
+    """Forces and, where there are any, stresses of lengths times ``scale``, each with its labels."""
+    forces, stresses = [], []
+    for atoms in frames:
+        shrunk = Atoms(atoms.numbers, atoms.positions / scale, cell=atoms.cell / scale, pbc=atoms.pbc)
+        with torch.no_grad():
+            prediction, labels = potential(_graph(potential, shrunk)), label_arrays(atoms)
+        forces.append((prediction.forces.numpy().ravel() / scale, labels["forces"].ravel()))
+        if "stress" in labels and atoms.pbc.all():
+            stresses.append((prediction.stress.numpy().ravel() / scale**3, labels["stress"].ravel()))
+    return [
+        _relative(pairs, noise)
+        for pairs, noise in ((forces, _FORCE_NOISE), (stresses, _STRESS_NOISE))
+        if pairs
+    ]
+
+
+def _relative(pairs: Sequence[tuple[Array, Array]], noise: float) -> _Pairs:
+    predicted, labels = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    norm, least = float(np.linalg.norm(labels)), noise * math.sqrt(labels.size)
+    unit = max(norm, least)
+    return _Pairs(predicted / unit, labels / unit, tells=norm > least)
+
+
+def _factor(predicted: Float[Array, "I"], labels: Float[Array, "I"]) -> float:
+    square = float((predicted**2).sum())
+    return float((predicted * labels).sum()) / square if square > 0 else 0.0

@@ -1,0 +1,155 @@
+"""Recorded steps give what the potential gives."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from potentials import SMALL, small_potential
+from structures import ethanol, rattled_crystal
+
+from gnnpot import GNNPotCalculator
+from gnnpot.calculator.recording import Replay
+from gnnpot.graph.geometry import pair_vectors
+from gnnpot.graph.graph import AtomicGraph
+
+
+def walk(atoms, steps=8, seed=0):
+    """Positions and cells of a short random walk within the skin."""
+    rng = np.random.default_rng(seed)
+    for _ in range(steps):
+        atoms.positions += rng.normal(scale=0.01, size=atoms.positions.shape)
+        if atoms.pbc.all():
+            atoms.set_cell(atoms.cell.array * (1 + 1e-4 * rng.normal()), scale_atoms=True)
+        yield atoms
+
+
+def graph_of(make):
+    graph = AtomicGraph.from_ase(make(), 4.0, torch.float64)
+    graph.pair_vectors = pair_vectors(graph)
+    return graph
+
+
+def recording_of(calculator):
+    return calculator._predict._recording
+
+
+@pytest.mark.parametrize("kind", sorted(SMALL))
+@pytest.mark.parametrize("make", [rattled_crystal, ethanol])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_walk_is_recorded_and_equals_that_of_the_potential_bit_by_bit(kind, make, dtype):
+    elements = tuple(sorted(set(make().symbols)))
+    potential = small_potential(kind, elements=elements)
+    atoms = make()
+    recorded = GNNPotCalculator(potential, device="cpu", default_dtype=dtype)
+    called = GNNPotCalculator(potential, device="cpu", default_dtype=dtype)
+    called._predict = called.potential
+    for step, moved in enumerate(walk(atoms)):
+        recorded.calculate(moved)
+        called.calculate(moved)
+        assert (recording_of(recorded) is not None) == (step >= 2)
+        assert recorded.results.keys() == called.results.keys()
+        for name, value in called.results.items():
+            np.testing.assert_array_equal(recorded.results[name], value)
+    assert np.ptp(called.results["forces"]) > 1e-3
+
+
+def test_a_committee_is_recorded():
+    atoms = rattled_crystal()
+    members = [small_potential(seed=seed) for seed in range(3)]
+    calculator = GNNPotCalculator(members, device="cpu")
+    for moved in walk(atoms):
+        calculator.calculate(moved)
+    assert recording_of(calculator) is not None
+    fresh = GNNPotCalculator(members, device="cpu")
+    fresh.calculate(atoms)
+    for name in ("energy", "forces", "forces_uncertainty", "stress"):
+        np.testing.assert_allclose(calculator.results[name], fresh.results[name], atol=1e-10)
+
+
+def test_other_atoms_or_a_new_list_end_a_recording():
+    calculator = GNNPotCalculator(small_potential(), device="cpu")
+    atoms = rattled_crystal()
+    for moved in walk(atoms):
+        calculator.calculate(moved)
+    for other in (atoms * (2, 1, 1), atoms[:3], atoms):
+        fresh = GNNPotCalculator(small_potential(), device="cpu")
+        for moved in walk(other.copy(), steps=5):
+            calculator.calculate(moved)
+            fresh.calculate(moved)
+            np.testing.assert_allclose(calculator.results["forces"], fresh.results["forces"], atol=1e-10)
+
+
+def test_weights_that_change_end_a_recording():
+    calculator = GNNPotCalculator(small_potential(), device="cpu")
+    atoms = rattled_crystal()
+    for moved in walk(atoms):
+        calculator.calculate(moved)
+    before = calculator.results["forces"]
+    with torch.no_grad():
+        for weight in calculator.potential.parameters():
+            weight *= 1.1
+    calculator.calculate(atoms)
+    assert abs(calculator.results["forces"] - before).max() > 1e-3
+    with torch.no_grad():
+        expected = calculator.potential(calculator._neighbors.graph(atoms)).forces
+    np.testing.assert_array_equal(calculator.results["forces"], expected)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda graph: graph.pair_vectors[graph.pair_vectors[:, 0] > 1.0].sum(),  # as many rows as numbers say
+        lambda graph: graph.pair_vectors.sum() * float(graph.pair_vectors.max()),
+        lambda graph: torch.ones(3).double().add_(graph.pair_vectors.sum()),  # to a constant in place
+        lambda graph: graph.pair_vectors.sum() * torch.from_numpy(graph.pair_vectors.numpy() ** 2).sum(),
+    ],
+)
+def test_what_cannot_be_recorded_is_called(function):
+    replay = Replay(function, [])
+    graph = graph_of(rattled_crystal)
+    for scale in (1.0, 1.1, 1.2, 1.3, 1.4, 1.5):
+        moved = copy.copy(graph)
+        moved.pair_vectors = scale * graph.pair_vectors
+        torch.testing.assert_close(replay(moved), function(moved), atol=0, rtol=0)
+    assert replay._refused
+
+
+def test_what_does_not_depend_on_the_positions_is_computed_once():
+    def function(graph):
+        table = torch.exp(graph.cell_shifts.double()).sum()
+        table = table.mul_(2.0)  # not again at every step
+        return (graph.pair_vectors * table).sum() + torch.zeros(3, dtype=torch.float64).add_(
+            graph.positions.sum()
+        )
+
+    replay = Replay(function, [])
+    graph = graph_of(rattled_crystal)
+    for scale in (1.0, 1.1, 1.2, 1.3, 1.4):
+        moved = copy.copy(graph)
+        moved.pair_vectors, moved.positions = scale * graph.pair_vectors, scale * graph.positions
+        torch.testing.assert_close(replay(moved), function(moved), atol=0, rtol=0)
+    assert not replay._refused
+    assert len(replay._recording.steps) == 6  # the product, two sums, zero, and two additions
+
+
+def test_a_calculator_with_a_recording_can_be_copied_and_pickled():
+    calculator = GNNPotCalculator(small_potential(), device="cpu")
+    atoms = rattled_crystal()
+    for moved in walk(atoms):
+        calculator.calculate(moved)
+    for other in (copy.deepcopy(calculator), pickle.loads(pickle.dumps(calculator))):
+        other.calculate(atoms)
+        np.testing.assert_array_equal(other.results["forces"], calculator.results["forces"])
+
+
+def test_a_large_recording_is_not_kept(monkeypatch):
+    monkeypatch.setattr("gnnpot.calculator.recording._MOST_MEMORY", 1000)
+    calculator = GNNPotCalculator(small_potential(), device="cpu")
+    for moved in walk(rattled_crystal()):
+        calculator.calculate(moved)
+    assert recording_of(calculator) is None
+    assert np.isfinite(calculator.results["energy"])

@@ -1,0 +1,425 @@
+"""The data report finds what would spoil a training, and nothing in sound data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk, fcc111, molecule
+from ase.calculators.emt import EMT
+from gnnpot.cli.validate import validate
+from typer import Typer
+from typer.testing import CliRunner
+
+from gnnpot import units
+from gnnpot.data.checks.inspection import DataReport, inspect
+from gnnpot.data.labels import LabelKeys, labeled
+from gnnpot.data.reading import read_frames
+from gnnpot.errors import DataError
+
+Change = Callable[[Atoms], None]
+
+
+def frame(atoms: Atoms, number: int = 1, file: str = "a.xyz", **values: object) -> Atoms:
+    return labeled(atoms, {**atoms.info, **values}, f"{file}:{number}", LabelKeys())
+
+
+def copper(
+    count: int, *, strain: float, rattle: float, factor: float = 1.0, energies: bool = True
+) -> Iterator[Atoms]:
+    """Strained and rattled copper of four atoms with labels of the EMT, stress times ``factor``."""
+    rng = np.random.default_rng(0)
+    for number in range(1, count + 1):
+        atoms = bulk("Cu", cubic=True)
+        change = rng.uniform(-strain, strain, (3, 3))
+        atoms.set_cell(atoms.cell @ (np.eye(3) + (change + change.T) / 2), scale_atoms=True)
+        atoms.rattle(rattle, rng=rng)
+        atoms.calc = EMT()
+        labels = {"energy": atoms.get_potential_energy()} if energies else {}
+        yield frame(
+            atoms, number, **labels, forces=atoms.get_forces(), stress=factor * atoms.get_stress(voigt=False)
+        )
+
+
+def argon(*positions: float, cell: float = 20.0, pbc: bool = True) -> Atoms:
+    return Atoms(f"Ar{len(positions)}", [[x, 0, 0] for x in positions], cell=[cell] * 3, pbc=pbc)
+
+
+def changed(path, change: Change) -> Iterator[Atoms]:
+    for atoms in read_frames([path]):
+        change(atoms)
+        yield atoms
+
+
+def scaled(factor: float) -> Change:
+    def change(atoms: Atoms) -> None:
+        atoms.calc.results["stress"] = factor * atoms.calc.results["stress"]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "name", ["mlearn_Si_train", "mlearn_Si_test", "mlearn_Ge_train", "mlearn_Ni_train", "mlearn_Ni_test"]
+)
+def test_published_sets_have_no_fault_and_the_stress_that_energies_imply(shared, name):
+    report = inspect(read_frames([shared / f"{name}.xyz"]))
+    assert report.faults == ()
+    (elastic,) = (check for check in report.stress_checks if check.group == "Elastic")
+    assert elastic.ratio == pytest.approx(1, abs=0.1)
+    offset = 0.018 if "Ni" in name else 0.0  # eV/Å³: a known error of the published labels
+    assert elastic.offset is None or elastic.offset == pytest.approx(offset, abs=1e-3)
+    assert ("GPa off what the energies say" in " ".join(report.warnings)) == ("Ni" in name)
+
+
+def test_melts_and_molecules_have_no_fault(shared):
+    melts = inspect(read_frames([shared / "ni_eam_train.xyz"]))
+    assert melts.faults == ()
+    assert [check.ratio for check in melts.stress_checks] == [pytest.approx(1, abs=0.1), None]
+    molecules = inspect(read_frames([shared / "hexane_dftb3_500K.xyz"]))
+    assert molecules.faults == molecules.warnings == molecules.stress_checks == ()
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"),
+    [
+        (-1.0, r"Elastic: -[01]\.\d+ times .*sign is flipped \(-1\): set keys.stress_sign: pressure"),
+        (1 / units.GPa, r"the unit is GPa \(160.2\): set keys.stress_unit: GPa"),
+        (1 / units.kBar, r"the unit is kBar \(1602\): set keys.stress_unit: kBar"),
+        (-1 / units.kBar, "flipped.*kBar.*: set keys.stress_unit: kBar and keys.stress_sign: pressure"),
+        (0.1, r"GPa was converted as if it were kBar \(0.1\): make it 10 times as large$"),
+        (10.0, r"kBar was converted as if it were GPa \(10\)"),
+        (
+            -10.0,
+            r"flipped.*as if it were GPa \(10\): make it 10 times smaller, set keys.stress_sign: pressure$",
+        ),
+        (3.0, "no unit that we know"),
+    ],
+)
+@pytest.mark.parametrize("name", ["mlearn_Si_train.xyz", "mlearn_Ni_test.xyz"])
+def test_a_stress_of_another_sign_or_unit_is_a_fault_that_names_the_cure(shared, name, factor, words):
+    report = inspect(changed(shared / name, scaled(factor)))
+    assert all(fault.startswith("stress in ") for fault in report.faults)
+    with pytest.raises(DataError, match=words):
+        report.check()
+
+
+def test_a_virial_read_as_stress_is_named(shared):
+    def change(atoms: Atoms) -> None:
+        scaled(-atoms.get_volume())(atoms)
+
+    fault = inspect(changed(shared / "mlearn_Si_train.xyz", change)).faults[0]
+    assert "it is a virial, the stress times the volume: set keys.virial: stress" in fault
+
+
+def test_energies_of_another_unit_are_named(shared):
+    def change(atoms: Atoms) -> None:
+        atoms.calc.results["energy"] /= units.Hartree
+
+    (fault,) = inspect(changed(shared / "mlearn_Ge_train.xyz", change)).faults
+    assert "the energies are in Hartree (27.21): set keys.energy_unit: Hartree" in fault
+
+
+@pytest.mark.parametrize(
+    ("keys", "factor", "setting"),
+    [
+        ({"stress_unit": "GPa"}, units.kBar / units.GPa, "keys.stress_unit: kBar"),
+        ({"stress_unit": "kBar"}, units.GPa / units.kBar, "keys.stress_unit: GPa"),
+        ({"stress_sign": "pressure"}, 1.0, "keys.stress_sign: tension"),
+    ],
+)
+def test_the_advice_knows_how_the_file_was_read(tmp_path, keys, factor, setting):
+    keys = LabelKeys.model_validate(keys)
+    factor *= (-1 if keys.stress_sign == "pressure" else 1) / factor**2
+    (fault,) = inspect(copper(30, strain=0.04, rattle=0.02, factor=factor), keys).faults
+    assert fault.endswith(f"set {setting}")
+
+
+@pytest.mark.parametrize(("strain", "rattle"), [(0.1, 0.0), (0.03, 0.02), (0.1, 0.05)])
+@pytest.mark.parametrize("factor", [1.0, -1.0])
+def test_strained_cells_tell_the_sign_rattled_or_not(strain, rattle, factor):
+    report = inspect(copper(60, strain=strain, rattle=rattle, factor=factor))
+    assert report.stress_checks[0].ratio == pytest.approx(factor, rel=0.1)
+    assert ("the sign is flipped" in " ".join(report.faults)) == (factor < 0)
+
+
+def test_a_constant_offset_of_the_stress_hides_neither_sign_nor_unit():
+    frames = list(copper(60, strain=0.03, rattle=0.0))
+    for atoms in frames:
+        atoms.calc.results["stress"] = atoms.calc.results["stress"] + [0.02, 0.02, 0.02, 0, 0, 0]
+    report = inspect(frames)
+    assert report.faults == ()
+    assert report.stress_checks[0].offset == pytest.approx(0.02, rel=0.05)
+    assert "+3.1 GPa off" in report.warnings[0]
+
+
+def test_a_rotated_cell_and_moved_images_change_nothing():
+    frames = list(copper(40, strain=0.04, rattle=0.02))
+    expected = inspect(frames).stress_checks[0].ratio
+    rotated = []
+    for number, atoms in enumerate(frames):
+        q, _ = np.linalg.qr(np.random.default_rng(number).normal(size=(3, 3)))
+        other = Atoms(
+            atoms.numbers,
+            atoms.positions @ q + number * 0.37,
+            cell=atoms.cell.array @ q,
+            pbc=True,
+            info=atoms.info,
+        )
+        other.wrap()
+        x, y, z, yz, xz, xy = atoms.calc.results["stress"]
+        stress = q.T @ [[x, xy, xz], [xy, y, yz], [xz, yz, z]] @ q
+        results = {**atoms.calc.results, "forces": atoms.calc.results["forces"] @ q, "stress": stress}
+        rotated.append(frame(other, number + 1, **results))
+    assert inspect(rotated).stress_checks[0].ratio == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"), [(1.0, ""), (-1.0, "falls with the volume"), (1602.0, "bulk modulus")]
+)
+def test_volumes_tell_where_there_are_no_energies(factor, words):
+    faults = inspect(copper(30, strain=0.06, rattle=0.02, factor=factor, energies=False)).faults
+    assert len(faults) == bool(words)
+    assert words in " ".join(faults)
+
+
+def tense(count: int, make: Callable[[int], Atoms], *, factor: float = 1.0) -> Iterator[Atoms]:
+    """Rattled structures with the stress that the EMT gives, times ``factor``."""
+    for number in range(1, count + 1):
+        atoms = make(number)
+        atoms.rattle(0.02, seed=number)
+        atoms.calc = EMT()
+        yield frame(atoms, number, stress=factor * atoms.get_stress())
+
+
+def stretched_slab(number: int) -> Atoms:
+    atoms = fcc111("Cu", (2, 2, 3), a=3.7, vacuum=3.0 + 3.0 * number, periodic=True)
+    atoms.pbc = True
+    return atoms
+
+
+def test_volumes_tell_nothing_of_vacuum_or_of_matter_that_came_apart():
+    assert inspect(tense(12, stretched_slab)).faults == ()
+    assert inspect(tense(12, lambda number: bulk("Cu", a=3.8 + 0.2 * number))).faults == ()
+
+
+def test_volumes_of_solids_beside_slabs_and_single_dense_frames_tell():
+    slabs = list(tense(12, stretched_slab, factor=-1.0))
+    solids = list(tense(11, lambda number: bulk("Cu", a=3.4 + 0.03 * number), factor=-1.0))
+    dense = list(tense(1, lambda number: bulk("Cu", a=2.8), factor=-1.0))
+    (fault,) = inspect([*slabs, *solids, *dense]).faults
+    assert "falls with the volume" in fault
+
+
+def test_a_stress_beyond_all_matter_is_a_fault_where_nothing_else_tells():
+    frames = list(copper(6, strain=0.0, rattle=0.1, factor=1602.0, energies=False))
+    assert "GPa is typical, more than matter stands" in inspect(frames).faults[0]
+
+
+def test_frames_that_cannot_tell_are_no_evidence():
+    rng = np.random.default_rng(0)
+    frames = [
+        frame(bulk("Cu", a=3.6 + 0.01 * k), k, energy=rng.normal(), stress=rng.normal(size=6) * 0.01)
+        for k in range(30)
+    ]
+    report = inspect(frames)
+    assert report.stress_checks[0].ratio is None
+    assert not any("stress in" in fault for fault in report.faults)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "values", "words"),
+    [
+        (argon(0, 4), {"energy": np.nan}, "a.xyz:1: NaN or infinity in energy"),
+        (argon(0, 4), {"forces": np.full((2, 3), np.inf)}, "NaN or infinity in forces"),
+        (argon(0, np.nan), {}, "NaN or infinity in positions"),
+        (argon(0, 0), {}, "two atoms on one spot"),
+        (argon(0, 20), {}, "two atoms on one spot"),
+        (argon(0, 0.9), {}, "a.xyz:1, 0.90 Å: Ar-Ar closer"),
+        (argon(0, 19.1), {}, "a.xyz:1, 0.90 Å: Ar-Ar closer"),
+        (argon(0, cell=0.9), {}, "a.xyz:1, 0.90 Å: Ar-Ar closer"),
+        (argon(0, 4, cell=0.0), {}, "periodic along a direction without a lattice vector"),
+        (Atoms("Ar", cell=[[5, 0, 0], [0, 5, 0], [5, 5, 0]], pbc=True), {}, "the cell has a volume of 0 Å³"),
+        (argon(0, 4, cell=0.0, pbc=False), {"stress": np.zeros(6)}, "a stress, but no cell"),
+    ],
+)
+def test_a_frame_that_physics_forbids_is_a_fault(atoms, values, words):
+    (fault,) = inspect([frame(atoms, **values)]).faults
+    assert words in fault
+
+
+@pytest.mark.parametrize(
+    "atoms", [molecule("H2"), bulk("Ni", a=3.1), bulk("Cs"), molecule("CH3CH2OH"), bulk("C"), argon(0)]
+)
+def test_short_bonds_and_compressed_metals_are_no_fault(atoms):
+    assert inspect([frame(atoms, energy=1.0)]).faults == ()
+
+
+def test_duplicates_are_told_and_conflicting_labels_are_a_fault():
+    atoms, other = argon(0, 4), argon(0, 5)
+    same = inspect([frame(atoms, 1, energy=1.0), frame(other, 2, energy=1.0), frame(atoms, 3, energy=1.0)])
+    assert same.faults == ()
+    assert same.warnings == ("a.xyz:3 = a.xyz:1: the same structure is there twice",)
+    across = inspect([frame(atoms, 1, energy=1.0), frame(atoms, 1, "b.xyz", energy=1.0)])
+    assert across.warnings == ("b.xyz:1 = a.xyz:1: the same structure is in two files",)
+    conflict = inspect([frame(atoms, 1, energy=1.0), frame(atoms, 2, energy=1.1)])
+    assert conflict.faults == ("a.xyz:2 = a.xyz:1: the same structure is there with other labels",)
+
+
+def test_isolated_atoms_of_one_element_with_two_energies_are_a_fault():
+    def free(symbol: str, energy: float, number: int) -> Atoms:
+        atoms = Atoms(symbol, cell=[10.0 + number] * 3, pbc=True, info={"config_type": "IsolatedAtom"})
+        return frame(atoms, number, energy=energy)
+
+    sound = [free("Ar", 0.5, 1), free("Ne", 3.5, 2), free("Ar", 0.50005, 3)]
+    assert inspect(sound).faults == ()
+    (fault,) = inspect([*sound, free("Ar", 3.5, 4)]).faults
+    assert fault == "a.xyz:4: an isolated Ar of another energy than a.xyz:1 with 0.5 eV"
+
+
+def test_many_frames_with_one_fault_are_one_sentence():
+    frames = [frame(argon(0, 4 + k / 10), k, energy=np.inf) for k in range(1, 6)]
+    assert inspect(frames).faults == ("5 frames (a.xyz:1, a.xyz:2, a.xyz:3, …): NaN or infinity in energy",)
+
+
+def test_far_out_forces_and_energies_and_net_forces_are_told():
+    rng = np.random.default_rng(0)
+    frames = []
+    for number in range(1, 31):
+        forces = rng.normal(size=(2, 3))
+        forces[1] = -forces[0]
+        energy = -3.0 + 0.01 * rng.normal()
+        if number == 7:
+            forces *= 200
+        if number == 8:
+            energy += 9
+        if number == 9:
+            forces[0, 0] += 1
+        frames.append(frame(argon(0, 4 + number / 100), number, energy=energy, forces=forces))
+    report = inspect(frames)
+    assert report.faults == ()
+    assert [warning.partition(":")[2].split(":")[0] for warning in report.warnings] == ["9", "7", "8"]
+    for warning, words in zip(report.warnings, ("net force", "a force over", "an energy over"), strict=True):
+        assert words in warning
+
+
+def test_labels_and_cells_of_a_part_of_the_frames_are_told():
+    atoms = [argon(0, 4 + k / 10) for k in range(4)]
+    frames = [
+        frame(atoms[0], 1, energy=1.0, forces=np.zeros((2, 3))),
+        frame(atoms[1], 2, REF_energy=1.0, forces=np.zeros((2, 3))),
+        frame(atoms[2], 3, energy=1.0),
+        frame(argon(0, 4, pbc=False), 4, energy=1.0),
+        frame(Atoms("Ar", info={"config_type": "IsolatedAtom"}), 5, energy=0.0),
+    ]
+    assert inspect(frames).warnings == (
+        "a.xyz: energy comes from several keys: REF_energy (1), energy (3)",
+        "a.xyz: only 2 of 4 frames have forces",
+        "a.xyz: labels of two methods? REF_energy and forces are there",
+        "a.xyz: 1 of 4 frames lack a cell or a periodic direction",
+    )
+    assert "no frame has a label" in inspect([frame(argon(0, 4))]).warnings[0]
+
+
+def test_a_slab_with_a_stress_is_told():
+    slab = Atoms("Ar", cell=[5, 5, 20], pbc=[True, True, False])
+    report = inspect([frame(slab, stress=np.zeros(6))])
+    assert report.faults == ()
+    assert "not three periodic directions" in report.warnings[0]
+
+
+def test_counts_are_by_file_group_element_and_key():
+    ammonia, silicon = molecule("NH3"), bulk("Si")
+    frames = [
+        frame(ammonia, 1, energy=-1.0, group="m"),
+        frame(silicon, 2, REF_energy=-8.0, stress=np.full(6, 0.01), group="c"),
+        frame(silicon, 1, "b.xyz", forces=np.zeros((2, 3))),
+    ]
+    report = inspect(frames)
+    assert report.num_frames == 3
+    assert [(file.file, file.frames, file.atoms, file.periodic) for file in report.files] == [
+        ("a.xyz", 2, 6, 1),
+        ("b.xyz", 1, 2, 1),
+    ]
+    assert [(group.file, group.name) for group in report.groups] == [
+        ("a.xyz", "m"),
+        ("a.xyz", "c"),
+        ("b.xyz", ""),
+    ]
+    elements = {(row.file, row.name): row for row in report.elements}
+    assert elements["a.xyz", "H"].atoms == 3
+    assert elements["a.xyz", "H"].labels == {"energy": {"energy": 1}, "forces": {}, "stress": {}}
+    assert elements["a.xyz", "Si"].labels == {
+        "energy": {"REF_energy": 1},
+        "forces": {},
+        "stress": {"stress": 1},
+    }
+    assert report.files[0].smallest["energy"] == -4.0
+    assert report.files[0].largest["energy"] == -0.25
+    assert report.groups[1].largest["distance"] == pytest.approx(5.43 * np.sqrt(3) / 4)
+
+
+def test_the_report_is_plain_json():
+    report = inspect([*copper(8, strain=0.05, rattle=0.0), frame(argon(0, 4), 9, energy=np.nan)])
+    again = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+    assert again["num_frames"] == 9
+    assert again["files"][0]["labels"]["energy"] == {"energy": 9}
+    assert again["faults"] == list(report.faults)
+    assert again["stress_checks"][0]["pairs"] == report.stress_checks[0].pairs
+
+
+def test_frames_are_taken_one_at_a_time():
+    alive = 0
+
+    class Counted(Atoms):
+        def __del__(self) -> None:
+            nonlocal alive
+            alive -= 1
+
+    def frames() -> Iterator[Atoms]:
+        nonlocal alive
+        for number in range(1, 101):
+            source = frame(argon(0, 4 + number / 100), number, energy=1.0, stress=np.zeros(6))
+            atoms = Counted(source.numbers, source.positions, cell=source.cell, pbc=True, info=source.info)
+            atoms.calc = source.calc
+            alive += 1
+            assert alive < 4
+            yield atoms
+            del atoms, source
+
+    assert inspect(frames()).num_frames == 100
+
+
+def _run(*arguments: str):
+    app = Typer()
+    app.command()(validate)
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_the_command_prints_the_report_and_fails_on_a_fault(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text("2\nenergy=1\nAr 0 0 0\nAr 4 0 0\n")
+    good = _run(str(path))
+    assert good.exit_code == 0
+    assert "no faults found" in good.stdout
+    path.write_text("2\nenergy=nan\nAr 0 0 0\nAr 4 0 0\n2\nenergy=1\nAr 0 0 0\nAr 0 0 0\n")
+    bad = _run(str(path))
+    assert isinstance(bad.exception, DataError)
+    assert "(and 1 more; `gnnpot validate` lists them)" in str(bad.exception)
+    for words in ("NaN or infinity in energy", "two atoms on one spot"):
+        assert words in bad.stdout
+
+
+def test_the_command_takes_keys_and_prints_json(tmp_path):
+    path = tmp_path / "a.xyz"
+    path.write_text("2\nmine=2\nAr 0 0 0\nAr 4 0 0\n")
+    result = _run(str(path), "--json", "-k", "energy=mine", "--keys", "energy_unit=Hartree")
+    report = json.loads(result.stdout)
+    assert report["files"][0]["labels"]["energy"] == {"mine": 1}
+    assert report["files"][0]["largest"]["energy"] == pytest.approx(units.Hartree)
+
+
+def test_no_fault_is_no_error():
+    DataReport((), (), (), (), (), ("only a warning",)).check()
