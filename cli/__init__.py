@@ -12,7 +12,7 @@ from gnnpot.cli.evaluate import evaluate
 from gnnpot.cli.info import info
 from gnnpot.cli.label import label
 from gnnpot.cli.models import models
-from gnnpot.cli.options import FirstByDefault, SeveralWords
+from gnnpot.cli.options import DefaultCommandGroup, MultiValueCommand
 from gnnpot.cli.sample import sample
 from gnnpot.cli.schema import schema
 from gnnpot.cli.template import template
@@ -47,12 +47,12 @@ for command in (
 ):
     app.command()(command)
 benchmarks = typer.Typer(
-    cls=FirstByDefault,
+    cls=DefaultCommandGroup,
     no_args_is_help=True,
     help="Compare models (`benchmark DATA`), or study what a transfer saves (`benchmark transfer`).",
 )
-benchmarks.command("models", cls=SeveralWords)(benchmark)
-benchmarks.command("transfer", cls=SeveralWords)(benchmark_transfer)
+benchmarks.command("models", cls=MultiValueCommand)(benchmark)
+benchmarks.command("transfer", cls=MultiValueCommand)(benchmark_transfer)
 app.command()(sample)
 app.add_typer(benchmarks, name="benchmark")
 

@@ -12,7 +12,7 @@ from gnnpot.cli.tables import print_notes
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from gnnpot.labeling.running import Progress as Stand
+from gnnpot.labeling.running import LabelingProgress
 
 
 class LabelingDisplay(Display):
@@ -27,7 +27,7 @@ class LabelingDisplay(Display):
         self._task = self._bar.add_task("", total=None)
         self._printed = time.monotonic()
 
-    def show(self, stand: Stand) -> None:
+    def show(self, stand: LabelingProgress) -> None:
         """Move the bar, or print a line now and then."""
         done = stand.total - stand.left
         text = f"{done} of {stand.total}, {stand.failed} failed, {stand.rate:.3g} a second"

@@ -11,7 +11,7 @@ from typer.core import TyperCommand, TyperGroup
 from gnnpot.errors import ConfigError
 
 
-class SeveralWords(TyperCommand):
+class MultiValueCommand(TyperCommand):
     """A command whose options that may be repeated also take several words: ``--sizes 10 50 200``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -47,7 +47,7 @@ def repeated(words: Iterable[str], repeatable: set[str]) -> Iterator[str]:
         yield word
 
 
-class FirstByDefault(TyperGroup):
+class DefaultCommandGroup(TyperGroup):
     """A group whose first command is meant where none is named."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

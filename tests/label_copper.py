@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from gnnpot.engines import EngineConfig, engine_of
-from gnnpot.labeling import CalculatorLabeler, LabelStore, LocalPool, Progress, fill, method_of, plan
+from gnnpot.labeling import CalculatorLabeler, LabelingProgress, LabelStore, LocalPool, fill, method_of, plan
 
 
 def copper(count: int) -> list[Atoms]:
@@ -29,7 +29,7 @@ def counting(folder: Path, seconds: float) -> EngineConfig:
 
 def label_copper(
     folder: Path, count: int, seconds: float, watch: Callable[[LocalPool], None] = lambda pool: None
-) -> Progress:
+) -> LabelingProgress:
     engine, store = counting(folder, seconds), LabelStore(folder / "labels.db")
     method = method_of(engine)
     planned = plan(copper(count), method, store)

@@ -19,7 +19,7 @@ from gnnpot.data.reading import content_hash, is_isolated_atom, read_frames
 from gnnpot.data.split import SplitConfig, split_indices
 from gnnpot.errors import DataError
 from gnnpot.graph.graph import LABELS, label_arrays
-from gnnpot.system.files import make_folder, write_aside
+from gnnpot.system.files import atomic_write, make_folder
 from gnnpot.training.run_config import data_paths
 
 VALIDATION_EVERY = 10  # one of so many frames picks the model, at least one
@@ -27,7 +27,7 @@ _KEPT = ("group", "config_type", *(f"{name}_weight" for name in LABELS))
 
 
 @dataclass(frozen=True)
-class Pool:
+class StructurePool:
     """Labeled structures to take parts of.
 
     Attributes:
@@ -51,7 +51,7 @@ def read_pool(
     keys: LabelKeys,
     *,
     exclude: Collection[str] = (),
-) -> Pool:
+) -> StructurePool:
     """Read the structures and set the test apart.
 
     Args:
@@ -100,7 +100,7 @@ def read_pool(
             f"expected test structures with energies or forces, got {len(tested)} without; name their keys"
         )
     ordered = [frames[content] for content in sorted(frames)]
-    return Pool(ordered, isolated, list(tested.values()), common_labels(ordered), warnings)
+    return StructurePool(ordered, isolated, list(tested.values()), common_labels(ordered), warnings)
 
 
 def common_labels(frames: Sequence[Atoms]) -> tuple[str, ...]:
@@ -155,7 +155,7 @@ def parts(order: Sequence[int], size: int) -> tuple[list[int], list[int]]:
     return train, [index for place, index in enumerate(order[:size]) if _picks_model(place)]
 
 
-def check_parts(pool: Pool, sizes: Sequence[int], seeds: int) -> None:
+def check_parts(pool: StructurePool, sizes: Sequence[int], seeds: int) -> None:
     """Refuse sizes that the pool cannot give, or whose training frames lack an element.
 
     Raises:
@@ -206,7 +206,7 @@ def write_frames(frames: Iterable[Atoms], path: Path) -> None:
             )
         return
     make_folder(path.parent)
-    with write_aside(path) as aside:
+    with atomic_write(path) as aside:
         ase.io.write(str(aside), [_labeled(atoms) for atoms in frames], format="traj")
 
 

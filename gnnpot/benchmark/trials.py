@@ -77,7 +77,7 @@ class Measurement:
     failure: str = ""
 
 
-class Spread(NamedTuple):
+class SeedStatistics(NamedTuple):
     """Mean over the seeds that could be trained, and their standard deviation, NaN for a single one."""
 
     mean: float
@@ -122,11 +122,11 @@ class Comparison:
         """The quantity that ranks the models: forces if there are any."""
         return "forces" if "forces" in self.quantities else "energy"
 
-    def spread(self, model: str, size: int, quantity: str) -> Spread:
+    def spread(self, model: str, size: int, quantity: str) -> SeedStatistics:
         """Test RMSE of a model on a size over the seeds that could be trained; NaN if none could."""
         values = [trial.rmse(quantity) for trial in self._of(model, size) if not trial.failure]
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-        return Spread(float(np.mean(values)) if values else math.nan, deviation)
+        return SeedStatistics(float(np.mean(values)) if values else math.nan, deviation)
 
     def failed(self, model: str, size: int) -> int:
         """Number of seeds that could not be trained."""

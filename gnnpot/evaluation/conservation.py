@@ -29,7 +29,7 @@ _STEPS = 10  # on either side
 
 
 @dataclass(frozen=True)
-class Trajectory:
+class EnergyTrace:
     """What dynamics at constant energy left.
 
     Attributes:
@@ -84,7 +84,7 @@ def heat(atoms: Atoms, temperature: float, *, steps: int, timestep: float, rng: 
 
 def constant_energy(
     atoms: Atoms, *, steps: int, timestep: float, temperature: float = math.inf
-) -> Trajectory:
+) -> EnergyTrace:
     """Let ``atoms`` move for ``steps`` of ``timestep`` (fs) by their forces alone.
 
     Args:
@@ -111,7 +111,7 @@ def constant_energy(
                 "potential on more, or take shorter steps"
             )
     energies, temperatures, moments = np.array(rows).T
-    return Trajectory(energies, temperatures, len(atoms), timestep, np.diff(moments))
+    return EnergyTrace(energies, temperatures, len(atoms), timestep, np.diff(moments))
 
 
 def cutoff_jump(calculator: Calculator, cutoff: float, symbols: Sequence[str]) -> Jump:

@@ -25,7 +25,7 @@ _FAST = 0.5  # fs, where hydrogen vibrates
 
 
 @dataclass(frozen=True)
-class Start:
+class StartingStructure:
     """Where dynamics start.
 
     Attributes:
@@ -54,7 +54,7 @@ class Stability(NamedTuple):
         return not self.failure
 
 
-def starting_structure(frames: Sequence[Atoms]) -> Start:
+def starting_structure(frames: Sequence[Atoms]) -> StartingStructure:
     """The frame with the smallest labeled forces, repeated to 64 atoms along its periodic directions."""
     calm = min(frames, key=_root_mean_square_force)
     repeats = np.ones(3, dtype=int)
@@ -62,7 +62,7 @@ def starting_structure(frames: Sequence[Atoms]) -> Start:
         lengths = np.where(calm.pbc, calm.cell.lengths() * repeats, np.inf)
         repeats[lengths.argmin()] += 1
     atoms = Atoms(calm.numbers, calm.positions, cell=calm.cell, pbc=calm.pbc) * tuple(repeats.tolist())
-    return Start(atoms, str(calm.info["origin"]), _FAST if "H" in calm.symbols else 1.0)
+    return StartingStructure(atoms, str(calm.info["origin"]), _FAST if "H" in calm.symbols else 1.0)
 
 
 def stability(

@@ -10,7 +10,7 @@ from gnnpot.kernels.compiled import compiled
 
 
 @compiled
-def polynomial_jets(begin, end, r, cutoff, p, out):
+def polynomial_derivatives(begin, end, r, cutoff, p, out):
     """The polynomial envelope."""
     for pair in range(begin, end):
         u, du, ddu = _polynomial(r[pair] / cutoff, p)
@@ -18,7 +18,7 @@ def polynomial_jets(begin, end, r, cutoff, p, out):
 
 
 @compiled
-def cosine_jets(begin, end, r, cutoff, out):
+def cosine_derivatives(begin, end, r, cutoff, out):
     """The cosine envelope."""
     factor = math.pi / cutoff
     for pair in range(begin, end):
@@ -30,7 +30,7 @@ def cosine_jets(begin, end, r, cutoff, out):
 
 
 @compiled
-def spline_jets(begin, end, r, spacing, num_knots, u, rows, out):
+def spline_derivatives(begin, end, r, spacing, num_knots, u, rows, out):
     """The four cubic B-splines on an even grid, times a function u; ``rows`` get the first of the four."""
     for pair in range(begin, end):
         place = r[pair] / spacing
@@ -50,7 +50,7 @@ def spline_jets(begin, end, r, spacing, num_knots, u, rows, out):
 
 
 @compiled
-def gaussian_jets(begin, end, r, centers, width, out):
+def gaussian_derivatives(begin, end, r, centers, width, out):
     """Gaussians around centers."""
     for pair in range(begin, end):
         for k in range(len(centers)):
@@ -62,7 +62,7 @@ def gaussian_jets(begin, end, r, centers, width, out):
 
 
 @compiled
-def bessel_jets(begin, end, r, cutoff, p, frequencies, out):
+def bessel_derivatives(begin, end, r, cutoff, p, frequencies, out):
     """The function sin(f x) u(x) / x of each frequency f."""
     for pair in range(begin, end):
         x = r[pair] / cutoff
@@ -76,7 +76,7 @@ def bessel_jets(begin, end, r, cutoff, p, frequencies, out):
 
 
 @compiled
-def spherical_bessel_jets(begin, end, r, cutoff, p, roots, norms, sine, cosine, out):
+def spherical_bessel_derivatives(begin, end, r, cutoff, p, roots, norms, sine, cosine, out):
     """The function N j_l(z x) u(x) / x of each root z, from sine and cosine of z x.
 
     With y = z x, j' = (l / y) j - j_{l+1} and j'' = (l (l + 1) / y² - 1) j - (2 / y) j'.

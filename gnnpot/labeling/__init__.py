@@ -9,7 +9,7 @@ from gnnpot.labeling.labeler import Labeler as Labeler
 from gnnpot.labeling.local import LocalPool as LocalPool
 from gnnpot.labeling.methods import Method as Method
 from gnnpot.labeling.methods import method_of as method_of
-from gnnpot.labeling.running import Progress as Progress
+from gnnpot.labeling.running import LabelingProgress as LabelingProgress
 from gnnpot.labeling.running import fill as fill
 from gnnpot.labeling.running import label as label
 from gnnpot.labeling.running import plan as plan

@@ -15,7 +15,7 @@ from ase import Atoms
 from gnnpot.engines.base import library
 from gnnpot.errors import EngineError, one_line
 from gnnpot.labeling.labeler import Failure, Outcome
-from gnnpot.labeling.local import Finished, LocalPool, Pool
+from gnnpot.labeling.local import Finished, LocalPool, WorkerPool
 
 if TYPE_CHECKING:
     from gnnpot.labeling.config import DaskConfig  # costs seconds of imports, on each worker too
@@ -42,7 +42,7 @@ class _There(NamedTuple):
     scratch: str
 
 
-class DaskPool(Pool):
+class DaskPool(WorkerPool):
     """Workers of Dask; it runs a structure again whose worker was lost.
 
     Args:

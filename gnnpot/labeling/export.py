@@ -14,16 +14,16 @@ from ase.io.extxyz import write_extxyz
 from gnnpot.labeling.labeler import unbelievable
 from gnnpot.labeling.methods import Method
 from gnnpot.labeling.paths import after_jumps
-from gnnpot.labeling.running import Plan
+from gnnpot.labeling.running import LabelingPlan
 from gnnpot.labeling.store.store import LabelStore
-from gnnpot.system.files import write_aside, write_text
+from gnnpot.system.files import atomic_write, write_text
 
 _NOT_KEPT = {"label_keys", "origin", "source"}
 _SELF_EVIDENT = {"group": "", "energy_weight": 1.0, "forces_weight": 1.0, "stress_weight": 1.0}
 
 
 def export(
-    store: LabelStore, planned: Plan, folder: Path, *, max_force: float, max_jump: float | None = None
+    store: LabelStore, planned: LabelingPlan, folder: Path, *, max_force: float, max_jump: float | None = None
 ) -> tuple[int, list[dict[str, str]]]:
     """Write ``labels.xyz``, the labeled structures in their order, and ``failures.json``.
 
@@ -49,7 +49,7 @@ def export(
     written, origins = 0, [_origin(atoms) for atoms in _with_label(store, planned)]
     behind = set() if max_jump is None else set(after_jumps(list(_labeled(store, planned)), max_jump))
     jumped = f"expected jumps of the energy below {max_jump or 0:g} eV along the path, got one before it"
-    with write_aside(folder / "labels.xyz") as aside, aside.open("w") as file:
+    with atomic_write(folder / "labels.xyz") as aside, aside.open("w") as file:
         for number, atoms in enumerate(_labeled(store, planned)):
             kind, reason = "force over limit", unbelievable(atoms.calc.results["forces"], max_force)
             if number in behind:
@@ -67,12 +67,12 @@ def _origin(atoms: Atoms) -> str:
     return str(atoms.info.get("origin", atoms.symbols))
 
 
-def _with_label(store: LabelStore, planned: Plan) -> list[Atoms]:
+def _with_label(store: LabelStore, planned: LabelingPlan) -> list[Atoms]:
     states = store.states(planned.structures)
     return [atoms for key, atoms in zip(planned.keys, planned.frames, strict=True) if states.get(key)]
 
 
-def _labeled(store: LabelStore, planned: Plan) -> Iterator[Atoms]:
+def _labeled(store: LabelStore, planned: LabelingPlan) -> Iterator[Atoms]:
     states = store.states(planned.structures)
     results = store.results(key for key in planned.keys if states.get(key))
     for atoms, found in zip(_with_label(store, planned), results, strict=True):

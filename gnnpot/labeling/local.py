@@ -36,7 +36,7 @@ _TAIL = 2000  # bytes of a process's output that are searched for a reason
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-class Pool(Protocol):
+class WorkerPool(Protocol):
     """Something that labels structures, several at a time, in any order."""
 
     @property
@@ -65,7 +65,7 @@ class Pool(Protocol):
         self.close()
 
 
-class LocalPool(Pool):
+class LocalPool(WorkerPool):
     """Worker processes; one that dies is replaced, and one that takes too long is killed.
 
     Args:

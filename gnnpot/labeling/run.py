@@ -17,9 +17,9 @@ from gnnpot.data.reading import check_finite, read_frames
 from gnnpot.labeling.config import DaskConfig, LabelConfig, LocalConfig
 from gnnpot.labeling.export import export
 from gnnpot.labeling.labeler import CalculatorLabeler
-from gnnpot.labeling.local import LocalPool, Pool
+from gnnpot.labeling.local import LocalPool, WorkerPool
 from gnnpot.labeling.methods import Method, method_of
-from gnnpot.labeling.running import Progress, estimate, fill, plan
+from gnnpot.labeling.running import LabelingProgress, estimate, fill, plan
 from gnnpot.labeling.store.database import is_server, without_password
 from gnnpot.labeling.store.store import LabelStore
 from gnnpot.system.files import make_folder, write_text
@@ -30,7 +30,7 @@ def label_files(
     output: Path,
     *,
     retry_failed: bool = False,
-    observe: Callable[[Progress], None] = lambda progress: None,
+    observe: Callable[[LabelingProgress], None] = lambda progress: None,
 ) -> dict[str, Any]:
     """Label structures and write them to ``output``.
 
@@ -59,7 +59,7 @@ def label_files(
     write_text(output / "config.yaml", yaml.safe_dump(resolved, sort_keys=False))
     store = LabelStore(place)
     planned = plan(frames, method, store)
-    progress = Progress(len(planned.structures), len(planned.found), len(planned.failed), 0, 0, 0.0)
+    progress = LabelingProgress(len(planned.structures), len(planned.found), len(planned.failed), 0, 0, 0.0)
     if planned.pending(retry_failed=retry_failed):
         with pool_of(config, output / "scratch") as pool:
             progress = fill(store, planned, pool, retry_failed=retry_failed, observe=observe)
@@ -101,7 +101,7 @@ def preview(config: LabelConfig, output: Path, *, retry_failed: bool = False) ->
     }
 
 
-def pool_of(config: LabelConfig, scratch: Path) -> Pool:
+def pool_of(config: LabelConfig, scratch: Path) -> WorkerPool:
     """The pool that ``config.running`` asks for.
 
     Raises:
@@ -139,7 +139,7 @@ def _place(config: LabelConfig, output: Path) -> str:
     return config.store if is_server(config.store) else str(Path(config.store).expanduser())
 
 
-def _figures(method: Method, store: LabelStore, progress: Progress, total: int) -> dict[str, Any]:
+def _figures(method: Method, store: LabelStore, progress: LabelingProgress, total: int) -> dict[str, Any]:
     return {
         "method": method.name,
         "method_hash": method.hash,

@@ -13,7 +13,7 @@ from ase import Atoms
 
 from gnnpot.errors import LabelingError
 from gnnpot.labeling.labeler import Failure, Label
-from gnnpot.labeling.local import Pool
+from gnnpot.labeling.local import WorkerPool
 from gnnpot.labeling.methods import Method, Record
 from gnnpot.labeling.store import claims
 from gnnpot.labeling.store.store import LabelStore
@@ -27,7 +27,7 @@ _LEAST = 3  # and at least, though they take longer than
 _PATIENCE = 2.0  # seconds
 
 
-class Progress(NamedTuple):
+class LabelingProgress(NamedTuple):
     """How far a run is.
 
     Args:
@@ -62,7 +62,7 @@ class Progress(NamedTuple):
         return self.left / self.rate if self.rate > 0 else None
 
 
-class Plan(NamedTuple):
+class LabelingPlan(NamedTuple):
     """What a run would do.
 
     Args:
@@ -87,7 +87,7 @@ class Plan(NamedTuple):
         return [key for key in self.structures if key not in done]
 
 
-def plan(structures: Iterable[Atoms], method: Method, store: LabelStore | None = None) -> Plan:
+def plan(structures: Iterable[Atoms], method: Method, store: LabelStore | None = None) -> LabelingPlan:
     """Compare structures with what is in the store, if there is one yet."""
     frames = list(structures)
     keys = [method.key(atoms) for atoms in frames]
@@ -96,7 +96,7 @@ def plan(structures: Iterable[Atoms], method: Method, store: LabelStore | None =
     first: dict[str, Atoms] = {}
     for key, atoms in zip(keys, frames, strict=True):
         first.setdefault(key, atoms)
-    return Plan(method, frames, keys, first, found, frozenset(states) - found)
+    return LabelingPlan(method, frames, keys, first, found, frozenset(states) - found)
 
 
 def label(labeler: Callable[[Atoms], Atoms], structures: Iterable[Atoms]) -> Iterator[Atoms | LabelingError]:
@@ -108,7 +108,7 @@ def label(labeler: Callable[[Atoms], Atoms], structures: Iterable[Atoms]) -> Ite
             yield error
 
 
-def estimate(pool: Pool, structures: Iterable[tuple[str, Atoms]]) -> tuple[float | None, list[str]]:
+def estimate(pool: WorkerPool, structures: Iterable[tuple[str, Atoms]]) -> tuple[float | None, list[str]]:
     """Time of one structure as the first few tell (s), and why some of them failed; nothing is stored."""
     times: list[float] = []
     reasons: list[str] = []
@@ -130,12 +130,12 @@ def estimate(pool: Pool, structures: Iterable[tuple[str, Atoms]]) -> tuple[float
 
 def fill(
     store: LabelStore,
-    planned: Plan,
-    pool: Pool,
+    planned: LabelingPlan,
+    pool: WorkerPool,
     *,
     retry_failed: bool = False,
-    observe: Callable[[Progress], None] = lambda progress: None,
-) -> Progress:
+    observe: Callable[[LabelingProgress], None] = lambda progress: None,
+) -> LabelingProgress:
     """Compute what the store lacks.
 
     Args:
@@ -162,8 +162,8 @@ def fill(
 @dataclass
 class _Run:
     store: LabelStore
-    planned: Plan
-    pool: Pool
+    planned: LabelingPlan
+    pool: WorkerPool
     pending: deque[str]
     since: int  # failures before this one are tried again
     claimed: deque[str] = field(default_factory=deque)
@@ -195,10 +195,10 @@ class _Run:
         """How long results wait for others to share their transaction (s)."""
         return min(_COMMIT, self.commit_time / _SHARE)
 
-    def progress(self) -> Progress:
+    def progress(self) -> LabelingProgress:
         """How far the run is."""
         known = 0 if self.since else len(self.planned.failed)
-        return Progress(
+        return LabelingProgress(
             total=len(self.planned.structures),
             found=len(self.planned.found) + self.counts["elsewhere"],
             known_failures=known + self.counts["failed elsewhere"],

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gnnpot.kernels.dispatch import fusible
 from gnnpot.nn.envelopes import PolynomialEnvelope
-from gnnpot.ops.radial_derivatives import Jet, follow, jet
+from gnnpot.ops.radial_derivatives import RadialDerivatives, as_function, radial_derivatives
 
 
 class GaussianBasis(nn.Module):
@@ -39,7 +39,12 @@ class GaussianBasis(nn.Module):
             from gnnpot.kernels import loops
 
             shape = self.centers.shape
-            return follow(jet(loops.gaussian_jets, lengths, self.centers, self.width, shape=shape), lengths)
+            return as_function(
+                radial_derivatives(
+                    loops.gaussian_derivatives, lengths, self.centers, self.width, shape=shape
+                ),
+                lengths,
+            )
         return torch.exp((-0.5 / self.width**2) * (lengths[:, None] - self.centers) ** 2)
 
 
@@ -69,7 +74,9 @@ class BesselBasis(nn.Module):
 
             settings = (self.cutoff, self.envelope.exponent, self.frequencies)
             shape = self.frequencies.shape
-            return follow(jet(loops.bessel_jets, lengths, *settings, shape=shape), lengths)
+            return as_function(
+                radial_derivatives(loops.bessel_derivatives, lengths, *settings, shape=shape), lengths
+            )
         x = lengths / self.cutoff
         return (self.envelope(lengths) / x)[:, None] * torch.sin(self.frequencies * x[:, None])
 
@@ -104,7 +111,7 @@ class SphericalBesselBasis(nn.Module):
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P L K"]:
         """Values of all functions at these lengths."""
         if fusible(lengths):
-            return follow(self._jet(lengths), lengths)
+            return as_function(self._derivatives(lengths), lengths)
         x = lengths.double() / self.cutoff
         argument = x[:, None, None] * self.roots.double()
         inverse = 1 / argument
@@ -117,14 +124,16 @@ class SphericalBesselBasis(nn.Module):
         scaled = (self.envelope(lengths.double()) / x)[:, None, None] * self.norms.double()
         return (scaled * torch.stack(functions, dim=1)).to(lengths.dtype)
 
-    def _jet(self, lengths: Float[Tensor, "P"]) -> Jet:
+    def _derivatives(self, lengths: Float[Tensor, "P"]) -> RadialDerivatives:
         from gnnpot.kernels import loops
 
         roots, norms = self.roots.double(), self.norms.double()
         argument = (lengths.detach().double() / self.cutoff)[:, None, None] * roots
         tables = (roots, norms, torch.sin(argument), torch.cos(argument))
         settings = (self.cutoff, self.envelope.exponent)
-        return jet(loops.spherical_bessel_jets, lengths, *settings, *tables, shape=roots.shape)
+        return radial_derivatives(
+            loops.spherical_bessel_derivatives, lengths, *settings, *tables, shape=roots.shape
+        )
 
 
 def spherical_bessel_roots(num_spherical: int, num_radial: int) -> Float[np.ndarray, "L K"]:

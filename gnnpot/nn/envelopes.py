@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gnnpot.kernels.dispatch import fusible
-from gnnpot.ops.radial_derivatives import Jet, follow, jet
+from gnnpot.ops.radial_derivatives import RadialDerivatives, as_function, radial_derivatives
 
 EnvelopeName = Literal["cosine", "polynomial"]
 
@@ -37,17 +37,17 @@ class PolynomialEnvelope(nn.Module):
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
         """U at these lengths."""
         if fusible(lengths):
-            return follow(self.jet(lengths), lengths)
+            return as_function(self.derivatives(lengths), lengths)
         p = self.exponent
         x = lengths / self.cutoff
         u = 1 - x**p * ((p + 1) * (p + 2) / 2 - x * (p * (p + 2) - x * (p * (p + 1) / 2)))
         return torch.where(x < 1, u, 0.0)
 
-    def jet(self, lengths: Float[Tensor, "P"]) -> Jet:
+    def derivatives(self, lengths: Float[Tensor, "P"]) -> RadialDerivatives:
         """U, U′ and U″ at these lengths, by a compiled loop."""
         from gnnpot.kernels import loops
 
-        return jet(loops.polynomial_jets, lengths, self.cutoff, self.exponent)
+        return radial_derivatives(loops.polynomial_derivatives, lengths, self.cutoff, self.exponent)
 
 
 class CosineEnvelope(nn.Module):
@@ -66,15 +66,15 @@ class CosineEnvelope(nn.Module):
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
         """Its values at these lengths."""
         if fusible(lengths):
-            return follow(self.jet(lengths), lengths)
+            return as_function(self.derivatives(lengths), lengths)
         values = 0.5 * torch.cos(lengths * (math.pi / self.cutoff)) + 0.5
         return torch.where(lengths < self.cutoff, values, 0.0)
 
-    def jet(self, lengths: Float[Tensor, "P"]) -> Jet:
+    def derivatives(self, lengths: Float[Tensor, "P"]) -> RadialDerivatives:
         """Its values, slopes and curvatures at these lengths, by a compiled loop."""
         from gnnpot.kernels import loops
 
-        return jet(loops.cosine_jets, lengths, self.cutoff)
+        return radial_derivatives(loops.cosine_derivatives, lengths, self.cutoff)
 
 
 Envelope = PolynomialEnvelope | CosineEnvelope

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gnnpot.kernels.dispatch import fusible
 from gnnpot.nn.envelopes import Envelope
 from gnnpot.ops.products import linear
-from gnnpot.ops.radial_derivatives import follow, jet
+from gnnpot.ops.radial_derivatives import as_function, radial_derivatives
 from gnnpot.ops.splines import SplineWeights
 
 _TAIL = 24  # values beyond each end that a coefficient at the end still feels: z²⁴ is 2e-14
@@ -57,9 +57,9 @@ class RadialGrid(nn.Module):
             from gnnpot.kernels import loops
 
             rows = torch.empty_like(lengths, dtype=torch.int64)
-            settings = (self.spacing, self.num_knots, envelope.jet(lengths), rows)
-            splines = jet(loops.spline_jets, lengths, *settings, shape=(4,))
-            return SplineWeights(rows, follow(splines, lengths))
+            settings = (self.spacing, self.num_knots, envelope.derivatives(lengths), rows)
+            splines = radial_derivatives(loops.spline_derivatives, lengths, *settings, shape=(4,))
+            return SplineWeights(rows, as_function(splines, lengths))
         place = lengths / self.spacing
         rows = place.detach().floor().to(torch.int64).clamp_(0, self.num_knots - 1)
         t = place - rows

@@ -62,7 +62,7 @@ class RadialFunctions(nn.Module):
         """
         vectors, edges = pair_vectors(graph), Neighborhoods.of(graph)
         if fusible(vectors):
-            parameters = ShellParameters(self.eta, self.shifts, self.envelope.jet)
+            parameters = ShellParameters(self.eta, self.shifts, self.envelope.derivatives)
             return shell_sums(parameters, vectors, edges, rows, num_elements).flatten(1)
         lengths = pair_lengths(graph)
         distances = lengths[:, None] - self.shifts.to(lengths.dtype)
@@ -125,7 +125,7 @@ class AngularFunctions(nn.Module):
         vectors, edges = pair_vectors(graph), Neighborhoods.of(graph)
         if fusible(vectors):
             angles = (self.shifts, self.angle_cosines, self.angle_sines)
-            parameters = AngleParameters(self.cutoff, self.eta, self.zeta, *angles, self.envelope.jet)
+            parameters = AngleParameters(self.cutoff, self.eta, self.zeta, *angles, self.envelope.derivatives)
             sums = triplet_sums(parameters, vectors, edges, rows, num_elements)
         else:
             lengths = pair_lengths(graph)

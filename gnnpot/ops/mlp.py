@@ -21,7 +21,7 @@ from torch.autograd.function import once_differentiable
 
 from gnnpot.kernels.dispatch import fusible, over_items
 from gnnpot.ops.activations import ACTIVATIONS, ActivationName
-from gnnpot.ops.products import as_row, linear, weights_are_aside
+from gnnpot.ops.products import as_row, linear, skips_weight_gradients
 
 _MOST_INPUTS = 2
 
@@ -54,11 +54,11 @@ def layer_of(
     return Layer(weight, bias, source, skip, activation)
 
 
-def chain(layers: Sequence[Layer], *inputs: Float[Tensor, "N I"]) -> Float[Tensor, "N O"]:
+def chain(layers: Sequence[Layer], *inputs: Float[Tensor, "N _"]) -> Float[Tensor, "N O"]:
     """Values of the last layer.
 
-    Inside :func:`~gnnpot.ops.products.weights_aside` derivatives leave out those by the weights, and what
-    they give can be differentiated once more, by everything; elsewhere any number of times.
+    Inside :func:`~gnnpot.ops.products.without_weight_gradients` derivatives leave out those by the weights,
+    and what they give can be differentiated once more, by everything; elsewhere any number of times.
 
     Args:
         layers: Each of values before it.
@@ -145,12 +145,12 @@ class _Values(torch.autograd.Function):
             gradient = arguments.new_zeros(len(inputs[0]), len(weights[-1]))
         if not torch.is_grad_enabled():
             _, *needed, _ = wiring.split(ctx.needs_input_grad[1:])
-            if weights_are_aside():
+            if skips_weight_gradients():
                 needed = [[False] * len(weights)] * 2
             return None, *_gradients(wiring, gradient.contiguous(), change, tensors, needed)
         if change is not None:
             raise RuntimeError("a chain of layers is not differentiated a third time")
-        if weights_are_aside():
+        if skips_weight_gradients():
             of_inputs = _gradients_of_inputs(wiring, (panels, turned), gradient, arguments, *weights)
             return None, *of_inputs, *[None] * (2 * len(weights))
         return None, *_gradients_by_torch(wiring, gradient, tensors)

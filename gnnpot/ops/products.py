@@ -24,7 +24,7 @@ _SMALLEST_THIN = 1 << 15  # the same with a thin matrix, with which MKL is slow
 _SMALLEST_ONCE = 1 << 12  # the same in dynamics, where calls are recorded
 _THIN = 8  # columns of a thin matrix
 _FLAT = 6  # rows that fill a tile
-_weights_aside: ContextVar[bool] = ContextVar("weights_aside", default=False)
+_without_weight_gradients: ContextVar[bool] = ContextVar("without_weight_gradients", default=False)
 
 
 def linear(
@@ -34,7 +34,7 @@ def linear(
 
     Args:
         x: Features.
-        weight: Of a layer; inside :func:`weights_aside` its gradient is left out.
+        weight: Of a layer; inside :func:`without_weight_gradients` its gradient is left out.
         bias: To add to each row.
     """
     if _pays(x, weight) or (bias is None and _is_thin(x, weight)):
@@ -44,9 +44,9 @@ def linear(
     return F.linear(x, weight, bias)
 
 
-def weights_are_aside() -> bool:
-    """Whether this is inside :func:`weights_aside`."""
-    return _weights_aside.get()
+def skips_weight_gradients() -> bool:
+    """Whether this is inside :func:`without_weight_gradients`."""
+    return _without_weight_gradients.get()
 
 
 def products(x: Float[Tensor, "M P I"], maps: Float[Tensor, "M I O"]) -> Float[Tensor, "M P O"]:
@@ -54,22 +54,22 @@ def products(x: Float[Tensor, "M P I"], maps: Float[Tensor, "M I O"]) -> Float[T
 
     Args:
         x: Features.
-        maps: Made of weights; inside :func:`weights_aside` their gradient is left out.
+        maps: Made of weights; inside :func:`without_weight_gradients` their gradient is left out.
     """
     return _products(x, maps)
 
 
 @contextmanager
-def weights_aside() -> Iterator[None]:
+def without_weight_gradients() -> Iterator[None]:
     """Have derivatives that are taken inside leave out those by the weights of dense layers.
 
     For derivatives by positions: autograd would compute those by weights for nothing.
     """
-    token = _weights_aside.set(True)
+    token = _without_weight_gradients.set(True)
     try:
         yield
     finally:
-        _weights_aside.reset(token)
+        _without_weight_gradients.reset(token)
 
 
 class _Linear(torch.autograd.Function):
@@ -82,7 +82,7 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> Any:
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = ctx.needs_input_grad
-        if _weights_aside.get():
+        if _without_weight_gradients.get():
             of_weight = of_bias = False
         return (
             linear(gradient, weight.mT) if of_x else None,
@@ -113,7 +113,7 @@ class _Products(torch.autograd.Function):
         of_x, of_maps = ctx.needs_input_grad
         return (
             products(gradient, maps.mT) if of_x else None,
-            products(x.mT, gradient) if of_maps and not _weights_aside.get() else None,
+            products(x.mT, gradient) if of_maps and not _without_weight_gradients.get() else None,
         )
 
 

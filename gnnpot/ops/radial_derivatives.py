@@ -10,12 +10,12 @@ from torch import Tensor
 
 from gnnpot.kernels.dispatch import over_items, twice_differentiable
 
-Jet = Float[Tensor, "3 P ..."]  # values, slopes and curvatures
+RadialDerivatives = Float[Tensor, "3 P ..."]  # values, slopes and curvatures
 
 
-def jet(
+def radial_derivatives(
     loop: Callable[..., None], lengths: Float[Tensor, "P"], *arguments: Any, shape: tuple[int, ...] = ()
-) -> Jet:
+) -> RadialDerivatives:
     """What a compiled ``loop`` makes of lengths and further arguments.
 
     Args:
@@ -29,23 +29,25 @@ def jet(
     return out
 
 
-def follow(jet: Jet, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P ..."]:
-    """The values of ``jet``, which was evaluated at ``lengths``, as a function of them."""
-    return _values(jet, lengths)
+def as_function(derivatives: RadialDerivatives, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P ..."]:
+    """The values of ``derivatives``, which was evaluated at ``lengths``, as a function of them."""
+    return _values(derivatives, lengths)
 
 
-def _first(jet: Jet, gradient: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
-    return (_per_length(gradient * jet[1]),)
+def _first(derivatives: RadialDerivatives, gradient: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+    return (_per_length(gradient * derivatives[1]),)
 
 
-def _second(jet: Jet, upstream: tuple[Tensor, ...], gradient: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+def _second(
+    derivatives: RadialDerivatives, upstream: tuple[Tensor, ...], gradient: Tensor, lengths: Tensor
+) -> tuple[Tensor, ...]:
     (of_lengths,) = upstream
-    along = of_lengths.view(-1, *(1 for _ in jet.shape[2:]))
-    return along * jet[1], of_lengths * _per_length(gradient * jet[2])
+    along = of_lengths.view(-1, *(1 for _ in derivatives.shape[2:]))
+    return along * derivatives[1], of_lengths * _per_length(gradient * derivatives[2])
 
 
 def _per_length(values: Float[Tensor, "P ..."]) -> Float[Tensor, "P"]:
     return values.flatten(1).sum(1) if values.ndim > 1 else values
 
 
-_values = twice_differentiable(lambda jet, lengths: jet[0], _first, _second)
+_values = twice_differentiable(lambda derivatives, lengths: derivatives[0], _first, _second)

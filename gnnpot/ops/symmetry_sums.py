@@ -12,12 +12,14 @@ from torch import Tensor
 from gnnpot.graph.geometry import Neighborhoods
 from gnnpot.graph.triplets import Triplets
 from gnnpot.kernels.dispatch import over_items, twice_differentiable, whole
-from gnnpot.ops.radial_derivatives import Jet
+from gnnpot.ops.radial_derivatives import RadialDerivatives
 
 SHELL_FACTOR = 0.25  # of the radial functions, in TorchANI
 ANGLE_FACTOR = 0.95  # of the cosine, in ANI: keeps derivatives finite for collinear atoms
 
-EnvelopeJet = Callable[[Tensor], Jet]  # values, slopes and curvatures of f_c at given lengths
+EnvelopeDerivatives = Callable[
+    [Tensor], RadialDerivatives
+]  # values, slopes and curvatures of f_c at given lengths
 
 
 class ShellParameters(NamedTuple):
@@ -25,7 +27,7 @@ class ShellParameters(NamedTuple):
 
     eta: float  # η (1/Å²)
     shifts: Float[Tensor, "S"]  # R_s (Å)
-    envelope: EnvelopeJet
+    envelope: EnvelopeDerivatives
 
 
 class AngleParameters(NamedTuple):
@@ -37,7 +39,7 @@ class AngleParameters(NamedTuple):
     shifts: Float[Tensor, "R"]  # R_s (Å)
     cosines: Float[Tensor, "A"]  # of θ_s
     sines: Float[Tensor, "A"]
-    envelope: EnvelopeJet
+    envelope: EnvelopeDerivatives
 
 
 def shell_sums(
@@ -66,7 +68,7 @@ def triplet_sums(
 class _Geometry:
     """What loops read of the pairs."""
 
-    def __init__(self, envelope: EnvelopeJet, vectors: Float[Tensor, "P 3"]) -> None:
+    def __init__(self, envelope: EnvelopeDerivatives, vectors: Float[Tensor, "P 3"]) -> None:
         self.lengths = torch.linalg.vector_norm(vectors, dim=-1)
         self.envelopes, self.inverse = envelope(self.lengths), 1 / self.lengths
         self.directions = vectors * self.inverse[:, None]

@@ -18,7 +18,7 @@ from gnnpot.graph.graph import AtomicGraph
 from gnnpot.kernels.dispatch import differentiated_once
 from gnnpot.models.base import AtomicEnergyModel, sum_over_structures
 from gnnpot.ops.neighbor_sums import sum_opposite
-from gnnpot.ops.products import weights_aside
+from gnnpot.ops.products import without_weight_gradients
 from gnnpot.potential.repulsion import ZBLRepulsion
 
 
@@ -115,7 +115,7 @@ class Potential(nn.Module):
             located.pair_lengths = torch.linalg.vector_norm(vectors, dim=-1)
             located.neighborhoods = Neighborhoods.of(graph)
             interaction = self.interaction_energies(located)
-            with weights_aside():
+            with without_weight_gradients():
                 (gradient,) = torch.autograd.grad(
                     interaction,
                     vectors,

@@ -27,7 +27,7 @@ from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.md import side_by_side, with_cells
 from gnnpot.sampling.schedule import Ramp, Schedule, Timing
 from gnnpot.sampling.step_cache import OncePerStep
-from gnnpot.sampling.walk import Plan, Walks
+from gnnpot.sampling.walk import WalkPlan, Walks
 from gnnpot.units import kBar
 
 Array = np.ndarray
@@ -107,7 +107,7 @@ class DeformationSampler:
         """
         config = self.config
         ramp = Ramp(first=config.temperature, last=config.temperature)
-        plan = Plan(config.thermostat, Schedule(config, ramp), config.limits)
+        plan = WalkPlan(config.thermostat, Schedule(config, ramp), config.limits)
         return Walks(
             side_by_side(
                 _upright(with_cells(seeds, "deformation")),

@@ -15,7 +15,7 @@ from gnnpot.sampling.ensembles import CELL_MOVES, Ensemble, LangevinNVT
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.schedule import Schedule, Temperatures, Timing, ramps
 from gnnpot.sampling.step_cache import OncePerStep
-from gnnpot.sampling.walk import Action, Observation, Plan, Walk, Walks
+from gnnpot.sampling.walk import Action, Observation, Walk, WalkPlan, Walks
 
 
 class MDConfig(Timing):
@@ -67,7 +67,7 @@ class MolecularDynamicsSampler:
         moves = isinstance(config.ensemble, CELL_MOVES)
         checked = with_cells(seeds, config.ensemble.kind) if moves else iter(seeds)
         plans = [
-            Plan(config.ensemble, Schedule(config, ramp), config.limits)
+            WalkPlan(config.ensemble, Schedule(config, ramp), config.limits)
             for ramp in ramps(config.temperatures)
             for _ in range(config.repetitions)
         ]
@@ -84,7 +84,7 @@ class MolecularDynamicsSampler:
 
 def side_by_side(
     seeds: Iterable[Atoms],
-    plans: Sequence[Plan],
+    plans: Sequence[WalkPlan],
     rng: np.random.Generator,
     *,
     prepare: Callable[[Atoms], tuple[Calculator | OncePerStep, Action]],

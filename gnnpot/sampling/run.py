@@ -19,9 +19,9 @@ from gnnpot.sampling.config import SampleConfig
 from gnnpot.sampling.figures import draw_momt, draw_steered
 from gnnpot.sampling.momt.sampler import MOMTSampler
 from gnnpot.sampling.steered import SteeredSampler, read_work_curves
-from gnnpot.sampling.trajectory import LOG, Trajectory
+from gnnpot.sampling.trajectory import LOG, FrameWriter
 from gnnpot.sampling.walk import Walks
-from gnnpot.system.files import alone_in, make_folder, write_text
+from gnnpot.system.files import locked_folder, make_folder, write_text
 
 Watch = Callable[[int, float | None], None]  # of the number of frames and the share of steps, if known
 CONFIG, SUMMARY, BIAS = "config.yaml", "summary.json", "bias.json"
@@ -57,9 +57,9 @@ def sample(
     sampler = config.sampler.sampler(calculator)
     frames = sampler(_treatable(config), np.random.default_rng(config.seed))
     make_folder(output)
-    with alone_in(output):
+    with locked_folder(output):
         config.to_yaml(output / CONFIG)
-        trajectory, state = Trajectory.go_on(output) if resume else (Trajectory.begin(output), None)
+        trajectory, state = FrameWriter.go_on(output) if resume else (FrameWriter.begin(output), None)
         with trajectory:
             coming = _taken_up(frames, state, trajectory.count)
             _write(coming, trajectory, keep=config.labels == "keep", watch=watch)
@@ -118,7 +118,7 @@ def _taken_up(frames: Iterator[Atoms], state: Mapping[str, Any] | None, count: i
     return frames
 
 
-def _write(frames: Iterator[Atoms], trajectory: Trajectory, *, keep: bool, watch: Watch) -> None:
+def _write(frames: Iterator[Atoms], trajectory: FrameWriter, *, keep: bool, watch: Watch) -> None:
     def between() -> None:
         _note_if_due(frames, trajectory)
         watch(trajectory.count, frames.share if isinstance(frames, Walks) else None)
@@ -136,18 +136,18 @@ def _write(frames: Iterator[Atoms], trajectory: Trajectory, *, keep: bool, watch
     _note(frames, trajectory)
 
 
-def _note_if_due(frames: Iterator[Atoms], trajectory: Trajectory) -> None:
+def _note_if_due(frames: Iterator[Atoms], trajectory: FrameWriter) -> None:
     if trajectory.is_due:
         _log(frames, trajectory)
         _note(frames, trajectory)
 
 
-def _log(frames: Iterator[Atoms], trajectory: Trajectory) -> None:
+def _log(frames: Iterator[Atoms], trajectory: FrameWriter) -> None:
     if isinstance(frames, Walks):
         trajectory.log(frames.columns, frames.take_rows())
 
 
-def _note(frames: Iterator[Atoms], trajectory: Trajectory) -> None:
+def _note(frames: Iterator[Atoms], trajectory: FrameWriter) -> None:
     trajectory.note(frames.state() if isinstance(frames, Walks) else None)
 
 

@@ -18,7 +18,7 @@ from gnnpot.sampling.md import side_by_side
 from gnnpot.sampling.schedule import Ramp, Schedule, Timing
 from gnnpot.sampling.spring import SpringCalculator
 from gnnpot.sampling.step_cache import OncePerStep
-from gnnpot.sampling.walk import Plan, Walks
+from gnnpot.sampling.walk import WalkPlan, Walks
 
 Array = np.ndarray
 _FS_PER_PS = 1000.0
@@ -96,7 +96,7 @@ class SteeredSampler:
         """
         config = self.config
         ramp = Ramp(first=config.temperature, last=config.temperature)
-        plan = Plan(config.ensemble, Schedule(config, ramp), config.limits)
+        plan = WalkPlan(config.ensemble, Schedule(config, ramp), config.limits)
         return Walks(
             side_by_side(seeds, [plan] * config.repetitions, rng, prepare=self._prepared, sampler="steered")
         )

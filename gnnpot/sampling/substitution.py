@@ -12,7 +12,7 @@ from ase.io.extxyz import write_extxyz
 from gnnpot.config.registry import nearest
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import ConfigError, OutputError
-from gnnpot.system.files import write_aside
+from gnnpot.system.files import atomic_write
 
 
 def transferred(atoms: Atoms, *, names: Mapping[str, str], scale: float) -> Atoms:
@@ -70,7 +70,7 @@ def transfer_file(source: Path, target: Path, *, names: Mapping[str, str], scale
             f"expected elements of {source} ({', '.join(sorted(present))}) on the left of the map, got "
             f"{', '.join(sorted(absent))}; the map is OLD=NEW"
         )
-    with write_aside(target) as aside, aside.open("w", encoding="utf-8") as file:
+    with atomic_write(target) as aside, aside.open("w", encoding="utf-8") as file:
         write_extxyz(file, frames)
     return len(frames)
 

@@ -20,7 +20,7 @@ _PAUSE = 1.0  # seconds between two states on the disk
 _SHARE = 20  # a state takes at most one part in so many of the time
 
 
-class Trajectory:
+class FrameWriter:
     """Appends frames to ``frames.xyz`` and rows to ``log.csv``, and now and then notes how far they go.
 
     ``state.json`` holds the lengths of both files beside the state of the sampler at that moment.  To go

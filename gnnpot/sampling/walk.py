@@ -87,7 +87,7 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Plan:
+class WalkPlan:
     """How atoms move.
 
     Attributes:
@@ -117,7 +117,7 @@ class Walk(Iterator[Atoms]):
     def __init__(
         self,
         atoms: Atoms,
-        plan: Plan,
+        plan: WalkPlan,
         rng: np.random.Generator,
         *,
         action: Action,

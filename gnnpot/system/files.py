@@ -36,7 +36,7 @@ def file_hash(path: Path) -> str:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def locked_folder(folder: Path) -> Iterator[None]:
     """Keep other runs out of a folder until the block ends, or this process does.
 
     Where the system has no ``flock`` nothing happens.
@@ -57,7 +57,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def write_aside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A path beside ``path`` to write to; it takes the place of ``path`` when the block ends well.
 
     What stood at ``path`` stays until then, and stays if the block fails or the disk is full.  Write
@@ -91,7 +91,7 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
     Raises:
         OutputError: The disk is full, or the folder cannot be written to.
     """
-    with write_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_bytes(data)
 
 

@@ -29,7 +29,7 @@ from gnnpot.training.config import TrainingConfig
 from gnnpot.training.low_rank import merged
 from gnnpot.training.module import PotentialModule
 from gnnpot.training.parameter_groups import GroupRow
-from gnnpot.training.warm_up import rehearse
+from gnnpot.training.warm_up import warm_up
 
 CHECKPOINT = "last.ckpt"
 
@@ -135,7 +135,7 @@ def fit(
                 collate([data[place] for place in next(iter(places))])
                 for data, places in ((train, batches), (validation, validated))
             )
-            rehearse(potential, config.loss, *first)
+            warm_up(potential, config.loss, *first)
         with objects_settled():
             trainer.fit(
                 module,

@@ -11,7 +11,7 @@ from gnnpot.potential.potential import Potential
 from gnnpot.training.loss import Loss
 
 
-def rehearse(potential: Potential, loss: Loss, train: AtomicGraph, validation: AtomicGraph) -> None:
+def warm_up(potential: Potential, loss: Loss, train: AtomicGraph, validation: AtomicGraph) -> None:
     """Call all that a step and a validation call; loops are compiled when they are first called.
 
     Args:

@@ -43,7 +43,7 @@ from gnnpot.training.run import (
 from gnnpot.training.run_config import RunConfig, data_paths
 from gnnpot.transfer.config import TransferConfig
 from gnnpot.transfer.report import errors_in_words, transfer_section, verdict
-from gnnpot.transfer.start import Start, find_start, plain_run
+from gnnpot.transfer.start import TransferStart, find_start, plain_run
 
 START_FILE = "untuned.safetensors"
 RESULT_FILE = "transfer.json"
@@ -73,7 +73,7 @@ class Transfer:
 
     config: TransferConfig
     output: Path
-    start: Start | None
+    start: TransferStart | None
     data: PreparedData
     potential: Potential
     stages: tuple[Stage, ...]
@@ -151,7 +151,7 @@ def prepare_transfer(config: TransferConfig, output: Path, reports: list[DataRep
     return Transfer(config, output, start, data, potential, tuple(stages), reports)
 
 
-def group_origins(potential: Potential, start: Start | None) -> dict[str, str]:
+def group_origins(potential: Potential, start: TransferStart | None) -> dict[str, str]:
     """Where the first values of each group of parameters come from, in words."""
     groups = potential.model.parameter_groups()
     if start is None:

@@ -52,7 +52,7 @@ class Step(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Start:
+class TransferStart:
     """How the source becomes the start of a run.
 
     Attributes:
@@ -100,7 +100,7 @@ def plain_run(config: TransferConfig, **changes: Any) -> RunConfig:
     return RunConfig.model_construct(**{**values, **changes})
 
 
-def find_start(config: TransferConfig) -> Start:
+def find_start(config: TransferConfig) -> TransferStart:
     """Resolve the map and the scales of a transfer, and measure what each does.
 
     Raises:
@@ -123,7 +123,7 @@ def find_start(config: TransferConfig) -> Start:
         energy = _energy_scale(config, potential, frames)
         potential = carried(source, elements, length_scale=length, energy_scale=energy)
         steps.append(_step("energy scale", f"{energy:.4f}", potential, frames))
-    return Start(source, elements, length, energy, tuple(steps))
+    return TransferStart(source, elements, length, energy, tuple(steps))
 
 
 def fitted_length_scale(potential: Potential, frames: Sequence[Atoms]) -> float:

@@ -45,7 +45,7 @@ from gnnpot.benchmark.models.run import (
     warnings_of,
 )
 from gnnpot.benchmark.subsets import nested_order, parts, read_pool, write_frames
-from gnnpot.benchmark.trials import Comparison, Measurement, Point, Spread, Trial, pareto_front
+from gnnpot.benchmark.trials import Comparison, Measurement, Point, SeedStatistics, Trial, pareto_front
 from gnnpot.data.labels import LabelKeys
 from gnnpot.data.reading import content_hash, read_frames
 from gnnpot.data.split import SplitConfig
@@ -627,7 +627,7 @@ def test_panels_without_data_say_so(comparison):
 
 def test_means_and_deviations_over_seeds(comparison):
     assert comparison.spread("slow", 20, "forces") == pytest.approx((5.5, math.sqrt(0.5)))
-    assert spread_cells([Spread(5.5, 0.7), Spread(12.0, math.nan)]) == ["5.5 ± 0.7", "12.0"]
+    assert spread_cells([SeedStatistics(5.5, 0.7), SeedStatistics(12.0, math.nan)]) == ["5.5 ± 0.7", "12.0"]
 
 
 def test_a_model_that_failed_has_dashes_and_the_page_is_written(comparison, tmp_path):

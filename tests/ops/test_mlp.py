@@ -11,7 +11,7 @@ from gnnpot.kernels import chains as chain_loops
 from gnnpot.kernels import loops
 from gnnpot.ops import mlp as chains
 from gnnpot.ops.mlp import Layer, chain
-from gnnpot.ops.products import weights_aside
+from gnnpot.ops.products import without_weight_gradients
 
 LINKS = [(0, None), (1, 2), (3, None), (4, 3), (5, 0), (6, 3)]  # values 3 are added twice
 SIZES = [(32, 32), (32, 16), (48, 32), (32, 48), (32, 32), (32, 32)]
@@ -57,7 +57,7 @@ def forces_and_gradients(function, layers_of, tensors, inputs):
     """Values, derivatives by the inputs without those by the weights, and all derivatives of both."""
     values = function(layers_of(tensors), *inputs)
     energy = values.pow(3).sum()
-    with weights_aside():
+    with without_weight_gradients():
         forces = torch.autograd.grad(energy, inputs, create_graph=True)
     loss = energy + sum(part.pow(2).sum() for part in forces)
     needed = [part for part in (*inputs, *tensors) if part.requires_grad]
@@ -122,7 +122,7 @@ def test_inputs_that_depend_on_each_other_and_a_weight_that_stands_twice():
 
 
 def test_a_third_derivative_is_refused(layers_of, tensors, inputs):
-    with weights_aside():
+    with without_weight_gradients():
         energy = chain(layers_of(tensors), *inputs).pow(3).sum()
         forces = torch.autograd.grad(energy, inputs, create_graph=True)
         with pytest.raises(RuntimeError, match=r"third|once"):
@@ -148,7 +148,7 @@ def test_chains_that_compiled_loops_do_not_take_go_by_torch(name):
 
     def gradients(function):
         layers = [Layer(parts[2], None, *link) for link in ODD_LINKS[name]]
-        with weights_aside():
+        with without_weight_gradients():
             return torch.autograd.grad(
                 function(layers, *parts[:2]).pow(2).sum(), parts[:2], materialize_grads=True
             )

@@ -10,7 +10,7 @@ from derivatives import derivatives
 from gnnpot.kernels import loops
 from gnnpot.nn.mlp import Linear
 from gnnpot.ops import products as dense
-from gnnpot.ops.products import linear, products, weights_aside
+from gnnpot.ops.products import linear, products, without_weight_gradients
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_products_and_their_derivatives_equal_those_of_torch(sizes):
     expected_all = derivatives(lambda *inputs: torch.bmm(*inputs).tanh(), parts)
     for got, expected in zip(got_all, expected_all, strict=True):
         torch.testing.assert_close(got, expected, atol=1e-12, rtol=1e-12)
-    with weights_aside():
+    with without_weight_gradients():
         by_x, by_maps = torch.autograd.grad(products(*parts).sum(), parts, allow_unused=True)
     assert by_maps is None
     torch.testing.assert_close(by_x, torch.autograd.grad(torch.bmm(*parts).sum(), parts)[0])
@@ -109,7 +109,7 @@ def test_derivatives_by_positions_leave_weights_out_but_can_be_differentiated_by
     torch.manual_seed(0)
     layer, x = Linear(8, 5), torch.randn(40, 8, requires_grad=True)
     energy = layer(x).square().sum()
-    with weights_aside():
+    with without_weight_gradients():
         by_x, by_weight = torch.autograd.grad(energy, [x, layer.weight], create_graph=True, allow_unused=True)
     assert by_weight is None
     got = torch.autograd.grad(by_x.square().sum(), [layer.weight, layer.bias])

@@ -124,7 +124,7 @@ def test_a_run_that_is_stopped_between_frames_goes_on(kind, number, tmp_path, mo
     class Killed(BaseException):
         pass
 
-    notes, note = [], trajectory.Trajectory.note
+    notes, note = [], trajectory.FrameWriter.note
 
     def stop(self, state) -> None:
         note(self, state)
@@ -133,7 +133,7 @@ def test_a_run_that_is_stopped_between_frames_goes_on(kind, number, tmp_path, mo
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(trajectory.Trajectory, "note", stop)
+        patch.setattr(trajectory.FrameWriter, "note", stop)
         with pytest.raises(Killed):
             sample(config, tmp_path / "torn")
     assert notes[0] == 0  # before the first frame

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from gnnpot.errors import OutputError
-from gnnpot.system.files import write_aside, write_bytes, write_text
+from gnnpot.system.files import atomic_write, write_bytes, write_text
 
 
 def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -49,8 +49,8 @@ def test_when_the_disk_is_full_the_previous_file_survives(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from gnnpot.system.files import write_aside
-with write_aside(Path(sys.argv[1])) as aside:
+from gnnpot.system.files import atomic_write
+with atomic_write(Path(sys.argv[1])) as aside:
     with aside.open("wb") as file:
         file.write(b"1" * 500)
         file.flush()
@@ -70,7 +70,7 @@ def test_a_writer_that_fails_leaves_the_previous_file_and_its_own_error(tmp_path
     write_bytes(path, b"0")
 
     def fail():
-        with write_aside(path) as aside:
+        with atomic_write(path) as aside:
             aside.write_bytes(b"1")
             raise KeyError
 

@@ -13,7 +13,7 @@ from gnnpot.benchmark.models.config import ComparisonConfig
 from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.errors import DataError
 from gnnpot.evaluation.conservation import constant_energy, cutoff_jump
-from gnnpot.evaluation.stability import Start as Start
+from gnnpot.evaluation.stability import StartingStructure as StartingStructure
 from gnnpot.evaluation.stability import starting_structure as starting_structure
 from gnnpot.sampling.ensembles import thermalize
 
@@ -30,7 +30,9 @@ class Found(NamedTuple):
     failure: str
 
 
-def measured(path: Path, start: Start, *, config: ComparisonConfig, elements: Sequence[str]) -> Found:
+def measured(
+    path: Path, start: StartingStructure, *, config: ComparisonConfig, elements: Sequence[str]
+) -> Found:
     """Run dynamics at constant energy with the model in ``path``, and pass an atom through its cutoff.
 
     Dynamics have the precision of the file; those that fail have neither speed nor drift.  The cutoff is

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 
 from gnnpot.benchmark.models.figures import comparison_images, model_color
-from gnnpot.benchmark.trials import Comparison, Measurement, Spread
+from gnnpot.benchmark.trials import Comparison, Measurement, SeedStatistics
 from gnnpot.report.page import page, panels, warnings_list
 from gnnpot.report.tables import facts_table, number, scrolled, table_row
 from gnnpot.system.files import write_text
@@ -133,7 +133,7 @@ def _table_note(comparison: Comparison) -> str:
     )
 
 
-def spread_cells(spreads: Sequence[Spread]) -> list[str]:
+def spread_cells(spreads: Sequence[SeedStatistics]) -> list[str]:
     """Means with the decimals of their column, and the deviation over the seeds if there is one."""
     means = [spread.mean for spread in spreads]
     return [

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 
 from gnnpot.benchmark.models.config import Candidate, ComparisonConfig, candidates, fitting_loss
-from gnnpot.benchmark.models.dynamics import Start, measured, starting_structure
+from gnnpot.benchmark.models.dynamics import StartingStructure, measured, starting_structure
 from gnnpot.benchmark.models.report import write_comparison
-from gnnpot.benchmark.subsets import Pool, check_parts, nested_order, parts, read_pool, write_frames
+from gnnpot.benchmark.subsets import StructurePool, check_parts, nested_order, parts, read_pool, write_frames
 from gnnpot.benchmark.trials import Comparison, Measurement, Point, Trial
 from gnnpot.errors import DataError, TrainingError
 from gnnpot.evaluation.folder import check_folder
@@ -40,7 +40,7 @@ class ComparisonObserver(Observer):
         """Before each of ``total`` pieces of work, counted from 1."""
 
 
-class Plan(NamedTuple):
+class ComparisonPlan(NamedTuple):
     """One training that is to be there in the end."""
 
     model: str
@@ -122,7 +122,9 @@ def check_same_or_new(config: ComparisonConfig, output: Path, *, resume: bool) -
         check_folder(output)
 
 
-def planned(config: ComparisonConfig, templates: Mapping[str, RunConfig], output: Path) -> list[Plan]:
+def planned(
+    config: ComparisonConfig, templates: Mapping[str, RunConfig], output: Path
+) -> list[ComparisonPlan]:
     """All trainings, small ones first, so that all models can be compared early."""
     plans = []
     for size in config.sizes:
@@ -136,11 +138,11 @@ def planned(config: ComparisonConfig, templates: Mapping[str, RunConfig], output
             }
             for model, template in templates.items():
                 folder = output / "trainings" / f"{model}-{size}-{seed}"
-                plans.append(Plan(model, size, seed, folder, template.model_copy(update=changes)))
+                plans.append(ComparisonPlan(model, size, seed, folder, template.model_copy(update=changes)))
     return plans
 
 
-def run_template(candidate: Candidate, config: ComparisonConfig, pool: Pool) -> RunConfig:
+def run_template(candidate: Candidate, config: ComparisonConfig, pool: StructurePool) -> RunConfig:
     """The run of a candidate under the budget of all, with the labels that are there.
 
     Raises:
@@ -160,7 +162,7 @@ def run_template(candidate: Candidate, config: ComparisonConfig, pool: Pool) -> 
     return given.model_copy(update={"training": training, "keys": type(given.keys)()})
 
 
-def write_data(pool: Pool, config: ComparisonConfig, folder: Path) -> None:
+def write_data(pool: StructurePool, config: ComparisonConfig, folder: Path) -> None:
     """Write the test and all parts; free atoms go into each training file.
 
     Raises:
@@ -178,13 +180,16 @@ def write_data(pool: Pool, config: ComparisonConfig, folder: Path) -> None:
 
 
 def collect(
-    config: ComparisonConfig, pool: Pool, plans: Sequence[Plan], observer: ComparisonObserver
+    config: ComparisonConfig,
+    pool: StructurePool,
+    plans: Sequence[ComparisonPlan],
+    observer: ComparisonObserver,
 ) -> Comparison:
     """Gather all trainings, and measure what the first seed of each model's largest does in dynamics."""
     trials = [_trial(plan) for plan in plans]
     if all(trial.failure for trial in trials):
         raise TrainingError(trials[0].failure)
-    largest: dict[str, Plan] = {}
+    largest: dict[str, ComparisonPlan] = {}
     for plan in plans:
         if plan.size == config.sizes[-1] and not plan.has_failed:
             largest.setdefault(plan.model, plan)
@@ -221,7 +226,7 @@ def warnings_of(trials: Sequence[Trial], measurements: Sequence[Measurement]) ->
     return [*failed, *flown, told]
 
 
-def _train(plan: Plan, observer: ComparisonObserver) -> None:
+def _train(plan: ComparisonPlan, observer: ComparisonObserver) -> None:
     """Train; a run that cannot go on is noted, and the others go on.  What failed begins anew."""
     if plan.has_failed:
         shutil.rmtree(plan.folder)
@@ -232,7 +237,7 @@ def _train(plan: Plan, observer: ComparisonObserver) -> None:
         observer.note(f"{plan} failed: {error}")
 
 
-def _trial(plan: Plan) -> Trial:
+def _trial(plan: ComparisonPlan) -> Trial:
     if plan.has_failed:
         failure = (plan.folder / _FAILED).read_text().strip()
         return Trial(plan.model, plan.size, plan.seed, errors={}, failure=failure)
@@ -273,18 +278,20 @@ def kept_so_far(
     return points
 
 
-def _measurement(plan: Plan, start: Start, config: ComparisonConfig, elements: Sequence[str]) -> Measurement:
+def _measurement(
+    plan: ComparisonPlan, start: StartingStructure, config: ComparisonConfig, elements: Sequence[str]
+) -> Measurement:
     path = plan.folder / MODEL_FILE
     model = load_potential(path).model
     found = measured(path, start, config=config, elements=elements)
     return Measurement(plan.model, model.config.kind, model.num_parameters, model.cutoff, **found._asdict())
 
 
-def _elements(pool: Pool) -> list[str]:
+def _elements(pool: StructurePool) -> list[str]:
     return sorted({symbol for atoms in (*pool.frames, *pool.test) for symbol in atoms.symbols})
 
 
-def _facts(config: ComparisonConfig, pool: Pool, start: Start) -> dict[str, str]:
+def _facts(config: ComparisonConfig, pool: StructurePool, start: StartingStructure) -> dict[str, str]:
     held_out = config.test if isinstance(config.test, tuple) else ("held out of the data",)
     return {
         "data": f"{', '.join(config.data)}: {len(pool.frames)} different frames to take parts of",

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from gnnpot.benchmark.models.report import spread_cells
-from gnnpot.benchmark.trials import Spread
+from gnnpot.benchmark.trials import SeedStatistics
 from gnnpot.report.figures import BLUE, FIGURE_STYLE, GREY, ORANGE, Image, data_uri
 from gnnpot.report.page import page, panels, warnings_list
 from gnnpot.report.tables import facts_table, number, scrolled, table_row
@@ -67,12 +67,12 @@ class Efficiency:
         """Quantities that the test has labels of."""
         return [name for name in ERROR_UNITS if any(one.mae.get(name) is not None for one in self.outcomes)]
 
-    def spread(self, side: str, size: int, quantity: str) -> Spread:
+    def spread(self, side: str, size: int, quantity: str) -> SeedStatistics:
         """Mean and standard deviation of the test MAE over the splits."""
         ones = [one for one in self.outcomes if (one.side, one.size) == (side, size)]
         values = [math.nan if (mae := one.mae[quantity]) is None else mae for one in ones]
         deviation = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-        return Spread(float(np.mean(values)) if values else math.nan, deviation)
+        return SeedStatistics(float(np.mean(values)) if values else math.nan, deviation)
 
     def saved(self, size: int, quantity: str) -> float:
         """By how many per cent the transfer's mean error is below that from scratch."""

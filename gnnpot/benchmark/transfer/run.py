@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gnnpot.benchmark.models.run import ComparisonObserver
-from gnnpot.benchmark.subsets import Pool, read_pool, write_frames
+from gnnpot.benchmark.subsets import StructurePool, read_pool, write_frames
 from gnnpot.benchmark.transfer.config import EfficiencyConfig
 from gnnpot.benchmark.transfer.report import Efficiency, Outcome, write_efficiency
 from gnnpot.data.split import SplitConfig
@@ -30,7 +30,7 @@ from gnnpot.version import __version__
 _SIDES = ("transfer", "scratch")
 
 
-class Plan(NamedTuple):
+class EfficiencyPlan(NamedTuple):
     """One training of one side with one learning rate."""
 
     side: str
@@ -89,7 +89,7 @@ def study(
     return found
 
 
-def pool_of(config: EfficiencyConfig) -> Pool:
+def pool_of(config: EfficiencyConfig) -> StructurePool:
     """Structures to take parts of, and the test.
 
     Raises:
@@ -107,12 +107,12 @@ def pool_of(config: EfficiencyConfig) -> Pool:
     return pool
 
 
-def order_of(pool: Pool, split: int) -> list[int]:
+def order_of(pool: StructurePool, split: int) -> list[int]:
     """A random order: parts are its first members, the validation its last."""
     return np.random.default_rng(split).permutation(len(pool.frames)).tolist()
 
 
-def write_parts(pool: Pool, config: EfficiencyConfig, folder: Path) -> None:
+def write_parts(pool: StructurePool, config: EfficiencyConfig, folder: Path) -> None:
     """Write the test, and for each split the validation and all parts; free atoms go into the parts.
 
     Raises:
@@ -130,11 +130,11 @@ def write_parts(pool: Pool, config: EfficiencyConfig, folder: Path) -> None:
             write_frames([*part, *pool.isolated], files / f"{size}.traj")
 
 
-def planned(config: EfficiencyConfig, folder: Path) -> list[Plan]:
+def planned(config: EfficiencyConfig, folder: Path) -> list[EfficiencyPlan]:
     """All trainings, small ones first."""
     rates = {"transfer": config.rates, "scratch": config.scratch_rates}
     return [
-        Plan(side, size, split, rate, folder / f"{side}-{size}-{split}-{rate:g}")
+        EfficiencyPlan(side, size, split, rate, folder / f"{side}-{size}-{split}-{rate:g}")
         for size in sorted(config.sizes)
         for split in range(config.splits)
         for side in _SIDES
@@ -142,7 +142,7 @@ def planned(config: EfficiencyConfig, folder: Path) -> list[Plan]:
     ]
 
 
-def _train(plan: Plan, config: EfficiencyConfig, data: Path, observer: ComparisonObserver) -> None:
+def _train(plan: EfficiencyPlan, config: EfficiencyConfig, data: Path, observer: ComparisonObserver) -> None:
     files = data / f"split-{plan.split}"
     changes: dict[str, Any] = {
         "train": (str(files / f"{plan.size}.traj"),),
@@ -160,12 +160,12 @@ def _train(plan: Plan, config: EfficiencyConfig, data: Path, observer: Compariso
         train(plain_run(given, training=training, **changes), plan.folder, resume=True, observer=quiet)
 
 
-def _given(plan: Plan, config: EfficiencyConfig) -> TrainingConfig:
+def _given(plan: EfficiencyPlan, config: EfficiencyConfig) -> TrainingConfig:
     """The training of a side as the user has it."""
     return config.transfer.trainings[0] if plan.side == "transfer" else config.transfer.scratch_training
 
 
-def collect(config: EfficiencyConfig, pool: Pool, plans: Sequence[Plan]) -> Efficiency:
+def collect(config: EfficiencyConfig, pool: StructurePool, plans: Sequence[EfficiencyPlan]) -> Efficiency:
     """Gather all trainings; of each side the one with the least validation error, the one it selects by."""
     outcomes = []
     for size in sorted(config.sizes):
@@ -185,12 +185,12 @@ def collect(config: EfficiencyConfig, pool: Pool, plans: Sequence[Plan]) -> Effi
     )
 
 
-def _first(plans: Sequence[Plan], size: int, split: int) -> Plan:
+def _first(plans: Sequence[EfficiencyPlan], size: int, split: int) -> EfficiencyPlan:
     """A transfer of this part: all start alike."""
     return next(plan for plan in plans if plan[:3] == ("transfer", size, split))
 
 
-def score_of(plan: Plan, config: EfficiencyConfig) -> float:
+def score_of(plan: EfficiencyPlan, config: EfficiencyConfig) -> float:
     """The validation error by which a training selects, of the model that it kept."""
     return _given(plan, config).score(read_header(plan.folder / MODEL_FILE).provenance["metrics"])
 
@@ -204,7 +204,7 @@ def _of_test(metrics: dict[str, Any]) -> dict[str, float | None]:
     return {name: None if test[name] is None else test[name]["mae"] for name in ERROR_UNITS}
 
 
-def _facts(config: EfficiencyConfig, pool: Pool) -> dict[str, str]:
+def _facts(config: EfficiencyConfig, pool: StructurePool) -> dict[str, str]:
     transfer: TransferConfig = config.transfer
     return {
         "source": str(transfer.source),

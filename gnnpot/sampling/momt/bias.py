@@ -83,11 +83,13 @@ class ConstantSteps(Section):
     kind: Literal["constant"] = "constant"
     size: PositiveFloat = 0.05
 
-    def begin(self) -> Progress:
+    def begin(self) -> BiasProgress:
         """Where the schedule starts."""
-        return Progress(self.size)
+        return BiasProgress(self.size)
 
-    def after(self, progress: Progress, visits: Float[Array, "H O"], ever: Float[Array, "H O"]) -> Progress:
+    def after(
+        self, progress: BiasProgress, visits: Float[Array, "H O"], ever: Float[Array, "H O"]
+    ) -> BiasProgress:
         """Where the schedule is after one more update."""
         return progress._replace(updates=progress.updates + 1)
 
@@ -109,11 +111,13 @@ class WangLandauSteps(Section):
     flatness: Annotated[float, Field(gt=0, lt=1)] = 0.8
     final: PositiveFloat = 1e-4
 
-    def begin(self) -> Progress:
+    def begin(self) -> BiasProgress:
         """Where the schedule starts."""
-        return Progress(self.size)
+        return BiasProgress(self.size)
 
-    def after(self, progress: Progress, visits: Float[Array, "H O"], ever: Float[Array, "H O"]) -> Progress:
+    def after(
+        self, progress: BiasProgress, visits: Float[Array, "H O"], ever: Float[Array, "H O"]
+    ) -> BiasProgress:
         """Where the schedule is after one more update."""
         updates, known = progress.updates + 1, ever > 0
         size, flat = progress.size, False
@@ -122,7 +126,7 @@ class WangLandauSteps(Section):
             size, flat = size / 2, True
         if progress.flats and size < floor:
             size = min(floor, progress.size)
-        return Progress(0.0 if size <= self.final else size, updates, progress.flats + flat, flat)
+        return BiasProgress(0.0 if size <= self.final else size, updates, progress.flats + flat, flat)
 
 
 class NoSteps(Section):
@@ -130,11 +134,13 @@ class NoSteps(Section):
 
     kind: Literal["none"] = "none"
 
-    def begin(self) -> Progress:
+    def begin(self) -> BiasProgress:
         """Where the schedule starts, and stays."""
-        return Progress(0.0)
+        return BiasProgress(0.0)
 
-    def after(self, progress: Progress, visits: Float[Array, "H O"], ever: Float[Array, "H O"]) -> Progress:
+    def after(
+        self, progress: BiasProgress, visits: Float[Array, "H O"], ever: Float[Array, "H O"]
+    ) -> BiasProgress:
         """Where the schedule is after one more update."""
         return progress
 
@@ -143,7 +149,7 @@ Growth = ConstantSteps | WangLandauSteps | NoSteps
 _DEFAULT_GROWTH = ConstantSteps()
 
 
-class Progress(NamedTuple):
+class BiasProgress(NamedTuple):
     """Where a schedule is."""
 
     size: float  # of the next step, in k T; 0 when frozen
@@ -287,7 +293,7 @@ class Bias:
         self.deposited = np.array(state["deposited"])
         self.visits = np.array(state["visits"])
         self.histogram = np.array(state["histogram"])
-        self.progress = Progress(*state["progress"])
+        self.progress = BiasProgress(*state["progress"])
         self.__dict__.pop("nodes", None)
 
     def save(self, path: Path) -> None:

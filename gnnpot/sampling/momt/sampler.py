@@ -20,7 +20,7 @@ from gnnpot.sampling.momt.calculator import BiasedCalculator
 from gnnpot.sampling.momt.order import OrderConfig
 from gnnpot.sampling.schedule import Ramp, Schedule, Timing
 from gnnpot.sampling.step_cache import OncePerStep
-from gnnpot.sampling.walk import Plan, Walks
+from gnnpot.sampling.walk import WalkPlan, Walks
 from gnnpot.units import kBar
 
 
@@ -83,7 +83,7 @@ class MOMTSampler:
         """
         config = self.config
         order, pressure = config.order.parameter(), config.ensemble.pressure * kBar / 1000
-        plan = Plan(
+        plan = WalkPlan(
             config.ensemble,
             Schedule(config, Ramp(first=config.temperature, last=config.temperature)),
             config.limits,
