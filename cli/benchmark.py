@@ -36,7 +36,7 @@ def benchmark(
 
     from gnnpot.benchmark.models.config import ComparisonConfig
     from gnnpot.benchmark.models.run import compare
-    from gnnpot.data.labels import label_keys
+    from gnnpot.data.keys import label_keys
 
     given = {
         "data": data,

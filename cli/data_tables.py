@@ -11,7 +11,7 @@ from gnnpot import units
 from gnnpot.data.checks.inspection import Coverage, DataReport
 from gnnpot.data.checks.stress import StressCheck
 from gnnpot.data.checks.stress_diagnosis import COMPRESSED
-from gnnpot.data.labels import QUANTITIES
+from gnnpot.data.keys import QUANTITIES
 
 _RANGES = (
     ("energy", "energy\n(eV/atom)", 1.0),

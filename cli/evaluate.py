@@ -30,7 +30,7 @@ def evaluate(
     from gnnpot.cli.progress import counting
     from gnnpot.cli.tables import print_metrics, print_notes
 
-    from gnnpot.data.labels import label_keys
+    from gnnpot.data.keys import label_keys
     from gnnpot.data.reading import read_frames
     from gnnpot.evaluation.evaluation import evaluate as errors_on
     from gnnpot.evaluation.folder import check_folder, write_evaluation

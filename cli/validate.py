@@ -29,7 +29,7 @@ def validate(
 ) -> None:
     """Report what is in labeled structures, and fail if training on them would go wrong."""
     from gnnpot.data.checks.inspection import inspect
-    from gnnpot.data.labels import label_keys
+    from gnnpot.data.keys import label_keys
     from gnnpot.data.reading import read_frames
 
     keys = label_keys(settings or [])

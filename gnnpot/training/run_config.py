@@ -19,7 +19,7 @@ from gnnpot.config.base import Configuration, Paths, Section
 from gnnpot.config.base import data_paths as data_paths
 from gnnpot.config.base import shipped_configs as shipped_configs
 from gnnpot.config.registry import OneOf
-from gnnpot.data.reading import LabelKeys
+from gnnpot.data.keys import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.models import MODELS, ModelConfig
 from gnnpot.training import TrainingConfig

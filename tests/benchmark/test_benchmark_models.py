@@ -46,7 +46,7 @@ from gnnpot.benchmark.models.run import (
 )
 from gnnpot.benchmark.subsets import nested_order, parts, read_pool, write_frames
 from gnnpot.benchmark.trials import Comparison, Measurement, Point, SeedStatistics, Trial, pareto_front
-from gnnpot.data.labels import LabelKeys
+from gnnpot.data.keys import LabelKeys
 from gnnpot.data.reading import content_hash, read_frames
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError, DataError, TrainingError

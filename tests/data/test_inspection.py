@@ -16,7 +16,8 @@ from typer.testing import CliRunner
 
 from gnnpot import units
 from gnnpot.data.checks.inspection import DataReport, inspect
-from gnnpot.data.labels import LabelKeys, labeled
+from gnnpot.data.keys import LabelKeys
+from gnnpot.data.labels import labeled
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import DataError
 

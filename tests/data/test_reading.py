@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from gnnpot import units
-from gnnpot.data.labels import LabelKeys, label_keys
+from gnnpot.data.keys import LabelKeys, label_keys
 from gnnpot.data.reading import check_finite, content_hash, is_isolated_atom, nonfinite, read_frames
 from gnnpot.errors import ConfigError, DataError
 

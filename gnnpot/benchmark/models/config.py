@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import PositiveFloat, field_serializer, field_validator
 
 from gnnpot.benchmark.config import StudyConfig
-from gnnpot.data.reading import LabelKeys
+from gnnpot.data.keys import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError
 from gnnpot.models import MODELS

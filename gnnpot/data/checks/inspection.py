@@ -21,7 +21,7 @@ from gnnpot.data.checks.frames import (
 )
 from gnnpot.data.checks.stress import StressCheck, StressCollector
 from gnnpot.data.checks.stress_diagnosis import diagnose
-from gnnpot.data.labels import QUANTITIES, LabelKeys
+from gnnpot.data.keys import QUANTITIES, LabelKeys
 from gnnpot.data.reading import is_isolated_atom, nonfinite
 from gnnpot.data.reference_energies import composition
 from gnnpot.errors import DataError
