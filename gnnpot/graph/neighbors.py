@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from ase import Atoms
 from ase.geometry import complete_cell
 from jaxtyping import Bool, Float, Int
 from vesin import NeighborList
@@ -10,6 +13,30 @@ from vesin import NeighborList
 from gnnpot.errors import DataError
 
 Array = np.ndarray
+
+
+class Pairs(NamedTuple):
+    """Pairs of atoms, periodic images too, each once.
+
+    Attributes:
+        source: One atom j of each pair.
+        center: The other, i.
+        shifts: Integers S with r_ij = r_j + S·cell − r_i.
+    """
+
+    source: Int[Array, "P"]
+    center: Int[Array, "P"]
+    shifts: Int[Array, "P 3"]
+
+    def vectors(self, atoms: Atoms) -> Float[Array, "P 3"]:
+        """r_ij of each pair (Å)."""
+        apart = atoms.positions[self.source] - atoms.positions[self.center]
+        return apart + self.shifts @ atoms.cell.array
+
+
+def pairs_of(atoms: Atoms, cutoff: float) -> Pairs:
+    """The pairs of ``atoms`` that are closer than ``cutoff`` (Å); see :func:`neighbor_pairs`."""
+    return unique_pairs(atoms.positions, atoms.cell.array, atoms.pbc, cutoff)
 
 
 def neighbor_pairs(
@@ -33,6 +60,24 @@ def neighbor_pairs(
     Raises:
         DataError: Positions or cell are not finite, or a periodic cell has no volume.
     """
+    source, center, shifts = unique_pairs(positions, cell, pbc, cutoff)
+    edge_index = np.empty((2, 2 * len(center)), dtype=np.int64)
+    edge_index[:, 0::2] = source, center
+    edge_index[:, 1::2] = center, source
+    cell_shifts = np.empty((2 * len(center), 3), dtype=np.int64)
+    cell_shifts[0::2] = shifts
+    cell_shifts[1::2] = -shifts
+    return edge_index, cell_shifts
+
+
+def unique_pairs(
+    positions: Float[Array, "N 3"], cell: Float[Array, "3 3"], pbc: Bool[Array, "3"], cutoff: float
+) -> Pairs:
+    """Each pair of :func:`neighbor_pairs` once.
+
+    Raises:
+        DataError: Positions or cell are not finite, or a periodic cell has no volume.
+    """
     for name, lengths in (("positions", positions), ("cell vectors", cell)):
         if not np.isfinite(lengths).all():
             raise DataError(f"expected finite {name}, got NaN or infinity; remove the structure")
@@ -45,10 +90,4 @@ def neighbor_pairs(
     center, source, shifts = neighbors.compute(
         points=np.ascontiguousarray(positions, dtype=float), box=box, periodic=pbc, quantities="ijS"
     )
-    edge_index = np.empty((2, 2 * len(center)), dtype=np.int64)
-    edge_index[:, 0::2] = source, center
-    edge_index[:, 1::2] = center, source
-    cell_shifts = np.empty((2 * len(center), 3), dtype=np.int64)
-    cell_shifts[0::2] = shifts
-    cell_shifts[1::2] = -shifts
-    return edge_index, cell_shifts
+    return Pairs(*(np.asarray(column, dtype=np.int64) for column in (source, center, shifts)))

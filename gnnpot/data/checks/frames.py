@@ -12,7 +12,7 @@ from jaxtyping import Float
 
 from gnnpot.data.reading import content_hash, is_isolated_atom
 from gnnpot.data.reference_energies import composition, reference_energies
-from gnnpot.graph.neighbors import neighbor_pairs
+from gnnpot.graph.neighbors import Pairs, pairs_of
 
 Array = np.ndarray
 
@@ -162,20 +162,25 @@ def check_cell(atoms: Atoms, faults: Findings, warnings: Findings) -> bool:
     return True
 
 
-def closest_contact(atoms: Atoms) -> Contact | None:
-    """The closest two atoms, periodic images too, or None where none are near a bond."""
-    radii = covalent_radii[atoms.numbers]
-    edges, shifts = neighbor_pairs(
-        atoms.positions, atoms.cell.array, atoms.pbc, 2 * _BONDED * float(radii.max())
-    )
-    if edges.shape[1] == 0:
+def contact_reach(atoms: Atoms) -> float:
+    """How far apart two atoms can be that :func:`check_contact` finds too close (Å)."""
+    return 2 * _CLOSEST * float(covalent_radii[atoms.numbers].max())
+
+
+def contact_pairs(atoms: Atoms) -> Pairs:
+    """The pairs of atoms up to the length of a bond, periodic images too."""
+    return pairs_of(atoms, 2 * _BONDED * float(covalent_radii[atoms.numbers].max()))
+
+
+def closest_contact(atoms: Atoms, pairs: Pairs) -> Contact | None:
+    """The closest two atoms, or None where there are no pairs."""
+    if len(pairs.source) == 0:
         return None
-    source, center = edges[:, 0::2]
-    vectors = atoms.positions[source] + shifts[0::2] @ atoms.cell.array - atoms.positions[center]
+    vectors, radii = pairs.vectors(atoms), covalent_radii[atoms.numbers]
     lengths = np.sqrt(np.einsum("ex,ex->e", vectors, vectors))
-    ratios = lengths / (radii[source] + radii[center])
+    ratios = lengths / (radii[pairs.source] + radii[pairs.center])
     worst = int(ratios.argmin())
-    first, second = sorted((atoms.symbols[source[worst]], atoms.symbols[center[worst]]))
+    first, second = sorted((atoms.symbols[pairs.source[worst]], atoms.symbols[pairs.center[worst]]))
     return Contact(float(lengths[worst]), float(ratios[worst]), f"{first}-{second}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from gnnpot.data.checks.frames import (
     check_contact,
     check_net_force,
     closest_contact,
+    contact_pairs,
     largest_force,
 )
 from gnnpot.data.checks.stress import StressCheck, StressCollector
@@ -25,6 +27,7 @@ from gnnpot.data.keys import QUANTITIES, LabelKeys
 from gnnpot.data.reading import is_isolated_atom, nonfinite
 from gnnpot.data.reference_energies import composition
 from gnnpot.errors import DataError
+from gnnpot.graph.neighbors import Pairs
 
 _AS_READ = LabelKeys()
 
@@ -130,65 +133,91 @@ class _Counts:
             self.elements.setdefault((file, symbol), Coverage(file, symbol)).add(atoms, extent, counted=count)
 
 
+class Inspection:
+    """Looks through labeled structures one by one; only a few numbers of each stay in memory.
+
+    Args:
+        keys: Names, units and signs with which the structures were read, for the advice.
+    """
+
+    def __init__(self, keys: LabelKeys = _AS_READ) -> None:
+        self._keys = keys
+        self._faults, self._warnings = Findings(), Findings()
+        self._counts, self._typical, self._stresses = _Counts(), Typical(), StressCollector()
+        self._duplicates, self._isolated = Duplicates(), IsolatedAtoms()
+
+    def admits(self, atoms: Atoms) -> bool:
+        """Whether the numbers of a frame can be used further; notes its own faults."""
+        origin = atoms.info["origin"]
+        if len(atoms) == 0:
+            self._faults.add("no atoms", origin)
+            return False
+        if names := nonfinite(atoms):
+            for name in names:
+                self._faults.add(f"NaN or infinity in {name}", origin)
+            return False
+        check_net_force(atoms, self._warnings)
+        return check_cell(atoms, self._faults, self._warnings)
+
+    def add(self, atoms: Atoms, pairs: Pairs | None) -> None:
+        """Take a frame into account.
+
+        Args:
+            atoms: The frame, about which :meth:`admits` was asked.
+            pairs: Its neighbor pairs, at least those of :func:`contact_reach`; None for a frame that was not
+                admitted.
+        """
+        extent = _extent(atoms)
+        contact = None if pairs is None else closest_contact(atoms, pairs)
+        if contact is not None:
+            extent["distance"] = contact.distance
+            check_contact(contact, atoms.info["origin"], self._faults)
+        self._counts.add(atoms, extent)
+        if pairs is None:
+            return
+        self._duplicates.check(atoms, self._faults, self._warnings)
+        self._isolated.check(atoms, self._faults)
+        self._typical.add(atoms)
+        if atoms.pbc.all() and "stress" in atoms.info["label_keys"]:
+            self._stresses.add(atoms, file=_file(atoms))
+
+    def report(self) -> DataReport:
+        """What was found; to be called once, after the last frame."""
+        self._typical.check(self._warnings)
+        checks = tuple(
+            sorted(self._stresses.checks(), key=lambda check: check.ratio is None)
+        )  # evidence first
+        told = [finding for check in checks for finding in diagnose(check, self._keys)]
+        files = tuple(self._counts.files.values())
+        return DataReport(
+            files=files,
+            groups=tuple(self._counts.groups.values()),
+            elements=tuple(self._counts.elements.values()),
+            stress_checks=checks,
+            faults=(*self._faults.sentences(), *(finding.sentence for finding in told if finding.fault)),
+            warnings=(
+                *self._warnings.sentences(),
+                *(finding.sentence for finding in told if not finding.fault),
+                *(sentence for file in files for sentence in _uneven(file)),
+            ),
+        )
+
+
 def inspect(frames: Iterable[Atoms], keys: LabelKeys = _AS_READ) -> DataReport:
-    """Look through labeled structures in one pass; only a few numbers of each stay in memory.
+    """Look through labeled structures in one pass.
 
     Args:
         frames: As :func:`gnnpot.data.reading.read_frames` yields them.
         keys: Names, units and signs with which they were read, for the advice.
     """
-    faults, warnings = Findings(), Findings()
-    counts, typical, stresses = _Counts(), Typical(), StressCollector()
-    duplicates, isolated = Duplicates(), IsolatedAtoms()
+    inspection = Inspection(keys)
     for atoms in frames:
-        extent = _extent(atoms)
-        sound = _check_frame(atoms, extent, faults, warnings)
-        counts.add(atoms, extent)
-        if sound:
-            duplicates.check(atoms, faults, warnings)
-            isolated.check(atoms, faults)
-            typical.add(atoms)
-        if sound and atoms.pbc.all() and "stress" in atoms.info["label_keys"]:
-            stresses.add(atoms, file=_file(atoms))
-    typical.check(warnings)
-    checks = tuple(sorted(stresses.checks(), key=lambda check: check.ratio is None))  # evidence first
-    told = [finding for check in checks for finding in diagnose(check, keys)]
-    files = tuple(counts.files.values())
-    return DataReport(
-        files=files,
-        groups=tuple(counts.groups.values()),
-        elements=tuple(counts.elements.values()),
-        stress_checks=checks,
-        faults=(*faults.sentences(), *(finding.sentence for finding in told if finding.fault)),
-        warnings=(
-            *warnings.sentences(),
-            *(finding.sentence for finding in told if not finding.fault),
-            *(sentence for file in files for sentence in _uneven(file)),
-        ),
-    )
-
-
-def _check_frame(atoms: Atoms, extent: dict[str, float], faults: Findings, warnings: Findings) -> bool:
-    """Whether the numbers of the frame can be used further; its own faults are noted."""
-    origin = atoms.info["origin"]
-    if len(atoms) == 0:
-        faults.add("no atoms", origin)
-        return False
-    if names := nonfinite(atoms):
-        for name in names:
-            faults.add(f"NaN or infinity in {name}", origin)
-            extent.pop(name, None)
-        return False
-    check_net_force(atoms, warnings)
-    if not check_cell(atoms, faults, warnings):
-        return False
-    if contact := closest_contact(atoms):
-        extent["distance"] = contact.distance
-        check_contact(contact, origin, faults)
-    return True
+        inspection.add(atoms, contact_pairs(atoms) if inspection.admits(atoms) else None)
+    return inspection.report()
 
 
 def _extent(atoms: Atoms) -> dict[str, float]:
+    """What of a frame is compared with the others, where it is finite."""
     results, extent = {} if atoms.calc is None or not len(atoms) else atoms.calc.results, {}
     if "energy" in results:
         extent["energy"] = float(results["energy"]) / len(atoms)
@@ -196,7 +225,7 @@ def _extent(atoms: Atoms) -> dict[str, float]:
         extent["forces"] = largest_force(atoms)
     if "stress" in results:
         extent["stress"] = float(results["stress"][:3].mean())
-    return extent
+    return {name: value for name, value in extent.items() if math.isfinite(value)}
 
 
 def _uneven(file: Coverage) -> Iterable[str]:
