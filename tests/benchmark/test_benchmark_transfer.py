@@ -14,7 +14,7 @@ from potentials import small_potential
 
 from gnnpot.benchmark.transfer.config import EfficiencyConfig
 from gnnpot.benchmark.transfer.report import Efficiency, Outcome, verdict
-from gnnpot.benchmark.transfer.run import Plan, order_of, planned, pool_of, score_of
+from gnnpot.benchmark.transfer.run import EfficiencyPlan, order_of, planned, pool_of, score_of
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.potential.model_file import read_header, save_potential
 from gnnpot.training import TrainingConfig
@@ -122,7 +122,7 @@ def test_the_rate_is_chosen_by_the_score_that_picks_the_model(config, tmp_path):
         1e-4: {"validation_loss": 1.0, "validation_energy_rmse": 5.0},
         1e-3: {"validation_loss": 2.0, "validation_energy_rmse": 4.0},
     }
-    plans = [Plan("transfer", 1, 0, rate, tmp_path / f"{rate:g}") for rate in rows]
+    plans = [EfficiencyPlan("transfer", 1, 0, rate, tmp_path / f"{rate:g}") for rate in rows]
     for plan in plans:
         plan.folder.mkdir()
         save_potential(
