@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
+from types import FrameType
 
 import typer
 from gnnpot.cli.benchmark import benchmark
@@ -15,6 +17,7 @@ from gnnpot.cli.models import models
 from gnnpot.cli.options import DefaultCommandGroup, MultiValueCommand
 from gnnpot.cli.sample import sample
 from gnnpot.cli.schema import schema
+from gnnpot.cli.stopping import INTERRUPTED, Stopped, Terminated
 from gnnpot.cli.template import template
 from gnnpot.cli.train import train
 from gnnpot.cli.transfer import transfer
@@ -57,30 +60,48 @@ app.command()(sample)
 app.add_typer(benchmarks, name="benchmark")
 
 
-@app.callback()
-def root(
-    version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
-) -> None:
-    """Machine-learning interatomic potentials: check data, train, evaluate, use."""
-    if version:
+def _print_version(asked: bool) -> None:
+    if asked:
         typer.echo(__version__)
         raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version and exit.", is_eager=True, callback=_print_version
+    ),
+) -> None:
+    """Machine-learning interatomic potentials: check data, train, evaluate, use."""
 
 
 def main() -> None:
     """Run a command: 0 when done, 2 with one line for a mistake of the user, a traceback for a bug."""
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    signal.signal(signal.SIGTERM, _terminate)
     keep_freed_memory()
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # typer's answer to Ctrl-C
+            raise KeyboardInterrupt
     except (GnnpotError, OSError) as error:
         _fail(str(error))
     except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # it has printed the help
+            sys.exit(0)
         _fail(error.format_message())
-    except (KeyboardInterrupt, typer.Abort):
-        print("gnnpot: stopped; what was finished is kept", file=sys.stderr)
-        sys.exit(130)
+    except Stopped as stop:
+        code = stop.code
+        print(f"gnnpot: {stop.message}", file=sys.stderr)
+    except (KeyboardInterrupt, Terminated, typer.Abort) as stop:
+        code = stop.code if isinstance(stop, Terminated) else INTERRUPTED
+        print("gnnpot: stopped", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """End as after Ctrl-C: a scheduler's SIGTERM then leaves whole files, too."""
+    raise Terminated
 
 
 def _fail(message: str) -> None:

@@ -33,6 +33,7 @@ def benchmark(
     DATA comes first; options of several values take all words that follow: --models ani schnet --sizes 10 50.
     """
     from gnnpot.cli.progress import ComparisonDisplay
+    from gnnpot.cli.stopping import RESUME, stoppable
 
     from gnnpot.benchmark.models.config import ComparisonConfig
     from gnnpot.benchmark.models.run import compare
@@ -49,7 +50,7 @@ def benchmark(
         "device": device,
         "steps": md_steps,
     }
-    with ComparisonDisplay() as display:
+    with stoppable(output, "the trainings so far", RESUME), ComparisonDisplay() as display:
         asked = ComparisonConfig.from_dict(given, source="the comparison")
         comparison = compare(asked, output, resume=resume, observer=display)
     if as_json:

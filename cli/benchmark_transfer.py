@@ -36,6 +36,7 @@ def benchmark_transfer(
     """
     from gnnpot.cli.efficiency_table import print_efficiency
     from gnnpot.cli.progress import ComparisonDisplay
+    from gnnpot.cli.stopping import RESUME, stoppable
     from gnnpot.cli.tables import print_notes
 
     from gnnpot.benchmark.transfer.config import EfficiencyConfig
@@ -49,7 +50,7 @@ def benchmark_transfer(
     counts = {"splits": splits, "validation": validation, "held_out": held_out}
     values = {"transfer": transfer, **budget, **counts, **given}
     asked = EfficiencyConfig.from_dict(values, source="the study")
-    with ComparisonDisplay() as display:
+    with stoppable(output, "the trainings so far", RESUME), ComparisonDisplay() as display:
         found = study(asked, output, resume=resume, observer=display)
     if as_json:
         import json

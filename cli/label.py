@@ -25,6 +25,7 @@ def label(
 ) -> None:
     """Label structures by a reference method; what is in the store is not computed again."""
     from gnnpot.cli.label_tables import LabelingDisplay, print_labeling, print_preview
+    from gnnpot.cli.stopping import stoppable
 
     from gnnpot.errors import LabelingError
     from gnnpot.labeling.config import LabelConfig
@@ -34,7 +35,7 @@ def label(
     if dry_run:
         figures, show = preview(settings, output, retry_failed=retry_failed), print_preview
     else:
-        with LabelingDisplay() as display:
+        with stoppable(output, "the labels so far", "the same command goes on"), LabelingDisplay() as display:
             figures = label_files(settings, output, retry_failed=retry_failed, observe=display.show)
         show = print_labeling
     if as_json:

@@ -21,13 +21,14 @@ def sample(
 ) -> None:
     """Sample structures: molecular dynamics, deformation, MOMT, steered dynamics, strain, noise."""
     from gnnpot.cli.progress import SamplingDisplay
+    from gnnpot.cli.stopping import RESUME, stoppable
     from gnnpot.cli.tables import print_notes
 
     from gnnpot.sampling import SampleConfig
     from gnnpot.sampling import sample as run
 
     sample_config = SampleConfig.from_yaml(config, overrides or [])
-    with SamplingDisplay() as display:
+    with stoppable(output, "the structures so far", RESUME), SamplingDisplay() as display:
         summary = run(sample_config, output, resume=resume, watch=display.watch)
     if as_json:
         import json

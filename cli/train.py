@@ -19,13 +19,14 @@ def train(
 ) -> None:
     """Train a potential on labeled structures."""
     from gnnpot.cli.progress import TrainingDisplay
+    from gnnpot.cli.stopping import RESUME, TRAINED, stoppable
     from gnnpot.cli.tables import print_metrics, print_notes
 
     from gnnpot.training.run import train as run
     from gnnpot.training.run_config import RunConfig
 
     run_config = RunConfig.from_yaml(config, overrides or [])
-    with TrainingDisplay() as display:
+    with stoppable(output, TRAINED, RESUME), TrainingDisplay() as display:
         metrics = run(run_config, output, resume=resume, observer=display)
     if not metrics:
         return  # not the first of several processes

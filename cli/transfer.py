@@ -35,6 +35,7 @@ def transfer(
 ) -> None:
     """Carry a trained potential to other elements or another level of theory, and fine-tune it."""
     from gnnpot.cli.progress import TrainingDisplay
+    from gnnpot.cli.stopping import RESUME, TRAINED, stoppable
     from gnnpot.cli.tables import print_notes, print_sets
 
     from gnnpot.transfer.config import TransferConfig
@@ -43,7 +44,7 @@ def transfer(
     settings = TransferConfig.read(
         config, overrides or [], source=source, element_map=",".join(element_map or [])
     )
-    with TrainingDisplay() as display:
+    with stoppable(output, TRAINED, RESUME), TrainingDisplay() as display:
         result = run(settings, output, resume=resume, compare_scratch=compare_scratch, observer=display)
     if not result:
         return  # not the first of several processes

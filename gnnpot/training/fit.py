@@ -6,7 +6,7 @@ import io
 import logging
 import pickle
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +24,7 @@ from gnnpot.potential.potential import Potential
 from gnnpot.system.devices import choose_device
 from gnnpot.system.files import write_bytes
 from gnnpot.system.memory import objects_settled
+from gnnpot.system.signals import held_signals
 from gnnpot.training.batches import EpochBatches
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.low_rank import merged
@@ -114,8 +115,8 @@ def fit(
         potential, loss=config.loss, config=config, name_frames=lambda graph: _names(graph, train)
     )
     last = settings.output / CHECKPOINT
-    with _quiet():
-        trainer = _trainer(config, settings.output, [_Bookkeeping(settings.observer, last)])
+    with _quiet(), _passing_on_stops() as stops:
+        trainer = _trainer(config, settings.output, [_Bookkeeping(settings.observer, last), stops])
         rank, world_size = trainer.global_rank, trainer.world_size
         if len(train) < world_size:
             raise DataError(
@@ -282,6 +283,33 @@ def _loader(dataset: GraphDataset, batches: EpochBatches, config: TrainingConfig
 
 def _names(graph: AtomicGraph, dataset: GraphDataset) -> list[str]:
     return [dataset.store.origins[row] for row in graph.frame.tolist()]
+
+
+@contextmanager
+def _passing_on_stops() -> Iterator[Callback]:
+    """Yield what ends a run between two batches after Ctrl-C or SIGTERM, as an exception.
+
+    Lightning makes both an exit of the process, which would end a notebook.
+    """
+    with held_signals() as release:
+        try:
+            yield _StopsBetweenBatches(release)
+        except SystemExit:
+            release()
+            raise
+
+
+class _StopsBetweenBatches(Callback):
+    """Lets a signal end the run when nothing is half done."""
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self.release = release
+
+    def on_train_batch_start(self, *arguments: object) -> None:
+        self.release()
+
+    def on_validation_batch_start(self, *arguments: object) -> None:
+        self.release()
 
 
 @contextmanager
