@@ -1,1 +1,1 @@
-"""Questions that take several runs to answer."""
+"""Comparisons that need several training runs: of models, and of transfers with training from scratch."""

@@ -1,4 +1,4 @@
-"""A configuration that is told from that of another study."""
+"""Base class of benchmark configurations, which detects that a folder holds another benchmark."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from gnnpot.errors import ConfigError
 
 
 class StudyConfig(Configuration):
-    """What a study is asked.
+    """Configuration of a benchmark that can be resumed.
 
     Attributes:
-        NOUN: What users call it.
-        FREE: Names of values that may be others when it goes on.
+        NOUN: Name of the benchmark in messages.
+        FREE: Names of the settings that may change when a benchmark is resumed.
     """
 
     NOUN: ClassVar[str]
@@ -38,5 +38,5 @@ class StudyConfig(Configuration):
 
 
 def _plain(values: Any, name: str) -> str:
-    """A value as YAML, in which tuples are lists."""
+    """Convert a value to what YAML holds: tuples become lists."""
     return yaml.safe_dump(values.get(name) if isinstance(values, dict) else None, sort_keys=True)

@@ -1,4 +1,4 @@
-"""Nested parts of labeled structures, and a test that none of them has seen."""
+"""Nested subsets of a labeled data set, and a test set disjoint from all of them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _KEPT = ("group", "config_type", *(f"{name}_weight" for name in LABELS))
 
 @dataclass(frozen=True)
 class StructurePool:
-    """Labeled structures to take parts of.
+    """Labeled structures from which subsets are drawn.
 
     Attributes:
-        frames: All different, by content hash; no free atoms.
-        isolated: Free atoms, which go into every training file.
-        test: Structures that are in no part.
-        labels: Quantities that every frame has a label of.
-        warnings: What one should know of the data.
+        frames: Structures, unique by content hash, without isolated atoms.
+        isolated: Isolated atoms, which are added to every training file.
+        test: Test structures, which are in no subset.
+        labels: Quantities with a label on every frame.
+        warnings: Warnings of the data report.
     """
 
     frames: list[Atoms]
@@ -52,17 +52,17 @@ def read_pool(
     *,
     exclude: Collection[str] = (),
 ) -> StructurePool:
-    """Read the structures and set the test apart.
+    """Read the structures and hold out the test set.
 
     Args:
         names: Files of labeled structures; ``gnnpot:NAME`` comes with the package.
-        test: Files, or how to take a part of the structures.
-        keys: Where the labels are.
-        exclude: Groups of structures that are left out, of the test too.
+        test: Test files, or how to hold out a part of the structures.
+        keys: Keys and units of the labels.
+        exclude: Groups of structures to leave out, also from the test set.
 
     Raises:
-        DataError: A fault in the data, labels on a part of them only, a structure in both, or an unknown
-            group.
+        DataError: The data have a fault, only some frames are labeled, a structure is in both sets, or a
+            group is unknown.
     """
     every = list(read_frames(data_paths(names), keys))
     apart = [] if isinstance(test, SplitConfig) else list(read_frames(data_paths(test), keys))
@@ -104,7 +104,7 @@ def read_pool(
 
 
 def common_labels(frames: Sequence[Atoms]) -> tuple[str, ...]:
-    """Quantities that all frames with a weight on them have a label of.
+    """Quantities for which every frame of nonzero weight has a label.
 
     Raises:
         DataError: Only a part of the frames has a label, or none has any.
@@ -129,10 +129,10 @@ def common_labels(frames: Sequence[Atoms]) -> tuple[str, ...]:
 
 
 def nested_order(frames: Sequence[Atoms], seed: int) -> list[int]:
-    """A random order whose first n members are the part of size n.
+    """A random order whose first n members are the subset of size n.
 
-    A frame that brings an element which none before it has comes first, and not among those that pick
-    the model, so that small parts have all elements if they can.
+    Frames that add an element come first, and are never used for validation, so that small subsets
+    contain all elements if possible.
     """
     shuffled = np.random.default_rng(seed).permutation(len(frames)).tolist()
     seen: set[str] = set()
@@ -150,17 +150,17 @@ def nested_order(frames: Sequence[Atoms], seed: int) -> list[int]:
 
 
 def parts(order: Sequence[int], size: int) -> tuple[list[int], list[int]]:
-    """Training and validation members of the first ``size`` of ``order``; both grow with the size."""
+    """Split the first ``size`` members of ``order`` into training and validation; both sets are nested."""
     train = [index for place, index in enumerate(order[:size]) if not _picks_model(place)]
     return train, [index for place, index in enumerate(order[:size]) if _picks_model(place)]
 
 
 def check_parts(pool: StructurePool, sizes: Sequence[int], seeds: int) -> None:
-    """Refuse sizes that the pool cannot give, or whose training frames lack an element.
+    """Check that the pool is large enough for all sizes, and that each subset has every element.
 
     Raises:
-        DataError: A size is larger than the pool, the smallest lacks an element, or the pool one of the
-            test.
+        DataError: A size exceeds the pool, the smallest subset lacks an element, or the pool lacks an
+            element of the test set.
     """
     if max(sizes) > len(pool.frames):
         raise DataError(
@@ -187,10 +187,10 @@ def check_parts(pool: StructurePool, sizes: Sequence[int], seeds: int) -> None:
 
 
 def write_frames(frames: Iterable[Atoms], path: Path) -> None:
-    """Write structures with their labels, exactly; a file with the same ones stays as it is.
+    """Write structures with their labels, without rounding; a file with the same content is kept.
 
     Raises:
-        DataError: The file is there with other structures, labels, weights or groups.
+        DataError: The file exists with other structures, labels, weights or groups.
         OutputError: It cannot be written.
     """
     frames = list(frames)
@@ -211,12 +211,12 @@ def write_frames(frames: Iterable[Atoms], path: Path) -> None:
 
 
 def _identity(atoms: Atoms) -> tuple[str, str, str]:
-    """What tells a labeled structure from others: hashes of the structure and of its labels, the group."""
+    """Identity of a labeled structure: hashes of the structure and of its labels, and the group."""
     return content_hash(atoms), label_hash(atoms), str(atoms.info.get("group", ""))
 
 
 def _labeled(atoms: Atoms) -> Atoms:
-    """The structure with its labels, group and weights, and nothing else."""
+    """Copy of the structure with its labels, group and weights only."""
     bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     bare.calc = atoms.calc
     bare.info = {name: atoms.info[name] for name in _KEPT if name in atoms.info}

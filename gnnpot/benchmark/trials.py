@@ -1,4 +1,4 @@
-"""What a comparison of models found, and what follows from it."""
+"""Results of a comparison of models: trainings, measurements, statistics over seeds, Pareto front."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gnnpot.units import ERROR_UNITS
 
 
 class Point(NamedTuple):
-    """Validation errors of the model that a training kept at some time."""
+    """Validation errors of the best model at one moment of a training."""
 
     seconds: float
     energy: float  # RMSE, meV/atom; NaN without labels
@@ -25,14 +25,14 @@ class Trial:
     """One training of one model.
 
     Attributes:
-        model: Its name.
-        size: Number of frames that it saw, those that pick the model included.
-        seed: Of the frames, the weights and the batches.
-        errors: MAE and RMSE on the test by quantity, as ``metrics.json`` holds them.
-        seconds: Time of the training.
-        epochs: How many fitted in.
-        history: Validation errors of the model kept so far.
-        failure: Why there is no model, or "".
+        model: Name of the model.
+        size: Number of frames, validation included.
+        seed: Seed of subset, initial weights and batch order.
+        errors: MAE and RMSE on the test set by quantity, as in ``metrics.json``.
+        seconds: Training time.
+        epochs: Number of completed epochs.
+        history: Validation errors of the best model against time.
+        failure: Reason why there is no model, or "".
     """
 
     model: str
@@ -45,25 +45,25 @@ class Trial:
     failure: str = ""
 
     def rmse(self, quantity: str) -> float:
-        """Test error; NaN without one."""
+        """Test RMSE of a quantity, or NaN if there is none."""
         error = self.errors.get(quantity)
         return math.nan if error is None else error["rmse"]
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """What dynamics and cutoff say of a model trained on the largest size.
+    """Speed, energy drift and smoothness at the cutoff of a model trained on the largest size.
 
     Attributes:
-        model: Its name.
-        kind: Its name in the registry.
+        model: Name of the model.
+        kind: Name in the registry.
         parameters: Number of weights.
         cutoff: Longest edge (Å).
-        microseconds: Wall time of dynamics for an atom and a step; NaN where they failed.
-        drift: Slope of the total energy at constant energy (meV/atom/ps); NaN where they failed.
+        microseconds: Wall time of dynamics per atom and step (µs); NaN if they failed.
+        drift: Slope of the total energy in NVE dynamics (meV/atom/ps); NaN if they failed.
         energy_jump: Largest change of the energy as an atom passes the cutoff (meV).
-        forces_jump: The same of a force component (meV/Å).
-        failure: Why the dynamics failed, or "".
+        forces_jump: Largest change of a force component as an atom passes the cutoff (meV/Å).
+        failure: Reason why the dynamics failed, or "".
     """
 
     model: str
@@ -78,7 +78,7 @@ class Measurement:
 
 
 class SeedStatistics(NamedTuple):
-    """Mean over the seeds that could be trained, and their standard deviation, NaN for a single one."""
+    """Mean and standard deviation over the successful seeds; the deviation of a single one is NaN."""
 
     mean: float
     deviation: float
@@ -86,14 +86,14 @@ class SeedStatistics(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that a comparison of models found.
+    """Results of a comparison of models.
 
     Attributes:
-        title: Of the page.
-        trials: Every training.
-        measurements: One a model.
-        facts: What was compared on what, and how.
-        warnings: What one should know of the data and the trainings.
+        title: Title of the report.
+        trials: All trainings.
+        measurements: One measurement for each model.
+        facts: Table of settings for the report.
+        warnings: Warnings about the data and the trainings.
     """
 
     title: str
@@ -104,7 +104,7 @@ class Comparison:
 
     @property
     def models(self) -> list[str]:
-        """Names in the order in which they were asked for."""
+        """Names of the models in the order of the configuration."""
         return list(dict.fromkeys(trial.model for trial in self.trials))
 
     @property
@@ -114,12 +114,12 @@ class Comparison:
 
     @property
     def quantities(self) -> list[str]:
-        """Quantities that the test has labels of."""
+        """Quantities with labels in the test set."""
         return [name for name in ERROR_UNITS if any(t.rmse(name) == t.rmse(name) for t in self.trials)]
 
     @property
     def headline(self) -> str:
-        """The quantity that ranks the models: forces if there are any."""
+        """The quantity by which models are ranked: forces if labeled."""
         return "forces" if "forces" in self.quantities else "energy"
 
     def spread(self, model: str, size: int, quantity: str) -> SeedStatistics:
@@ -129,19 +129,19 @@ class Comparison:
         return SeedStatistics(float(np.mean(values)) if values else math.nan, deviation)
 
     def failed(self, model: str, size: int) -> int:
-        """Number of seeds that could not be trained."""
+        """Number of seeds whose training failed."""
         return sum(bool(trial.failure) for trial in self._of(model, size))
 
     def _of(self, model: str, size: int) -> list[Trial]:
         return [trial for trial in self.trials if (trial.model, trial.size) == (model, size)]
 
     def measurement(self, model: str) -> Measurement | None:
-        """Of a model, if one could be trained."""
+        """Measurement of a model, or None if no seed could be trained."""
         return next((one for one in self.measurements if one.model == model), None)
 
     @property
     def front(self) -> list[str]:
-        """Models that no other one beats in error and speed together, at the largest size."""
+        """Models on the Pareto front of error and speed at the largest size."""
         size = self.sizes[-1]
         names = [one.model for one in self.measurements]
         points = [
@@ -150,7 +150,7 @@ class Comparison:
         return [name for name, is_best in zip(names, pareto_front(points), strict=True) if is_best]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON; what is NaN is None."""
+        """Convert to plain JSON; NaN becomes None."""
         trials = [
             {
                 "model": trial.model, "frames": trial.size, "seed": trial.seed,
@@ -195,7 +195,7 @@ class Comparison:
 
 
 def pareto_front(points: Iterable[tuple[float, float]]) -> list[bool]:
-    """Whether no other point is at most as large in both coordinates and smaller in one; never for NaN."""
+    """Which points are Pareto optimal when both coordinates are minimized; NaN never is."""
     points = list(points)
     return [
         all(math.isfinite(value) for value in point)

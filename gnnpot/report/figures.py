@@ -37,14 +37,14 @@ FIGURE_STYLE = {
 
 
 class Image(NamedTuple):
-    """A picture and what it says to those who do not see it."""
+    """A picture with its alternative text."""
 
     source: str  # data URI
     alt: str
 
 
 def scale_by_range(axis: Axes, values: Float[Array, "V"]) -> None:
-    """A logarithmic axis with labels that neither crowd nor are missing; linear within a factor of 3."""
+    """Make the y axis logarithmic with readable tick labels; it stays linear within a factor of 3."""
     decades = float(np.log10(values.max() / values.min())) if len(values) else 0.0
     if decades < 0.5:
         axis.yaxis.set_major_locator(MaxNLocator(4))
@@ -56,7 +56,7 @@ def scale_by_range(axis: Axes, values: Float[Array, "V"]) -> None:
 
 
 def data_uri(figure: Figure) -> str:
-    """The figure as an SVG of its own: its ids cannot meet those of another one on the page."""
+    """Encode the figure as a separate SVG image, so that its ids cannot clash with another figure's."""
     buffer = BytesIO()
     FigureCanvasSVG(figure).print_figure(
         buffer, format="svg", dpi=200, metadata={"Date": None, "Creator": None}

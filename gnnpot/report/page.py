@@ -1,4 +1,4 @@
-"""The page that reports are written on: one HTML file, no network, no script."""
+"""The HTML page of a report: one file, without scripts or network access."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gnnpot.report.style import STYLE
 
 
 def page(title: str, parts: Iterable[str]) -> str:
-    """A whole page of these parts."""
+    """Join HTML fragments to a complete page."""
     head = (
         '<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}</style>"
@@ -22,7 +22,7 @@ def page(title: str, parts: Iterable[str]) -> str:
 
 
 def warnings_list(warnings: Sequence[str], title: str = "What to know of the data") -> str:
-    """What the reader should know before the numbers, or nothing."""
+    """A list of warnings, or nothing if there are none."""
     if not warnings:
         return ""
     items = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
@@ -30,6 +30,6 @@ def warnings_list(warnings: Sequence[str], title: str = "What to know of the dat
 
 
 def panels(images: Sequence[Image]) -> str:
-    """Pictures side by side."""
+    """Pictures side by side, stacked on a narrow screen."""
     shown = "".join(f'<img src="{image.source}" alt="{escape(image.alt)}">' for image in images)
     return f'<div class="panels">{shown}</div>'

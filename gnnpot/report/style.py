@@ -1,4 +1,4 @@
-"""How the report looks: on a screen light or dark, wide or narrow, and on paper."""
+"""Style sheet of reports: light and dark screens, narrow screens, print."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #111827; --soft: #4b5563; --line: #e5e7eb; --page: #fff; --box:

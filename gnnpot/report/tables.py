@@ -8,7 +8,7 @@ from html import escape
 
 
 def number(value: float, *others: float) -> str:
-    """A number with the decimals that the largest of itself and ``others`` needs; a dash for NaN."""
+    """Format a number with as many decimals as the largest of itself and ``others`` needs; NaN is a dash."""
     if math.isnan(value):
         return "–"
     largest = max((abs(one) for one in (value, *others) if not math.isnan(one)), default=0.0)
@@ -17,7 +17,7 @@ def number(value: float, *others: float) -> str:
 
 
 def facts_table(facts: Mapping[str, str]) -> str:
-    """What was done, one fact a row."""
+    """A table of names and values, one pair in each row."""
     rows = [
         f'<tr><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
         for name, value in facts.items()
@@ -26,11 +26,11 @@ def facts_table(facts: Mapping[str, str]) -> str:
 
 
 def table_row(name: str, cells: Sequence[str]) -> str:
-    """A row with its name in front."""
+    """A table row with a header cell."""
     return f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
 
 
 def scrolled(head: str, body: Sequence[str], *, kind: str = "") -> str:
-    """A table that scrolls where the screen is narrow."""
+    """A table that scrolls sideways on a narrow screen."""
     table = f'<table class="{kind}"><thead>{head}</thead><tbody>{"".join(body)}</tbody></table>'
     return f'<div class="scroll">{table}</div>'

@@ -1,4 +1,4 @@
-"""What a comparison of models is asked, and the models that it compares."""
+"""Configuration of a comparison of models, and the candidates that it names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _YAML = (".yaml", ".yml")
 
 
 class Candidate(NamedTuple):
-    """A model that takes part, and the run that it would be trained in."""
+    """A model in the comparison, with the training configuration that it would use."""
 
     name: str
     template: RunConfig
@@ -35,14 +35,14 @@ class ComparisonConfig(StudyConfig):
         data: Files of labeled structures; ``gnnpot:NAME`` comes with the package.
         models: Names, or paths of configurations whose model and training sections are taken.
         sizes: Numbers of frames to learn from, those that pick the model included.
-        seeds: How many random parts, weights and orders there are of each size.
-        time: Budget of each training.
-        max_epochs: A training on very few frames ends here.
+        seeds: Number of repetitions of each size, each with its own subset, initial weights and order.
+        time: Time budget of each training.
+        max_epochs: Upper limit of epochs, which ends trainings on very few frames.
         test: Files, or how to take a part of the data.
-        keys: Where the labels are.
-        device: ``auto`` takes a GPU if there is one.
-        temperature: Of the atoms as the dynamics start (K).
-        steps: Length of the dynamics.
+        keys: Keys and units of the labels.
+        device: Device name; ``auto`` takes a GPU if there is one.
+        temperature: Initial temperature of the dynamics (K).
+        steps: Number of steps of the dynamics.
     """
 
     NOUN: ClassVar = "comparison"
@@ -108,14 +108,14 @@ class ComparisonConfig(StudyConfig):
 
 
 def candidates(words: Sequence[str], elements: Sequence[str]) -> list[Candidate]:
-    """The models that take part.
+    """Resolve the names of models and configuration files to candidates.
 
     Args:
         words: Names of models, or paths of configurations.
         elements: Symbols of the data.
 
     Raises:
-        ConfigError: No model or file is called so, a file does not fit, or two have one name.
+        ConfigError: A name is neither a model nor a file, a file is invalid, or two candidates share a name.
     """
     chosen = [
         Candidate(Path(word).stem, RunConfig.from_yaml(Path(word)))
@@ -130,10 +130,10 @@ def candidates(words: Sequence[str], elements: Sequence[str]) -> list[Candidate]
 
 
 def fitting_loss(loss: Loss, labels: Sequence[str], name: str) -> Loss:
-    """``loss`` without the terms that the data have no labels for.
+    """Drop the terms of ``loss`` for which the data have no labels.
 
     Raises:
-        ConfigError: Nothing is left, or the loss is not a sum of such terms.
+        ConfigError: No term is left, or the loss is not a sum of weighted terms.
     """
     absent = [label for label in loss.labels if label not in labels]
     if not absent:

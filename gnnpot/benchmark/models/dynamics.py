@@ -1,4 +1,4 @@
-"""How fast and how conservative the dynamics of a trained model are, from a structure of the test."""
+"""Speed and energy conservation of a trained model in dynamics that start from a test structure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WARM_UP = 10  # steps before the clock runs
 
 
 class Found(NamedTuple):
-    """What was measured, in the units of :class:`gnnpot.benchmark.trials.Measurement`."""
+    """Measured values, in the units of :class:`gnnpot.benchmark.trials.Measurement`."""
 
     microseconds: float
     drift: float
@@ -35,8 +35,8 @@ def measured(
 ) -> Found:
     """Run dynamics at constant energy with the model in ``path``, and pass an atom through its cutoff.
 
-    Dynamics have the precision of the file; those that fail have neither speed nor drift.  The cutoff is
-    looked at in float64, which hides no jump in rounding.
+    Dynamics run in the precision of the model file; where they fail, speed and drift are not reported.
+    Smoothness at the cutoff is measured in float64, so that rounding cannot hide a jump.
     """
     calculator = GNNPotCalculator(path, device=config.device)
     atoms = start.atoms.copy()

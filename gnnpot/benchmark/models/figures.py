@@ -1,4 +1,4 @@
-"""Figures of a comparison of models: error against frames, time of training, and time of dynamics."""
+"""Figures of a comparison of models: error against training set size, training time and speed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def model_color(comparison: Comparison, model: str) -> str:
 
 
 def comparison_images(comparison: Comparison) -> list[Image]:
-    """Three panels for the forces and three for the energy, as far as the test has labels of them."""
+    """Draw three panels for the forces and three for the energy, if the test set has such labels."""
     drawn: tuple[tuple[str, Callable[[Axes, Comparison, str], str]], ...] = (
         ("frames", _draw_frames),
         ("training time (s)", _draw_time),
@@ -50,7 +50,7 @@ def comparison_images(comparison: Comparison) -> list[Image]:
 
 
 def _draw_frames(axis: Axes, comparison: Comparison, quantity: str) -> str:
-    """Mean over the seeds with each seed as a small point."""
+    """Draw the mean over the seeds, and each seed as a small point."""
     sizes, said = comparison.sizes, []
     for model in comparison.models:
         means = [comparison.spread(model, size, quantity).mean for size in sizes]
@@ -67,7 +67,7 @@ def _draw_frames(axis: Axes, comparison: Comparison, quantity: str) -> str:
 
 
 def _draw_time(axis: Axes, comparison: Comparison, quantity: str) -> str:
-    """How validation errors fell in the trainings on the largest size."""
+    """Draw validation error against training time for the largest size."""
     said: dict[str, str] = {}
     for model in comparison.models:
         for trial in comparison.trials:
@@ -86,7 +86,7 @@ def _draw_time(axis: Axes, comparison: Comparison, quantity: str) -> str:
 
 
 def _draw_speed(axis: Axes, comparison: Comparison, quantity: str) -> str:
-    """Each model as a point; those that none beats on both axes in rings, joined by a line."""
+    """Draw each model as a point, and the Pareto front as rings joined by a line."""
     size, said, best = comparison.sizes[-1], [], []
     for one in comparison.measurements:
         error = comparison.spread(one.model, size, quantity).mean
@@ -109,7 +109,7 @@ def _draw_speed(axis: Axes, comparison: Comparison, quantity: str) -> str:
 
 
 def _leave_empty(axis: Axes) -> None:
-    """Say that there is nothing to draw."""
+    """Label an empty panel."""
     axis.set(xscale="linear", yscale="linear", xticks=[], yticks=[])
     axis.text(0.5, 0.5, _EMPTY, transform=axis.transAxes, ha="center", va="center", color=GREY)
 
@@ -124,7 +124,7 @@ def _error(point: Point, quantity: str) -> float:
 
 
 def _log(axis: Axes, names: str) -> None:
-    """Logarithmic axes whose labels neither crowd nor are missing."""
+    """Make both axes logarithmic, with readable tick labels."""
     for name in names:
         one = axis.xaxis if name == "x" else axis.yaxis
         (axis.set_xscale if name == "x" else axis.set_yscale)("log")

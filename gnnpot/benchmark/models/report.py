@@ -1,4 +1,4 @@
-"""The comparison of models as one page: which is best for these data, at which price."""
+"""Report of a comparison of models: the most accurate, the fastest, and the trade-off between them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_comparison(path: Path, comparison: Comparison) -> None:
 
 
 def verdict(comparison: Comparison) -> str:
-    """The answer in a sentence or two."""
+    """Summarize the result in a sentence or two."""
     size, name = comparison.sizes[-1], comparison.headline
     errors = {model: comparison.spread(model, size, name).mean for model in comparison.models}
     trained = {model: error for model, error in errors.items() if not math.isnan(error)}
@@ -67,7 +67,7 @@ def verdict(comparison: Comparison) -> str:
 
 
 def measured_cells(comparison: Comparison) -> list[list[str]]:
-    """Columns of speed, drift and jump: each model has them in the row of its largest size."""
+    """Columns of speed, drift and jump at the cutoff, filled in each model's row of the largest size."""
     ones = [
         comparison.measurement(model) if size == comparison.sizes[-1] else None
         for model in comparison.models
@@ -84,7 +84,7 @@ def measured_cells(comparison: Comparison) -> list[list[str]]:
 
 
 def small(value: float) -> str:
-    """A number of unknown size, near zero if all is well: two digits, a dash for NaN."""
+    """Format a number of unknown magnitude with two significant digits; NaN becomes a dash."""
     return "–" if math.isnan(value) else f"{value:.2g}".replace("-", "−")
 
 

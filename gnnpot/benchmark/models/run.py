@@ -1,4 +1,4 @@
-"""Which model for these data?  Every model on nested parts of them, under one budget of time."""
+"""Comparison of models on nested subsets of one data set, under one time budget."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ _FEW_EPOCHS = 50  # fewer end before the errors have settled
 
 
 class ComparisonObserver(Observer):
-    """Is told how a comparison goes; this one does nothing with it."""
+    """Callback interface for the progress of a comparison; the default ignores all events."""
 
     def begin(self, what: str, number: int, total: int) -> None:
         """Before each of ``total`` pieces of work, counted from 1."""
 
 
 class ComparisonPlan(NamedTuple):
-    """One training that is to be there in the end."""
+    """One planned training: a model, a size and a seed."""
 
     model: str
     size: int
@@ -72,15 +72,15 @@ def compare(
 ) -> Comparison:
     """Train every model on every size with every seed, measure speed and conservation, write the report.
 
-    Parts of the data are nested: the frames of a size are among those of the next.  One of ten picks
-    the model.  Nothing is trained before all has been checked; what is finished is not trained again,
-    what failed is.
+    Subsets are nested: the frames of one size are among those of the next.  One frame in ten is used for
+    validation.  All input is checked before the first training.  With ``resume``, finished trainings are
+    kept and failed ones are tried again.
 
     Args:
         config: What to compare.
         output: Folder for ``config.yaml``, ``metrics.json``, ``report.html``, data and trainings.
         resume: Go on with the comparison in ``output``, if there is one.
-        observer: Is told how it goes.
+        observer: Receives progress events.
 
     Raises:
         GnnpotError: Bad data, models, sizes, output folder or device, or no training succeeded.
@@ -125,7 +125,7 @@ def check_same_or_new(config: ComparisonConfig, output: Path, *, resume: bool) -
 def planned(
     config: ComparisonConfig, templates: Mapping[str, RunConfig], output: Path
 ) -> list[ComparisonPlan]:
-    """All trainings, small ones first, so that all models can be compared early."""
+    """List all trainings, smallest size first, so that all models can be compared early."""
     plans = []
     for size in config.sizes:
         for seed in range(config.seeds):
@@ -143,7 +143,7 @@ def planned(
 
 
 def run_template(candidate: Candidate, config: ComparisonConfig, pool: StructurePool) -> RunConfig:
-    """The run of a candidate under the budget of all, with the labels that are there.
+    """Training configuration of a candidate, with the common budget and the labels of the data.
 
     Raises:
         ConfigError: Its loss needs labels that are not.
@@ -163,7 +163,7 @@ def run_template(candidate: Candidate, config: ComparisonConfig, pool: Structure
 
 
 def write_data(pool: StructurePool, config: ComparisonConfig, folder: Path) -> None:
-    """Write the test and all parts; free atoms go into each training file.
+    """Write the test set and all subsets; isolated atoms are added to each training file.
 
     Raises:
         DataError: The folder holds other data.
@@ -185,7 +185,7 @@ def collect(
     plans: Sequence[ComparisonPlan],
     observer: ComparisonObserver,
 ) -> Comparison:
-    """Gather all trainings, and measure what the first seed of each model's largest does in dynamics."""
+    """Gather all results, and run dynamics with the first seed of each model's largest size."""
     trials = [_trial(plan) for plan in plans]
     if all(trial.failure for trial in trials):
         raise TrainingError(trials[0].failure)
@@ -207,7 +207,7 @@ def collect(
 
 
 def warnings_of(trials: Sequence[Trial], measurements: Sequence[Measurement]) -> list[str]:
-    """What went wrong, and which errors are those of too little time rather than of a model."""
+    """Warnings: trainings that failed, and errors that are limited by the time budget."""
     failed = [
         f"{trial.model} on {trial.size} frames, seed {trial.seed}: {trial.failure}"
         for trial in trials
@@ -227,7 +227,7 @@ def warnings_of(trials: Sequence[Trial], measurements: Sequence[Measurement]) ->
 
 
 def _train(plan: ComparisonPlan, observer: ComparisonObserver) -> None:
-    """Train; a run that cannot go on is noted, and the others go on.  What failed begins anew."""
+    """Train one model; a failure is recorded and does not stop the others."""
     if plan.has_failed:
         shutil.rmtree(plan.folder)
     try:
@@ -255,7 +255,7 @@ def _trial(plan: ComparisonPlan) -> Trial:
 
 
 def _history(folder: Path) -> list[dict[str, float]]:
-    """A row for each epoch of a finished training; that of the best alone where no checkpoint is left."""
+    """One row for each epoch of a finished training, or the best one alone if no checkpoint is left."""
     path = folder / CHECKPOINT
     if not path.exists():
         return [read_header(folder / MODEL_FILE).provenance["metrics"]]
@@ -265,7 +265,7 @@ def _history(folder: Path) -> list[dict[str, float]]:
 def kept_so_far(
     history: Sequence[dict[str, float]], score: Callable[[dict[str, float]], float]
 ) -> list[Point]:
-    """Validation errors each time that a model of a smaller ``score`` was found, and again at the end."""
+    """Validation errors at each new minimum of ``score``, and once more at the end."""
     points: list[Point] = []
     least = math.inf
     for row in history:

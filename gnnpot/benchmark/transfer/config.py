@@ -1,4 +1,4 @@
-"""What a study of data efficiency is asked."""
+"""Configuration of a study of data efficiency."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ _EPOCH = 32  # structures an epoch has at least, so that validation is not most 
 
 
 class EfficiencyConfig(StudyConfig):
-    """A study of how many target structures a transfer saves.
+    """Configuration of a study of how many target structures a transfer saves.
 
-    From the source and from scratch, a size is trained for the same number of steps; the learning rate of
-    each is the one with the least validation error among those that are tried.
+    Transfer and training from scratch get the same number of steps for each size; for each of them the
+    learning rate with the smallest validation error is used.
 
     Args:
-        transfer: How the potential is carried and trained; its ``train`` files are the pool.
-        sizes: Numbers of structures to train on.
-        splits: How many random parts there are of each size.
-        validation: Number of structures that choose epochs and learning rates, beside the sizes.
-        held_out: Number of structures to test on where ``transfer.test`` names no files.
-        exclude: Groups of structures that are left out.
-        steps: Of each training at least.
-        epochs: Passes over the structures of each training at least.
-        rates: Learning rates that the transfer tries.
-        scratch_rates: Learning rates that training from scratch tries.
+        transfer: Configuration of the transfer; its ``train`` files are the pool.
+        sizes: Numbers of training structures.
+        splits: Number of random subsets of each size.
+        validation: Number of validation structures, in addition to the training structures; they select
+            epoch and learning rate.
+        held_out: Number of test structures, if ``transfer.test`` names no files.
+        exclude: Groups of structures to leave out.
+        steps: Minimum number of optimizer steps of each training.
+        epochs: Minimum number of epochs of each training.
+        rates: Learning rates tried for the transfer.
+        scratch_rates: Learning rates tried for training from scratch.
     """
 
     NOUN: ClassVar = "study"
@@ -64,7 +65,7 @@ class EfficiencyConfig(StudyConfig):
         return transfer
 
     def training(self, base: TrainingConfig, size: int, rate: float) -> TrainingConfig:
-        """``base`` with this learning rate and as many epochs as the study asks of this size."""
+        """Copy of ``base`` with this learning rate and the number of epochs for this size."""
         batch = min(base.batch_size, size)
         repeats = math.ceil(_EPOCH / size)
         steps = max(self.steps, self.epochs * math.ceil(size / batch))
@@ -74,5 +75,5 @@ class EfficiencyConfig(StudyConfig):
         return base.model_copy(update={**changes, "max_time": None})
 
     def written(self) -> dict[str, Any]:
-        """All values, and what the file of the source holds."""
+        """All values, and the content hash of the source model."""
         return {**super().written(), "source_hash": file_hash(Path(str(self.transfer.source)))}

@@ -1,4 +1,4 @@
-"""How many structures a transfer saves: results, one figure, one page."""
+"""Results of a study of data efficiency, with its figure and report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LOOKS: dict[str, dict[str, Any]] = {
 
 
 class Outcome(NamedTuple):
-    """What one side reached on one part of the pool."""
+    """Test errors of the transfer or of training from scratch on one subset."""
 
     side: str
     size: int
@@ -43,13 +43,13 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Efficiency:
-    """All that a study found.
+    """Results of a study of data efficiency.
 
     Attributes:
-        title: Of the page.
-        outcomes: Every side of every part.
-        facts: What was studied, and how.
-        warnings: What one should know of the data.
+        title: Title of the report.
+        outcomes: Results of both sides on every subset.
+        facts: Table of settings for the report.
+        warnings: Warnings of the data report.
     """
 
     title: str
@@ -75,7 +75,7 @@ class Efficiency:
         return SeedStatistics(float(np.mean(values)) if values else math.nan, deviation)
 
     def saved(self, size: int, quantity: str) -> float:
-        """By how many per cent the transfer's mean error is below that from scratch."""
+        """Reduction of the mean error by the transfer relative to training from scratch (%)."""
         scratch, transfer = (self.spread(side, size, quantity).mean for side in ("scratch", "transfer"))
         return 100 * (1 - transfer / scratch)
 
@@ -94,7 +94,7 @@ class Efficiency:
 
 
 def verdict(study: Efficiency) -> str:
-    """What the transfer is worth, in a sentence for each end of the sizes."""
+    """Summarize the gain of the transfer at the smallest and at the largest size."""
     said = []
     for size in dict.fromkeys((study.sizes[0], study.sizes[-1])):
         parts = [f"{name} {study.saved(size, name):.0f} %" for name in study.quantities]
@@ -130,7 +130,7 @@ def write_efficiency(path: Path, study: Efficiency) -> None:
 
 
 def efficiency_images(study: Efficiency) -> list[Image]:
-    """A panel for each quantity: test error against the number of structures, logarithmic."""
+    """Draw test error against the number of training structures, a logarithmic panel for each quantity."""
     images = []
     for quantity in study.quantities:
         with mpl.rc_context(FIGURE_STYLE):

@@ -1,4 +1,4 @@
-"""How many structures of the target a transfer saves, against training from scratch."""
+"""Study of data efficiency: transfer against training from scratch on subsets of growing size."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SIDES = ("transfer", "scratch")
 
 
 class EfficiencyPlan(NamedTuple):
-    """One training of one side with one learning rate."""
+    """One planned training: side, size, split and learning rate."""
 
     side: str
     size: int
@@ -56,15 +56,15 @@ def study(
     resume: bool = False,
     observer: ComparisonObserver | None = None,
 ) -> Efficiency:
-    """Train on parts of the pool from the source and from scratch, and compare on the same test.
+    """Train from the source and from scratch on subsets of the pool, and compare on the same test set.
 
-    Parts of one split are nested.  What is finished is not trained again.
+    Subsets of one split are nested.  With ``resume``, finished trainings are kept.
 
     Args:
         config: What to study.
         output: Folder for ``config.yaml``, ``metrics.json``, ``report.html``, data and trainings.
         resume: Go on with the study in ``output``, if there is one.
-        observer: Is told how it goes.
+        observer: Receives progress events.
 
     Raises:
         GnnpotError: Bad data, source, sizes, output folder or device, or a loss that is not finite.
@@ -90,10 +90,10 @@ def study(
 
 
 def pool_of(config: EfficiencyConfig) -> StructurePool:
-    """Structures to take parts of, and the test.
+    """Read the pool of structures and the test set.
 
     Raises:
-        DataError: There are fewer than the largest size and the validation need.
+        DataError: The pool is smaller than the largest size plus validation.
     """
     transfer = config.transfer
     test = transfer.test or SplitConfig(frames=config.held_out)
@@ -108,12 +108,12 @@ def pool_of(config: EfficiencyConfig) -> StructurePool:
 
 
 def order_of(pool: StructurePool, split: int) -> list[int]:
-    """A random order: parts are its first members, the validation its last."""
+    """A random order: subsets are its first members, validation its last ones."""
     return np.random.default_rng(split).permutation(len(pool.frames)).tolist()
 
 
 def write_parts(pool: StructurePool, config: EfficiencyConfig, folder: Path) -> None:
-    """Write the test, and for each split the validation and all parts; free atoms go into the parts.
+    """Write the test set, and for each split the validation set and all subsets with the isolated atoms.
 
     Raises:
         DataError: The folder holds other data.
@@ -131,7 +131,7 @@ def write_parts(pool: StructurePool, config: EfficiencyConfig, folder: Path) -> 
 
 
 def planned(config: EfficiencyConfig, folder: Path) -> list[EfficiencyPlan]:
-    """All trainings, small ones first."""
+    """List all trainings, smallest size first."""
     rates = {"transfer": config.rates, "scratch": config.scratch_rates}
     return [
         EfficiencyPlan(side, size, split, rate, folder / f"{side}-{size}-{split}-{rate:g}")
@@ -161,12 +161,12 @@ def _train(plan: EfficiencyPlan, config: EfficiencyConfig, data: Path, observer:
 
 
 def _given(plan: EfficiencyPlan, config: EfficiencyConfig) -> TrainingConfig:
-    """The training of a side as the user has it."""
+    """Training configuration of one side as the user wrote it."""
     return config.transfer.trainings[0] if plan.side == "transfer" else config.transfer.scratch_training
 
 
 def collect(config: EfficiencyConfig, pool: StructurePool, plans: Sequence[EfficiencyPlan]) -> Efficiency:
-    """Gather all trainings; of each side the one with the least validation error, the one it selects by."""
+    """Gather all results; for each side the learning rate with the smallest validation error counts."""
     outcomes = []
     for size in sorted(config.sizes):
         for split in range(config.splits):
@@ -191,7 +191,7 @@ def _first(plans: Sequence[EfficiencyPlan], size: int, split: int) -> Efficiency
 
 
 def score_of(plan: EfficiencyPlan, config: EfficiencyConfig) -> float:
-    """The validation error by which a training selects, of the model that it kept."""
+    """Validation error, by the selection criterion of the training, of the model that was kept."""
     return _given(plan, config).score(read_header(plan.folder / MODEL_FILE).provenance["metrics"])
 
 
