@@ -1,4 +1,4 @@
-"""Structures to label: dynamics, deformations, displacements, and what crosses barriers."""
+"""Samplers of new structures: dynamics, deformations, displacements, and methods that cross barriers."""
 
 from gnnpot.sampling.config import SampleConfig as SampleConfig
 from gnnpot.sampling.deformation import DeformationConfig as DeformationConfig

@@ -59,11 +59,11 @@ class SampleConfig(Configuration):
     """One sampling run.
 
     Args:
-        structures: Where it starts: files, a crystal, or a molecule.
-        sampler: How structures are made.
-        calculator: Energy and forces; samplers that only move atoms about need none.
-        labels: Whether frames keep what the calculator says of them, to be trained on.
-        seed: Of all random numbers.
+        structures: Initial structures: files, a crystal, or a molecule.
+        sampler: Sampling method with its settings.
+        calculator: Source of energy and forces; samplers that only displace atoms need none.
+        labels: Whether frames keep the calculator's results as labels for training.
+        seed: Seed of all random numbers.
     """
 
     structures: StructuresSection

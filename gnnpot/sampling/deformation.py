@@ -1,4 +1,4 @@
-"""Dynamics in which only chosen components of the cell move, and structures strained by hand."""
+"""Dynamics in which only chosen components of the cell move, and structures under prescribed strains."""
 
 from __future__ import annotations
 
@@ -47,18 +47,18 @@ _LEARNING = 0.1
 
 
 class DeformationConfig(Timing):
-    """Dynamics at constant temperature in a cell of which only ``components`` move.
+    """Dynamics at constant temperature in a cell of which only the named components move.
 
     Args:
         components: lx, ly, lz (lengths) and xy, xz, yz (tilts), of a cell with a along x and b in the xy
             plane.
-        temperature: K.
-        pressure: Of the surroundings (bar).
-        thermostat: langevin or bussi.
-        cell_interval: Steps between two trial cells.
-        cell_step: Largest change of a component in a trial (Å); learned during equilibration.
-        repetitions: Runs of each structure with random numbers of their own.
-        limits: When a run is stopped.
+        temperature: Temperature of the thermostat (K).
+        pressure: External pressure (bar).
+        thermostat: Kind of thermostat, ``langevin`` or ``bussi``.
+        cell_interval: Number of steps between two trial cells.
+        cell_step: Largest change of a component in a trial (Å); adapted during equilibration.
+        repetitions: Number of independent runs of each structure.
+        limits: Criteria that stop a run.
     """
 
     kind: Literal["deformation"] = "deformation"
@@ -80,19 +80,19 @@ class DeformationConfig(Timing):
         return value
 
     def sampler(self, calculator: Calculator) -> DeformationSampler:
-        """The sampler with forces of ``calculator``."""
+        """Build the sampler on this calculator."""
         return DeformationSampler(self, calculator)
 
 
 class DeformationSampler:
-    """Frames of a cell that is free in a few directions.
+    """Sampler of frames from dynamics in a partly flexible cell.
 
     Source: Jung, Enhancing High-Fidelity Neural Network Potentials through Low-Fidelity Sampling, section
     2.1.2, with dynamics of the cell in place of trial cells.
 
     Args:
-        config: Components, temperature, length.
-        calculator: Energy and forces.
+        config: Components of the cell, temperature, length of the runs.
+        calculator: Calculator of energy and forces.
     """
 
     def __init__(self, config: DeformationConfig, calculator: Calculator) -> None:
@@ -100,7 +100,7 @@ class DeformationSampler:
         self.calculator = calculator
 
     def __call__(self, seeds: Iterable[Atoms], rng: np.random.Generator) -> Walks:
-        """Frames of all runs.
+        """Yield the frames of all runs.
 
         Raises:
             DataError: A seed without a cell, or with one that is turned.
@@ -126,12 +126,12 @@ class CellMoves:
 
     .. math:: \min\big\{1, (V'/V)^N e^{-\beta [U' - U + P (V' - V)]}\big\}
 
-    which with any thermostat samples constant pressure along the components that move, and the others
-    stay to the last digit.
+    which, together with any thermostat, samples constant pressure along the moving components; the others
+    stay exactly as they are.
 
     Args:
-        config: Components, temperature, pressure, size of the trials.
-        rng: Of the trials.
+        config: Components, temperature, pressure and size of the moves.
+        rng: Generator of the moves.
     """
 
     columns = ("lx", "ly", "lz", "xy", "xz", "yz", "potential_energy")
@@ -143,7 +143,7 @@ class CellMoves:
         self.steps = dict.fromkeys(config.components, config.cell_step)
 
     def __call__(self, atoms: Atoms, step: int) -> tuple[float, ...]:
-        """Try a change of each component; its size is learned while ``step`` is not above 0."""
+        """Try a move of each component; the size of moves adapts while ``step`` is not above 0."""
         for name in self.config.components:
             accepted = self._try(atoms, name)
             if step <= 0:
@@ -152,11 +152,11 @@ class CellMoves:
         return (*(float(cell[place]) for place in _PLACES.values()), atoms.get_potential_energy())
 
     def state(self) -> dict[str, Any]:
-        """Sizes of the trials and the random numbers."""
+        """Sizes of the moves and state of the generator, to resume from."""
         return {"steps": self.steps, "rng": self.rng.bit_generator.state}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state."""
+        """Resume from a state."""
         self.steps = dict(state["steps"])
         self.rng.bit_generator.state = state["rng"]
 
@@ -181,13 +181,13 @@ class CellMoves:
 
 
 class StrainConfig(Section):
-    """Structures strained by given amounts.
+    """Structures under prescribed strains.
 
     Args:
         strains: Values for components of the strain tensor (ε_xy = ε_yx = value for shears) and for
             ``volume``, the relative change of the volume.
-        combine: Each component by itself, or every combination.
-        rattle: Standard deviation of random displacements on top (Å).
+        combine: Whether components are strained one at a time or in every combination.
+        rattle: Standard deviation of additional random displacements (Å).
     """
 
     kind: Literal["strain"] = "strain"
@@ -205,7 +205,7 @@ class StrainConfig(Section):
 
     @property
     def grid(self) -> list[dict[Strain, float]]:
-        """The strains of all structures, in order."""
+        """All strains, in order."""
         if self.combine == "all":
             return [
                 dict(zip(self.strains, values, strict=True))
@@ -214,22 +214,22 @@ class StrainConfig(Section):
         return [{name: value} for name, values in self.strains.items() for value in values]
 
     def sampler(self, calculator: Calculator | None) -> StrainSampler:
-        """The sampler; it needs no calculator."""
+        """Build the sampler, which needs no calculator."""
         return StrainSampler(self)
 
 
 class StrainSampler:
-    """Every seed under every strain.
+    """Sampler of every seed structure under every strain.
 
     Args:
-        config: The strains.
+        config: Strains and additional displacements.
     """
 
     def __init__(self, config: StrainConfig) -> None:
         self.config = config
 
     def __call__(self, seeds: Iterable[Atoms], rng: np.random.Generator) -> Iterator[Atoms]:
-        """The strained structures.
+        """Yield the strained structures.
 
         Raises:
             DataError: A seed has no cell.
@@ -245,7 +245,7 @@ class StrainSampler:
 
 
 def deformation_gradient(strain: Mapping[Strain, float]) -> Float[Array, "3 3"]:
-    """By what cell and positions are multiplied from the right.
+    """Matrix by which cell and positions are multiplied from the right.
 
     Raises:
         DataError: The strain leaves no volume.

@@ -1,4 +1,4 @@
-"""Structures with atoms moved at random, or carried to another material."""
+"""Random displacements of atoms, and structures rescaled to another material."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class RattleConfig(Section):
     """Normally distributed displacements of every coordinate of every atom.
 
     Args:
-        deviation: Their standard deviation (Å).
-        copies: Of each structure.
+        deviation: Standard deviation of each coordinate (Å).
+        copies: Number of copies of each structure.
     """
 
     kind: Literal["rattle"] = "rattle"
@@ -32,20 +32,20 @@ class RattleConfig(Section):
     copies: PositiveInt = 1
 
     def sampler(self, calculator: Calculator | None) -> DisplacementSampler:
-        """The sampler; it needs no calculator."""
+        """Build the sampler, which needs no calculator."""
         return DisplacementSampler(self)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Float[Array, "N 3"]:
-        """Displacements (Å)."""
+        """Draw displacements (Å)."""
         return rng.normal(scale=self.deviation, size=shape)
 
 
 class NoiseConfig(Section):
-    """Evenly distributed displacements of every coordinate of every atom, to augment a set.
+    """Uniformly distributed displacements of every coordinate of every atom, to augment a set.
 
     Args:
         amplitude: Largest displacement along each axis (Å).
-        copies: Of each structure.
+        copies: Number of copies of each structure.
     """
 
     kind: Literal["noise"] = "noise"
@@ -53,26 +53,26 @@ class NoiseConfig(Section):
     copies: PositiveInt = 2
 
     def sampler(self, calculator: Calculator | None) -> DisplacementSampler:
-        """The sampler; it needs no calculator."""
+        """Build the sampler, which needs no calculator."""
         return DisplacementSampler(self)
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Float[Array, "N 3"]:
-        """Displacements (Å)."""
+        """Draw displacements (Å)."""
         return rng.uniform(-self.amplitude, self.amplitude, size=shape)
 
 
 class DisplacementSampler:
-    """Copies of every seed with its atoms moved at random.
+    """Sampler of copies of every seed with randomly displaced atoms.
 
     Args:
-        config: How far.
+        config: Distribution and number of copies.
     """
 
     def __init__(self, config: RattleConfig | NoiseConfig) -> None:
         self.config = config
 
     def __call__(self, seeds: Iterable[Atoms], rng: np.random.Generator) -> Iterator[Atoms]:
-        """The copies."""
+        """Yield the copies."""
         kind = self.config.kind
         for seed, atoms in enumerate(seeds):
             for copy in range(self.config.copies):
@@ -90,11 +90,11 @@ def _factor(value: Any) -> Any:
 
 
 class ScalingConfig(Section):
-    """The same structures of another material.
+    """Structures of one material as those of another.
 
     Args:
         elements: New symbol by old one.
-        scale: Factor of all lengths, as 1.15 or 4.05/3.52.
+        scale: Factor of all lengths, such as 1.15 or 4.05/3.52.
     """
 
     kind: Literal["scaling"] = "scaling"
@@ -111,22 +111,22 @@ class ScalingConfig(Section):
         return value
 
     def sampler(self, calculator: Calculator | None) -> ScalingSampler:
-        """The sampler; it needs no calculator."""
+        """Build the sampler, which needs no calculator."""
         return ScalingSampler(self)
 
 
 class ScalingSampler:
-    """Every seed with elements renamed and lengths scaled.
+    """Sampler of every seed with elements renamed and lengths scaled.
 
     Args:
-        config: Names and factor.
+        config: New symbols and scale factor.
     """
 
     def __init__(self, config: ScalingConfig) -> None:
         self.config = config
 
     def __call__(self, seeds: Iterable[Atoms], rng: np.random.Generator) -> Iterator[Atoms]:
-        """The structures of the other material."""
+        """Yield the structures of the other material."""
         for seed, atoms in enumerate(seeds):
             if absent := set(self.config.elements) - set(atoms.symbols):
                 raise DataError(

@@ -1,4 +1,4 @@
-"""Figures of what was sampled."""
+"""Figures of sampling runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAMED = 8  # runs in the legend
 
 
 def draw_momt(bias: Bias, path: Path) -> None:
-    """Draw how often each enthalpy and order came, and the free energy at T_0 that the bias implies.
+    """Draw the histogram of enthalpy and order, and the free energy at T_0 that the bias implies.
 
     While the bias grows by constant steps, the surface is uncertain by several kT.
     """
@@ -47,7 +47,7 @@ def draw_momt(bias: Bias, path: Path) -> None:
 
 
 def draw_steered(curves: Mapping[int, WorkCurve], path: Path) -> None:
-    """Draw work and force along the spring, a line for each run, and where the work is highest."""
+    """Draw work and force along the spring for each run, and mark the maximum of the work."""
     energies = [curve.activation_energy for curve in curves.values()]
     spread = f" ± {np.std(energies, ddof=1):.2f}" if len(energies) > 1 else ""
     with mpl.rc_context(FIGURE_STYLE):

@@ -19,13 +19,14 @@ from gnnpot.sampling.walk import Action, Observation, Walk, WalkPlan, Walks
 
 
 class MDConfig(Timing):
-    """Molecular dynamics: a run for each structure, temperature and repetition.
+    """Molecular dynamics, one run for each structure, temperature and repetition.
 
     Args:
         ensemble: Thermostat and barostat.
-        temperatures: K; one, a list, ``{first, last, count}``, and in a list ramps ``{first, last}``.
-        repetitions: Runs of each structure and temperature with random numbers of their own.
-        limits: When a run is stopped.
+        temperatures: Temperatures (K): one, a list, or ``{first, last, count}``; a list may hold ramps
+            ``{first, last}``.
+        repetitions: Number of independent runs of each structure and temperature.
+        limits: Criteria that stop a run.
     """
 
     kind: Literal["md"] = "md"
@@ -41,16 +42,16 @@ class MDConfig(Timing):
         return self
 
     def sampler(self, calculator: Calculator) -> MolecularDynamicsSampler:
-        """The sampler with forces of ``calculator``."""
+        """Build the sampler on this calculator."""
         return MolecularDynamicsSampler(self, calculator)
 
 
 class MolecularDynamicsSampler:
-    """Frames of molecular dynamics, the runs side by side.
+    """Sampler of frames from molecular dynamics; all runs advance together.
 
     Args:
-        config: Ensemble, temperatures, length.
-        calculator: Forces, and stress where the cell moves.
+        config: Ensemble, temperatures, length of the runs.
+        calculator: Calculator of forces, and of stress where the cell moves.
     """
 
     def __init__(self, config: MDConfig, calculator: Calculator) -> None:
@@ -58,10 +59,10 @@ class MolecularDynamicsSampler:
         self.calculator = calculator
 
     def __call__(self, seeds: Iterable[Atoms], rng: np.random.Generator) -> Walks:
-        """Frames of all runs.
+        """Yield the frames of all runs.
 
         Raises:
-            DataError: There is no seed, or one without a cell where the cell moves.
+            DataError: There is no seed, or a seed has no cell although the cell moves.
         """
         config = self.config
         moves = isinstance(config.ensemble, CELL_MOVES)
@@ -90,17 +91,17 @@ def side_by_side(
     prepare: Callable[[Atoms], tuple[Calculator | OncePerStep, Action]],
     sampler: str,
 ) -> list[Walk]:
-    """A walk of each seed with each plan.
+    """Combine each seed with each plan to a walk.
 
     Args:
-        seeds: Where they start; copied.
-        plans: How they move.
-        rng: Gives each walk random numbers of its own.
-        prepare: Gives the calculator and the action of a walk.
-        sampler: Name for the ``info`` of frames.
+        seeds: Initial structures; they are copied.
+        plans: Ensemble, temperature and length of the walks.
+        rng: Generator from which each walk derives its own.
+        prepare: Function that returns the calculator and the action of a walk.
+        sampler: Name of the sampler in the ``info`` of frames.
 
     Raises:
-        DataError: There is no seed, or one that the calculator cannot treat.
+        DataError: There is no seed, or the calculator cannot treat one of them.
     """
     found: list[Walk] = []
     for seed, structure in enumerate(seeds):
@@ -121,10 +122,10 @@ def side_by_side(
 
 
 def with_cells(seeds: Iterable[Atoms], purpose: str) -> Iterator[Atoms]:
-    """The seeds, of which each has a periodic cell.
+    """Yield the seeds after checking that each has a periodic cell.
 
     Raises:
-        DataError: One has none.
+        DataError: A seed has no periodic cell.
     """
     for number, atoms in enumerate(seeds, start=1):
         if not (atoms.pbc.all() and atoms.cell.rank == 3):
@@ -136,10 +137,10 @@ def with_cells(seeds: Iterable[Atoms], purpose: str) -> Iterator[Atoms]:
 
 
 def _check_calculates(atoms: Atoms, *, cell_moves: bool) -> None:
-    """See whether the calculator of ``atoms`` can treat them.
+    """Check that the calculator of ``atoms`` can treat them.
 
     Raises:
-        DataError: It cannot, for it lacks an element or needs a cell.
+        DataError: The calculator lacks an element, or needs a cell.
     """
     try:
         atoms.get_forces()

@@ -1,4 +1,4 @@
-"""What a sampler is."""
+"""Interface of samplers."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ase import Atoms
 
 
 class Sampler(Protocol):
-    """Makes structures from structures.
+    """Callable that makes new structures from seed structures.
 
-    Each frame's ``info`` tells where it comes from: ``sampler``, ``seed`` (place of its seed structure),
-    and what else made it, such as ``run``, ``step`` and ``temperature``.
+    Each frame's ``info`` records its origin: ``sampler``, ``seed`` (index of its seed structure), and, where
+    they apply, ``run``, ``step`` and ``temperature``.
     """
 
     def __call__(self, seeds: Iterable[Atoms], rng: np.random.Generator) -> Iterator[Atoms]:
-        """Frames, one after another."""
+        """Yield frames one by one."""

@@ -1,4 +1,4 @@
-"""How hot dynamics are when, and which steps leave a frame."""
+"""Temperature over the course of a run, and the steps at which frames are taken."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from gnnpot.config.base import Section
 
 
 class Ramp(Section):
-    """A temperature that changes evenly over a run.
+    """Temperature that changes linearly over a run.
 
     Args:
-        first: At the start (K).
-        last: At the end (K).
+        first: Temperature at the start (K).
+        last: Temperature at the end (K).
     """
 
     first: PositiveFloat
@@ -34,12 +34,12 @@ class Ramp(Section):
 
 
 class TemperatureGrid(Section):
-    """Evenly spaced temperatures, a run for each.
+    """Evenly spaced temperatures, one run for each.
 
     Args:
-        first: Lowest (K).
-        last: Highest (K).
-        count: Their number.
+        first: Lowest temperature (K).
+        last: Highest temperature (K).
+        count: Number of temperatures.
     """
 
     first: PositiveFloat
@@ -68,13 +68,13 @@ Temperatures = Annotated[
 
 
 class Timing(Section):
-    """How long dynamics take.
+    """Lengths of a run in steps.
 
     Args:
-        timestep: fs.
-        equilibration: Steps before the first frame.
-        steps: Steps that frames are taken from.
-        interval: Steps between two frames.
+        timestep: Time step (fs).
+        equilibration: Number of steps before the first frame.
+        steps: Number of steps from which frames are taken.
+        interval: Number of steps between two frames.
     """
 
     timestep: PositiveFloat = 1.0
@@ -96,8 +96,8 @@ class Schedule:
     """Temperature and frames of one run.
 
     Attributes:
-        timing: How long it is.
-        ramp: The temperature from the first step after equilibration to the last.
+        timing: Lengths of the run.
+        ramp: Temperature from the end of equilibration to the end of the run.
     """
 
     timing: Timing
@@ -109,7 +109,7 @@ class Schedule:
         return self.timing.equilibration + self.timing.steps
 
     def temperature(self, step: int) -> float:
-        """Of the thermostat after ``step`` (K)."""
+        """Temperature of the thermostat after ``step`` (K)."""
         done = max(step - self.timing.equilibration, 0) / self.timing.steps
         return self.ramp.first + (self.ramp.last - self.ramp.first) * done
 
@@ -119,14 +119,14 @@ class Schedule:
         return sampled > 0 and sampled % self.timing.interval == 0
 
     def next_frame(self, step: int) -> int:
-        """The first step after ``step`` that leaves a frame, or the last of all."""
+        """First step after ``step`` at which a frame is taken, or the last step of the run."""
         sampled = max(step - self.timing.equilibration, 0)
         place = (sampled // self.timing.interval + 1) * self.timing.interval
         return min(self.timing.equilibration + place, self.steps)
 
 
 def ramps(temperatures: Temperatures) -> Iterator[Ramp]:
-    """The ramp of each run; constant temperatures begin where they end."""
+    """Temperature ramp of each run; at constant temperature both ends are equal."""
     if isinstance(temperatures, TemperatureGrid):
         values = np.linspace(temperatures.first, temperatures.last, temperatures.count)
         temperatures = tuple(float(value) for value in values)

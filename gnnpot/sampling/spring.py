@@ -1,4 +1,4 @@
-"""A calculator with a spring between two atoms or groups around any other."""
+"""Calculator that adds a spring between two groups of atoms to any other calculator."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Array = np.ndarray
 class SpringCalculator(Calculator):
     r"""Energy, forces and stress of U + K (d − target)² / 2.
 
-    d is the distance of the centers of mass of two groups.  Which images of the atoms are meant is
-    settled in the first structure, where each group is gathered around its first atom and the other
-    group is taken at its nearest; the distance may then grow beyond half the cell.
+    d is the distance between the centers of mass of two groups.  Periodic images are chosen once, in the
+    first structure: each group is gathered around its first atom, and the second group is taken at its
+    nearest image.  The distance may then grow beyond half the cell.
 
     Args:
-        calculator: Of U.
-        groups: Indices of the atoms of each.
-        stiffness: K (eV/Å²).
-        atoms: The structure in which images are settled.
+        calculator: Calculator of U.
+        groups: Indices of the atoms of each group.
+        stiffness: Spring constant K (eV/Å²).
+        atoms: Structure in which periodic images are chosen.
 
     Raises:
-        ConfigError: A group is empty, names an atom that is not there, or shares one with the other.
+        ConfigError: A group is empty, names a missing atom, or shares an atom with the other group.
     """
 
     def __init__(
@@ -56,15 +56,15 @@ class SpringCalculator(Calculator):
 
     @property
     def description(self) -> dict[str, float]:
-        """What a frame's ``info`` tells of the spring."""
+        """Entries that describe the spring in a frame's ``info``."""
         return {} if self.target is None else {"spring_target": self.target}
 
     def separation(self, atoms: Atoms) -> Float[Array, "3"]:
-        """From the center of the first group to that of the second (Å)."""
+        """Vector from the center of the first group to that of the second (Å)."""
         return self._weights @ (atoms.positions + self._shifts @ atoms.cell.array)
 
     def distance(self, atoms: Atoms) -> float:
-        """Of the two centers (Å)."""
+        """Distance between the two centers (Å)."""
         return float(np.linalg.norm(self.separation(atoms)))
 
     def pull(self, atoms: Atoms) -> float:
@@ -98,15 +98,15 @@ class SpringCalculator(Calculator):
         self.refresh()
 
     def refresh(self) -> None:
-        """Forget the results, for the spring has moved; U is not calculated anew."""
+        """Discard the results after moving the spring; U is not computed again."""
         self.results = {}
 
 
 def check_groups(groups: tuple[Sequence[int], Sequence[int]], num_atoms: int) -> None:
-    """Refuse groups between which there can be no spring.
+    """Check that there can be a spring between two groups.
 
     Raises:
-        ConfigError: One is empty, names an atom that is not there, or shares one with the other.
+        ConfigError: A group is empty, names a missing atom, or shares an atom with the other group.
     """
     for group in groups:
         outside = [index for index in group if not 0 <= index < num_atoms]
@@ -127,7 +127,7 @@ def _gives(calculator: Calculator | OncePerStep, name: str) -> bool:
 
 
 def _center_weights(atoms: Atoms, groups: tuple[Sequence[int], Sequence[int]]) -> Float[Array, "N"]:
-    """Share of each atom in the separation: masses over that of the group, negative in the first."""
+    """Coefficient of each atom in the separation: its share of the group's mass, negative in the first."""
     weights, masses = np.zeros(len(atoms)), atoms.get_masses()
     for sign, group in zip((-1, 1), groups, strict=True):
         members = list(group)
@@ -136,7 +136,7 @@ def _center_weights(atoms: Atoms, groups: tuple[Sequence[int], Sequence[int]]) -
 
 
 def _image_shifts(atoms: Atoms, groups: tuple[Sequence[int], Sequence[int]]) -> Float[Array, "N 3"]:
-    """Lattice vectors by which atoms are moved to where they are meant."""
+    """Lattice vectors that move each atom to its chosen image."""
     shifts = np.zeros((len(atoms), 3))
     if not atoms.pbc.any():
         return shifts

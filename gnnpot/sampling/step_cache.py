@@ -1,4 +1,4 @@
-"""A calculator as dynamics ask it: often, about structures that differ in positions and cell alone."""
+"""Cache of a calculator's results for the current step of dynamics."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _KEPT = ("energy", "free_energy", "forces", "stress")
 
 
 class OncePerStep(GetPropertiesMixin):
-    """Keeps the results of one run's structure while nothing moves.
+    """Calculator that keeps the results of one run's structure while nothing moves.
 
-    Integrators ask for forces three times a step, and ASE's calculators compare all of a structure each
-    time; here positions and cell are compared bit by bit.  Each run has its own, so that several may
-    share a calculator.  The calculator sees all atoms inside the cell: ASE's KIM misses neighbors of those
-    outside, and does not say so.  The energy is the one that the forces derive from.
+    Integrators ask for forces three times a step, and ASE's calculators compare the whole structure each
+    time; here only positions and cell are compared, bit by bit.  Each run has its own cache, so that several
+    runs may share a calculator.  Atoms are wrapped into the cell first, because ASE's KIM calculator
+    silently misses neighbors of atoms outside.  The energy is the one whose derivative the forces are.
 
     Args:
-        calculator: What is asked when something has moved.
+        calculator: Calculator that is called after a move.
     """
 
     def __init__(self, calculator: Calculator) -> None:
@@ -35,14 +35,14 @@ class OncePerStep(GetPropertiesMixin):
 
     @property
     def implemented_properties(self) -> list[str]:
-        """What the calculator can be asked for."""
+        """Properties that the calculator implements."""
         return list(self.calculator.implemented_properties)
 
     def get_property(self, name: str, atoms: Atoms, allow_calculation: bool = True) -> Any:
-        """A copy of one result.
+        """Return a copy of one result.
 
         Raises:
-            CalculationFailed: The calculator has failed, in whatever way.
+            CalculationFailed: The calculator failed.
         """
         self._follow(atoms)
         if name not in self.results:
@@ -59,7 +59,7 @@ class OncePerStep(GetPropertiesMixin):
         return np.copy(self.results[name])[()]
 
     def _follow(self, atoms: Atoms) -> None:
-        """Forget the results if ``atoms`` have moved, and bring them into the cell."""
+        """Discard the results if ``atoms`` have moved, and wrap them into the cell."""
         cell, inside = atoms.cell.array, self._inside
         if len(inside) != len(atoms):
             self._inside = inside = Atoms(atoms.numbers, atoms.positions, pbc=atoms.pbc)

@@ -1,4 +1,4 @@
-"""Structures of one material as structures of another: elements renamed, lengths scaled."""
+"""Structures of one material turned into those of another: elements renamed, lengths scaled."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gnnpot.system.files import atomic_write
 
 
 def transferred(atoms: Atoms, *, names: Mapping[str, str], scale: float) -> Atoms:
-    """A copy with elements renamed, positions and cell times ``scale``, and no labels.
+    """Copy a structure with renamed elements and scaled lengths, without labels.
 
     Args:
         atoms: Any structure.
-        names: New symbol by old one; others stay.
+        names: New symbol by old one; other symbols stay.
         scale: Factor of all lengths.
     """
     symbols = [names.get(symbol, symbol) for symbol in atoms.symbols]
@@ -32,10 +32,10 @@ def transferred(atoms: Atoms, *, names: Mapping[str, str], scale: float) -> Atom
 
 
 def check_symbols(names: Mapping[str, str]) -> None:
-    """Refuse names that are no elements.
+    """Check that all names are symbols of elements.
 
     Raises:
-        ConfigError: Naming one.
+        ConfigError: A name is not a symbol.
     """
     for symbol in (*names, *names.values()):
         if symbol not in atomic_numbers or symbol == "X":
@@ -43,7 +43,7 @@ def check_symbols(names: Mapping[str, str]) -> None:
 
 
 def transfer_file(source: Path, target: Path, *, names: Mapping[str, str], scale: float) -> int:
-    """Write the structures of ``source`` as those of another material; gives their number.
+    """Write the structures of ``source`` as those of another material, and return their number.
 
     Args:
         source: Any file of structures.
@@ -52,9 +52,9 @@ def transfer_file(source: Path, target: Path, *, names: Mapping[str, str], scale
         scale: Factor of all lengths.
 
     Raises:
-        ConfigError: A name is no element, or no structure has it.
+        ConfigError: A name is not an element, or no structure contains it.
         DataError: The source holds no structures.
-        OutputError: The target is there already, or cannot be written.
+        OutputError: The target exists, or cannot be written.
     """
     target = Path(target)
     if target.exists():
@@ -76,10 +76,10 @@ def transfer_file(source: Path, target: Path, *, names: Mapping[str, str], scale
 
 
 def parse_scale(text: str) -> float:
-    """The factor that ``1.15`` or ``4.05/3.52`` says.
+    """Parse a scale factor such as ``1.15`` or ``4.05/3.52``.
 
     Raises:
-        ConfigError: It is none, or not above zero.
+        ConfigError: The text is not a number or ratio above zero.
     """
     above, slash, below = text.partition("/")
     try:

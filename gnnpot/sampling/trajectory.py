@@ -1,4 +1,4 @@
-"""Frames and log on the disk as they come, and the point from which they go on."""
+"""Frames and log of a sampling run on disk, with the state to resume from."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ _SHARE = 20  # a state takes at most one part in so many of the time
 
 
 class FrameWriter:
-    """Appends frames to ``frames.xyz`` and rows to ``log.csv``, and now and then notes how far they go.
+    """Writer that appends frames to ``frames.xyz`` and rows to ``log.csv``, with periodic checkpoints.
 
-    ``state.json`` holds the lengths of both files beside the state of the sampler at that moment.  To go
-    on, both are cut to these lengths, torn frames included, and what came after is made again.
+    ``state.json`` holds the lengths of both files and the state of the sampler at the same moment.  To
+    resume, both files are cut to these lengths, which removes incomplete frames, and the steps after the
+    checkpoint are repeated.
 
     Args:
-        folder: Where the files are.
+        folder: Folder of the files.
         frames: Opened ``frames.xyz``.
         log: Opened ``log.csv``.
-        count: Number of frames that are there.
+        count: Number of frames in the file.
     """
 
     def __init__(self, folder: Path, frames: TextIO, log: TextIO, *, count: int = 0) -> None:
@@ -49,10 +50,10 @@ class FrameWriter:
 
     @classmethod
     def go_on(cls, folder: Path) -> tuple[Self, Mapping[str, Any] | None]:
-        """Cut the files to where the noted state was; gives it too, or None where nothing was noted.
+        """Cut the files to the last checkpoint, and return its state, or None if there is none.
 
         Raises:
-            DataError: The files are shorter than noted, or the note is damaged.
+            DataError: The files are shorter than the checkpoint says, or the checkpoint is damaged.
         """
         path = folder / STATE
         if not path.exists():
@@ -99,11 +100,11 @@ class FrameWriter:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to note the state again."""
+        """Whether the next checkpoint is due."""
         return time.monotonic() >= self._next
 
     def note(self, state: Mapping[str, Any] | None) -> None:
-        """Note how far the files go and the state of the sampler."""
+        """Write a checkpoint: lengths of the files and state of the sampler."""
         begun = time.monotonic()
         for file in (self._frames, self._log):
             file.flush()
@@ -124,7 +125,7 @@ def _opened(folder: Path) -> tuple[TextIO, TextIO]:
 
 
 def _cut(path: Path, length: int) -> None:
-    """Cut a file to ``length`` bytes."""
+    """Truncate a file to ``length`` bytes."""
     size = path.stat().st_size if path.exists() else 0
     if size < length:
         raise DataError(

@@ -1,4 +1,4 @@
-"""A bias over enthalpy and order that grows where dynamics have been."""
+"""History-dependent bias on enthalpy and order parameter."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _REACH = 4  # widths, where a Gaussian ends
 
 
 class AxisConfig(Section):
-    """Evenly spaced nodes.
+    """Evenly spaced nodes along one axis of the mesh.
 
     Args:
-        first: Lowest node.
-        last: Highest node.
-        nodes: Their number.
+        first: Position of the lowest node.
+        last: Position of the highest node.
+        nodes: Number of nodes.
     """
 
     first: FiniteFloat
@@ -44,16 +44,16 @@ class AxisConfig(Section):
 
     @property
     def spacing(self) -> float:
-        """Between two nodes."""
+        """Distance between two nodes."""
         return (self.last - self.first) / (self.nodes - 1)
 
     @property
     def values(self) -> Float[Array, "n"]:
-        """Where the nodes are."""
+        """Positions of the nodes."""
         return np.linspace(self.first, self.last, self.nodes)
 
     def place(self, value: float) -> float:
-        """Where ``value`` is, in spacings from the first node."""
+        """Position of ``value`` in mesh spacings from the first node."""
         return (value - self.first) / self.spacing
 
 
@@ -63,8 +63,8 @@ class MeshConfig(Section):
     Args:
         enthalpy: Nodes of H = U + P V (eV).
         order: Nodes of the order parameter.
-        coldest: Lowest effective temperature that the bias may make (K).
-        hottest: Highest (K).
+        coldest: Lowest effective temperature that the bias may cause (K).
+        hottest: Highest effective temperature that the bias may cause (K).
     """
 
     enthalpy: AxisConfig
@@ -74,36 +74,37 @@ class MeshConfig(Section):
 
 
 class ConstantSteps(Section):
-    """Steps of one size for ever: the bias never rests, and frames stay diverse.
+    """Schedule of constant steps: the bias keeps changing, so that frames stay diverse.
 
     Args:
-        size: Of a step at its middle, in units of k T.
+        size: Height of a step at its center, in units of k T.
     """
 
     kind: Literal["constant"] = "constant"
     size: PositiveFloat = 0.05
 
     def begin(self) -> BiasProgress:
-        """Where the schedule starts."""
+        """Initial state of the schedule."""
         return BiasProgress(self.size)
 
     def after(
         self, progress: BiasProgress, visits: Float[Array, "H O"], ever: Float[Array, "H O"]
     ) -> BiasProgress:
-        """Where the schedule is after one more update."""
+        """State of the schedule after one more update."""
         return progress._replace(updates=progress.updates + 1)
 
 
 class WangLandauSteps(Section):
-    """Steps that halve whenever the histogram is flat, then fall as 1/t, and end: for thermodynamics.
+    """Schedule for thermodynamics: steps are halved when the histogram is flat, then fall as 1/t, then end.
 
     Source: Wang, Landau, Phys. Rev. Lett. 86, 2050 (2001); Belardinelli, Pereyra, Phys. Rev. E 75, 046701
     (2007) for 1/t.
 
     Args:
-        size: Of the first steps at their middle, in units of k T.
-        flatness: Fewest visits of a node that was ever visited, over their mean.
-        final: Size at which the bias freezes.
+        size: Height of the first steps at their center, in units of k T.
+        flatness: Ratio of the smallest to the mean number of visits of all visited nodes that counts as
+            flat.
+        final: Height at which the bias freezes, in units of k T.
     """
 
     kind: Literal["wang-landau"] = "wang-landau"
@@ -112,13 +113,13 @@ class WangLandauSteps(Section):
     final: PositiveFloat = 1e-4
 
     def begin(self) -> BiasProgress:
-        """Where the schedule starts."""
+        """Initial state of the schedule."""
         return BiasProgress(self.size)
 
     def after(
         self, progress: BiasProgress, visits: Float[Array, "H O"], ever: Float[Array, "H O"]
     ) -> BiasProgress:
-        """Where the schedule is after one more update."""
+        """State of the schedule after one more update."""
         updates, known = progress.updates + 1, ever > 0
         size, flat = progress.size, False
         floor = np.count_nonzero(known) / updates
@@ -130,18 +131,18 @@ class WangLandauSteps(Section):
 
 
 class NoSteps(Section):
-    """A frozen bias, for production."""
+    """Schedule without steps: a frozen bias, for production runs."""
 
     kind: Literal["none"] = "none"
 
     def begin(self) -> BiasProgress:
-        """Where the schedule starts, and stays."""
+        """State of the schedule, which never changes."""
         return BiasProgress(0.0)
 
     def after(
         self, progress: BiasProgress, visits: Float[Array, "H O"], ever: Float[Array, "H O"]
     ) -> BiasProgress:
-        """Where the schedule is after one more update."""
+        """State of the schedule after one more update."""
         return progress
 
 
@@ -150,7 +151,7 @@ _DEFAULT_GROWTH = ConstantSteps()
 
 
 class BiasProgress(NamedTuple):
-    """Where a schedule is."""
+    """State of a schedule."""
 
     size: float  # of the next step, in k T; 0 when frozen
     updates: int = 0
@@ -159,7 +160,7 @@ class BiasProgress(NamedTuple):
 
 
 class BiasValue(NamedTuple):
-    """The bias at a point and its slopes."""
+    """Value and slopes of the bias at one point."""
 
     energy: float  # eV
     enthalpy_slope: float
@@ -175,17 +176,17 @@ class Bias:
 
     .. math:: T_0 / T_\mathrm{hottest} \le 1 + \partial \Delta H / \partial H \le T_0 / T_\mathrm{coldest}
 
-    by integrating the clamped slopes anew along each column, so that the forces stay conservative.
-    Beyond the mesh the values of its edge go on.
+    by integrating the clamped slopes along each column, so that the forces stay conservative.  Beyond the
+    mesh the bias is constant.
 
     Args:
-        config: The mesh and the bounds.
-        temperature: T_0, of the thermostat (K).
-        steps: How much is added when.
-        widths: Of what is added, in spacings of the mesh along H and O.
+        config: Mesh and bounds of the effective temperature.
+        temperature: Temperature T_0 of the thermostat (K).
+        steps: Schedule of the steps that are added.
+        widths: Widths of a step along H and O, in mesh spacings.
 
     Raises:
-        ConfigError: The temperature is not between the coldest and the hottest.
+        ConfigError: The temperature is outside the bounds.
     """
 
     def __init__(
@@ -214,7 +215,7 @@ class Bias:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether nothing is added any more."""
+        """Whether the bias no longer changes."""
         return self.progress.size == 0
 
     @cached_property
@@ -237,10 +238,10 @@ class Bias:
         )
 
     def update(self, enthalpy: float, order: float) -> None:
-        """Add one step where dynamics are now, and go on in the schedule.
+        """Add one step at the current enthalpy and order, and advance the schedule.
 
         Raises:
-            DataError: The mesh lies elsewhere: no step of many has met it.
+            DataError: None of many steps was on the mesh, so the mesh is misplaced.
         """
         mesh = self.config
         row, column = mesh.enthalpy.place(enthalpy), mesh.order.place(order)
@@ -269,7 +270,7 @@ class Bias:
             self.visits[:] = 0
 
     def state(self) -> dict[str, Any]:
-        """All that has to be kept to go on."""
+        """State to resume from."""
         return {
             "mesh": self.config.model_dump(mode="json"),
             "temperature": self.temperature,
@@ -280,10 +281,10 @@ class Bias:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state.
+        """Resume from a state.
 
         Raises:
-            DataError: It belongs to another mesh or temperature.
+            DataError: The state belongs to another mesh or temperature.
         """
         if state["mesh"] != self.config.model_dump(mode="json") or state["temperature"] != self.temperature:
             raise DataError(
@@ -301,10 +302,10 @@ class Bias:
         write_text(path, json.dumps(self.state()))
 
     def load(self, path: Path) -> None:
-        """Start from the bias in a file that :meth:`save` wrote, at the beginning of the schedule.
+        """Start the schedule with the bias in a file that :meth:`save` wrote.
 
         Raises:
-            DataError: It is not there, is no bias, or belongs to another mesh or temperature.
+            DataError: The file is missing, holds no bias, or belongs to another mesh or temperature.
         """
         try:
             state = json.loads(Path(path).read_text())
@@ -318,7 +319,7 @@ class Bias:
 
 
 def _spline(axis: AxisConfig, value: float) -> tuple[Float[Array, "4"], Float[Array, "4"], Float[Array, "4"]]:
-    """Nodes, weights and slopes of the weights of the cubic B-splines that reach ``value``."""
+    """Nodes, weights and slopes of the cubic B-splines that are nonzero at ``value``."""
     place = min(max(axis.place(value), -3.0), axis.nodes + 2.0)  # beyond, the bias is constant
     first = int(np.floor(place))
     t = place - first

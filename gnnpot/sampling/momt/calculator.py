@@ -1,4 +1,4 @@
-"""A calculator with a bias over enthalpy and order around any other."""
+"""Calculator that adds a bias on enthalpy and order to any other calculator."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class BiasedCalculator(Calculator):
         \qquad \sigma' = a \sigma + \frac{\partial \Delta H}{\partial H} P\, 1
 
     Any thermostat at the bias's temperature and any barostat of isotropic pressure P sample the biased
-    ensemble.  What the unbiased calculator says stands in ``unbiased``.
+    ensemble.  The results of the unbiased calculator are in ``unbiased``.
 
     Args:
-        calculator: Of U.
-        bias: ΔH; may change between steps, after which :meth:`refresh` is called.
-        order: O and its gradient.
-        pressure: P (eV/Å³).
+        calculator: Calculator of U.
+        bias: Bias ΔH; call :meth:`refresh` after changing it.
+        order: Order parameter O with its gradient.
+        pressure: Pressure P (eV/Å³).
     """
 
     implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
@@ -81,7 +81,7 @@ class BiasedCalculator(Calculator):
 
     @property
     def description(self) -> dict[str, float]:
-        """What a frame's ``info`` tells of the bias."""
+        """Entries that describe the bias in a frame's ``info``."""
         return {
             "enthalpy": self.enthalpy,
             "order": self.order_value,
@@ -90,5 +90,5 @@ class BiasedCalculator(Calculator):
         }
 
     def refresh(self) -> None:
-        """Forget the results, for the bias has changed; U is not calculated anew."""
+        """Discard the results after a change of the bias; U is not computed again."""
         self.results = {}

@@ -1,4 +1,4 @@
-"""How crystalline a structure is, by the scattering of its own cell."""
+"""Order parameter of crystallinity from the scattering along reciprocal vectors of the cell."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ _DEFECTS = 0.1  # of the atoms
 
 
 class Order(NamedTuple):
-    """The order parameter of a structure."""
+    """Value and gradient of the order parameter."""
 
     value: float
     gradient: Float[Array, "N 3"]  # 1/Å, at fixed cell
 
 
 class OrderConfig(Section):
-    """Which crystal the order parameter looks for.
+    """Crystal that the order parameter detects.
 
     Args:
-        crystal: Kind of crystal that the cell can hold.
-        repeats: Number of its conventional cubic cells along each vector of the simulation cell.
-        vectors: Reciprocal vectors as integers in the simulation cell, in place of a crystal.
+        crystal: Kind of crystal.
+        repeats: Number of conventional cubic cells along each vector of the simulation cell.
+        vectors: Reciprocal vectors as integers of the simulation cell, instead of a crystal.
     """
 
     crystal: Crystal | None = None
@@ -61,10 +61,10 @@ class OrderConfig(Section):
         return self
 
     def check(self, atoms: Atoms) -> None:
-        """Refuse a cell that does not hold so many conventional cells, a few defects aside.
+        """Check that the number of atoms fits the conventional cells, up to a few defects.
 
         Raises:
-            DataError: It holds more or fewer atoms.
+            DataError: The structure has more or fewer atoms.
         """
         if self.crystal is None:
             return
@@ -77,7 +77,7 @@ class OrderConfig(Section):
             )
 
     def parameter(self) -> OrderParameter:
-        """The order parameter."""
+        """Build the order parameter."""
         return OrderParameter(
             self.vectors if self.crystal is None else shortest_vectors(self.crystal, self.repeats)
         )
@@ -95,14 +95,14 @@ class OrderParameter:
     diamond), about 1 for a liquid.
 
     Args:
-        vectors: The integers n.
+        vectors: Integers n, one row for each reciprocal vector.
     """
 
     def __init__(self, vectors: Sequence[Triple]) -> None:
         self.vectors: Int[Array, "G 3"] = np.array(vectors)
 
     def __call__(self, atoms: Atoms) -> Order:
-        """Value and gradient."""
+        """Compute value and gradient."""
         inverse = np.linalg.inv(atoms.cell.array)
         phases = np.exp(2j * np.pi * (atoms.positions @ inverse) @ self.vectors.T)
         amplitudes = phases.sum(axis=0)

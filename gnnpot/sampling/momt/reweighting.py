@@ -1,4 +1,4 @@
-"""Averages at other temperatures from dynamics under a frozen bias."""
+"""Canonical averages at other temperatures from dynamics under a frozen bias."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class State(NamedTuple):
 
 
 class BiasedSamples(NamedTuple):
-    """What reweighting needs of each frame."""
+    """Energy, volume, order and bias of each frame, as reweighting needs them."""
 
     energies: Float[Array, "S"]  # U, eV
     volumes: Float[Array, "S"]  # Å³
@@ -32,10 +32,10 @@ class BiasedSamples(NamedTuple):
 
     @classmethod
     def of(cls, frames: Iterable[Atoms]) -> Self:
-        """Those of frames that momt made, with their labels.
+        """Collect the samples from labeled frames of a MOMT run.
 
         Raises:
-            DataError: A frame lacks its energy, order or bias, or there is none.
+            DataError: There are no frames, or a frame lacks energy, order or bias.
         """
         try:
             rows = [
@@ -53,17 +53,17 @@ class BiasedSamples(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """How much each frame counts."""
+    """Statistical weights of the frames."""
 
     values: Float[Array, "S"]  # they sum to one
 
     @property
     def effective_size(self) -> float:
-        """Number of equal frames that would average as well, (Σw)² / Σw²; of independent frames."""
+        """Effective sample size (Σw)² / Σw², for independent frames."""
         return float(1 / np.sum(self.values**2))
 
     def average(self, quantity: Float[Array, "S"]) -> float:
-        """The canonical average."""
+        """Canonical average of ``values``."""
         return float(self.values @ quantity)
 
 
@@ -75,9 +75,9 @@ def canonical_weights(samples: BiasedSamples, *, sampled: State, wanted: State) 
     Valid inside the sampled window, and for frames under one frozen bias.
 
     Args:
-        samples: The frames.
-        sampled: Temperature and pressure of thermostat and barostat.
-        wanted: Those of the averages.
+        samples: Frames under one frozen bias.
+        sampled: Temperature and pressure of the dynamics.
+        wanted: Temperature and pressure of the averages.
 
     Raises:
         DataError: A temperature is not above zero.

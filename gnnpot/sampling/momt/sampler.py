@@ -25,19 +25,19 @@ from gnnpot.units import kBar
 
 
 class MOMTConfig(Timing):
-    """Dynamics under a bias over enthalpy and order that flattens both.
+    """Dynamics under a bias that flattens the distribution of enthalpy and order.
 
     Args:
-        ensemble: Barostat and thermostat; the shape of the cell stays.
-        temperature: T_0, of the thermostat (K).
-        mesh: Where the bias acts and how far it may go.
-        order: Which crystal the order parameter looks for.
-        growth: How the bias grows.
-        widths: Of what is added each time, in spacings of the mesh along enthalpy and order.
-        update_interval: Steps between two additions.
-        repetitions: Runs of each structure, all on one bias.
+        ensemble: Barostat and thermostat; the shape of the cell is fixed.
+        temperature: Temperature T_0 of the thermostat (K).
+        mesh: Mesh of the bias and bounds of the effective temperature.
+        order: Crystal that the order parameter detects.
+        growth: Schedule by which the bias grows.
+        widths: Widths of a step along enthalpy and order, in mesh spacings.
+        update_interval: Number of steps between two updates of the bias.
+        repetitions: Number of runs of each structure, which share one bias.
         bias: File of an earlier bias to start from.
-        limits: When a run is stopped.
+        limits: Criteria that stop a run.
     """
 
     kind: Literal["momt"] = "momt"
@@ -53,18 +53,18 @@ class MOMTConfig(Timing):
     limits: Limits = Limits()
 
     def sampler(self, calculator: Calculator) -> MOMTSampler:
-        """The sampler with forces of ``calculator``."""
+        """Build the sampler on this calculator."""
         return MOMTSampler(self, calculator)
 
 
 class MOMTSampler:
-    """Frames from solid to liquid and back, at one temperature of the thermostat.
+    """Sampler of frames from solid to liquid and back, at one thermostat temperature.
 
     Source: Jung, Yoshimoto, Oh, Tsuneyuki, arXiv:2308.08098 (2023).
 
     Args:
-        config: Mesh, order parameter, schedule.
-        calculator: Energy, forces and stress.
+        config: Mesh, order parameter, schedule of the bias.
+        calculator: Calculator of energy, forces and stress.
     """
 
     def __init__(self, config: MOMTConfig, calculator: Calculator) -> None:
@@ -75,11 +75,11 @@ class MOMTSampler:
             self.bias.load(Path(config.bias).expanduser())
 
     def __call__(self, seeds: Iterable[Atoms], rng: np.random.Generator) -> Walks:
-        """Frames of all runs, which share the bias.
+        """Yield the frames of all runs, which share the bias.
 
         Raises:
-            DataError: A seed without a cell, with other atoms than the first, or with more or fewer than the
-                crystal of the order parameter has.
+            DataError: A seed has no cell, other atoms than the first, or a number of atoms that does not fit
+                the crystal of the order parameter.
         """
         config = self.config
         order, pressure = config.order.parameter(), config.ensemble.pressure * kBar / 1000
@@ -102,11 +102,11 @@ class MOMTSampler:
 
 
 class Deposit:
-    """Adds to the bias where dynamics are, and logs where that is.
+    """Action of a walk that updates the bias at the current enthalpy and order, and logs them.
 
     Args:
-        bias: What grows.
-        every: Steps between two additions.
+        bias: Bias to update.
+        every: Number of steps between two updates.
     """
 
     columns = ("enthalpy", "order", "bias", "effective_temperature")
@@ -116,7 +116,7 @@ class Deposit:
         self.every = every
 
     def __call__(self, atoms: Atoms, step: int) -> tuple[float, ...]:
-        """Add, unless dynamics are still to equilibrate."""
+        """Update the bias, except during equilibration."""
         calculator = atoms.calc
         if step > 0:
             self.bias.update(calculator.enthalpy, calculator.order_value)
@@ -124,11 +124,11 @@ class Deposit:
         return tuple(calculator.description.values())
 
     def state(self) -> dict[str, Any]:
-        """Nothing: the bias is kept once for all walks."""
+        """Empty: the bias is kept once for all walks."""
         return {}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing to do."""
+        """Do nothing: the bias is restored once for all walks."""
 
 
 def _alike(seeds: Iterable[Atoms], order: OrderConfig) -> Iterator[Atoms]:
