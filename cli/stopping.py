@@ -26,7 +26,7 @@ class Stopped(SystemExit):
 
     Args:
         code: Exit status.
-        message: What is kept, in one sentence.
+        message: One sentence that says what is kept.
     """
 
     def __init__(self, code: int, message: str) -> None:

@@ -106,7 +106,7 @@ def json_schema(section: type[BaseModel], *, optional: Collection[str] = ()) -> 
     """The JSON schema of a configuration file.
 
     Args:
-        section: What the file holds.
+        section: Class of the configuration.
         optional: Keys that a file may leave out although the section has them always.
     """
     schema = section.model_json_schema(schema_generator=_Schema)

@@ -25,7 +25,7 @@ class Registry(Generic[T]):
     """A mapping from names to entries that suggests the nearest spelling.
 
     Args:
-        noun: What an entry is, for messages.
+        noun: Name of an entry in messages.
     """
 
     def __init__(self, noun: str) -> None:

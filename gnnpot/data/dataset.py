@@ -46,7 +46,7 @@ class GraphStore:
     Labels that a structure lacks are NaN on disk; labels that are not finite never get there.
 
     Args:
-        folder: What :meth:`build` wrote.
+        folder: Folder that :meth:`build` wrote.
 
     Raises:
         DataError: The folder holds no whole store.
@@ -88,7 +88,7 @@ class GraphStore:
         Args:
             frames: Labeled structures, as :func:`gnnpot.data.reading.read_frames` yields them.
             cutoff: Longest edge (Å).
-            folder: Where to.
+            folder: Folder to write to.
 
         Raises:
             DataError: A structure that cannot be a graph; the message names it.
@@ -156,8 +156,8 @@ class GraphDataset(Dataset[AtomicGraph]):
     """Some structures of a store as graphs.
 
     Args:
-        store: Where they are.
-        rows: Which of them, in this order.
+        store: Store that holds the structures.
+        rows: Rows of the store, in this order.
         dtype: Floating-point type of the graphs.
         labels: Labels to carry; a structure that lacks one gets NaN, with weight 0.
     """

@@ -40,8 +40,8 @@ class LabelKeys(Section):
         energy_unit: Unit of energy and virial.
         forces_unit: Unit of forces.
         stress_unit: Unit of stress.
-        stress_sign: What a positive stress means; "pressure" in the outputs of VASP and LAMMPS.
-        virial_sign: What a positive virial means.
+        stress_sign: Meaning of a positive stress; "pressure" in the outputs of VASP and LAMMPS.
+        virial_sign: Meaning of a positive virial.
     """
 
     energy: str | None = None

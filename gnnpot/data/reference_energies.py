@@ -20,7 +20,7 @@ class ReferenceEnergies:
 
     Attributes:
         values: Energy of one atom by symbol (eV).
-        source: Where each value is from, in words.
+        source: Origin of each value, in words.
     """
 
     values: dict[str, float]

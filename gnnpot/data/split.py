@@ -26,7 +26,7 @@ class SplitRow(NamedTuple):
 
     Attributes:
         origin: File and place.
-        hash: Of the structure.
+        hash: Content hash of the structure.
         labels: Hash of its labels; "" in files of older versions.
     """
 
@@ -103,8 +103,8 @@ def check_disjoint(
 
     Args:
         ones: Origin of each structure of one set by content hash.
-        others: The same of the structures that shall not be among them.
-        names: What the sets are for.
+        others: Hashes and origins of the structures that must not be among them.
+        names: Purposes of the two sets, for messages.
 
     Raises:
         DataError: Some structure is in both.

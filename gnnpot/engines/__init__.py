@@ -27,7 +27,7 @@ def calculator_from(config: EngineConfig, folder: Path = Path()) -> Calculator:
     Args:
         config: Such as ``ENGINES["stillinger-weber"](preset="Si-1985")``; ``engine_of`` makes one of a
             dictionary.
-        folder: Where the calculator writes, if it writes at all.
+        folder: Folder for the files of the calculator, if it writes any.
 
     Raises:
         EngineError: The program is not installed, or a file is missing.

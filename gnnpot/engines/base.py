@@ -1,4 +1,4 @@
-"""What a reference method says of itself, whatever program computes it."""
+"""Interface of reference methods: calculator, elements, identity, checks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class EngineConfig(Section):
         return None
 
     def identity(self) -> dict[str, Any]:
-        """What decides the results: the settings, with the contents of files in place of their paths.
+        """Everything that decides the results: the settings, with hashes of files instead of their paths.
 
         Raises:
             EngineError: A file is missing.
@@ -71,8 +71,8 @@ class EngineConfig(Section):
 
         Args:
             atoms: The structure.
-            known: What :meth:`elements` gave; some engines take long to say.
-            origin: Where the structure is from, for the message.
+            known: Result of :meth:`elements`, which takes long for some engines.
+            origin: Origin of the structure, for the message.
 
         Raises:
             LabelingError: It lacks a cell that the method needs, or has an unknown element.
@@ -121,7 +121,7 @@ def library(name: str, install: str) -> Any:
 
 
 def program(command: str, install: str) -> None:
-    """Refuse a command whose program is not there.
+    """Check that the program of a command is installed.
 
     Raises:
         EngineError: It is not.
@@ -132,7 +132,7 @@ def program(command: str, install: str) -> None:
 
 
 def existing(path: Path, what: str) -> Path:
-    """The absolute path of a file that must be there.
+    """Resolve the path of a file, which must exist.
 
     Raises:
         EngineError: It is not.

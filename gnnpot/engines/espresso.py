@@ -50,20 +50,20 @@ class EspressoConfig(EngineConfig):
     Args:
         pseudopotentials: File of each element, in ``pseudo_dir``.
         pseudo_dir: Folder of the files.
-        ecutwfc: Cutoff of the waves (Ry).
-        ecutrho: Cutoff of the density (Ry); four times ``ecutwfc`` if None.
+        ecutwfc: Energy cutoff of the plane waves (Ry).
+        ecutrho: Energy cutoff of the density (Ry); four times ``ecutwfc`` if None.
         kpoints: Numbers of points along the three axes; or ``spacing``.
         spacing: Largest distance between points (1/Å, 2π included).
         offset: 1 shifts the mesh by half a step along an axis.
         smearing: Kind of smearing, or None for fixed occupations.
-        degauss: Its width (Ry).
+        degauss: Width of the smearing (Ry).
         energy: ``free`` has the forces for derivatives; ``without_entropy`` takes the smearing term off.
-        magnetic_moments: First moment of each element (Bohr magnetons); None for no magnetism.
-        conv_thr: When the self-consistency has converged (Ry).
-        max_iterations: Before the calculation counts as not converged.
-        mixing_beta: How much of the new density is mixed in.
-        input_data: More of pw.x's namelists.
-        command: How to start the program, e.g. ``mpirun -n 4 pw.x``.
+        magnetic_moments: Initial moment of each element (Bohr magnetons); None for no magnetism.
+        conv_thr: Convergence threshold of the self-consistency (Ry).
+        max_iterations: Number of iterations after which a calculation counts as not converged.
+        mixing_beta: Fraction of the new density in the mixing.
+        input_data: Further entries of pw.x's namelists.
+        command: Command that starts the program, e.g. ``mpirun -n 4 pw.x``.
     """
 
     runtime = frozenset({"command", "pseudo_dir"})
@@ -125,7 +125,7 @@ class EspressoConfig(EngineConfig):
         return value
 
     def calculator(self, folder: Path) -> Calculator:
-        """The calculator that these settings describe."""
+        """Build the calculator."""
         program(self.command, INSTALL)
         self._files()
         profile = EspressoProfile(command=self.command, pseudo_dir=self.pseudo_dir.expanduser().resolve())
@@ -141,7 +141,7 @@ class EspressoConfig(EngineConfig):
         return frozenset(self.pseudopotentials)
 
     def identity(self) -> dict[str, Any]:
-        """What decides the results."""
+        """Everything that decides the results, for the hash of the method."""
         unit = {} if self.spacing is None else {"spacing_unit": "1/Å with 2π"}  # it once was without
         return super().identity() | {"pseudopotentials": self._files()} | unit
 

@@ -39,7 +39,7 @@ class ImportedConfig(EngineConfig):
         return self.folder_argument is not None
 
     def calculator(self, folder: Path) -> Calculator:
-        """The calculator that these settings describe."""
+        """Build the calculator."""
         make = self._callable()
         place = {} if self.folder_argument is None else {self.folder_argument: str(folder)}
         self._check_names(make)
@@ -52,7 +52,7 @@ class ImportedConfig(EngineConfig):
             ) from error
 
     def identity(self) -> dict[str, Any]:
-        """What decides the results."""
+        """Everything that decides the results, for the hash of the method."""
         return super().identity() | {"arguments": with_contents(self.arguments)}
 
     def _check_names(self, make: Any) -> None:
@@ -106,7 +106,7 @@ class TeacherConfig(EngineConfig):
         return frozenset.intersection(*(frozenset(one.reference_energies) for one in headers))
 
     def calculator(self, folder: Path) -> Calculator:
-        """The calculator that these settings describe."""
+        """Build the calculator."""
         paths = [existing(path, "a model file") for path in self.model]
         calculators = import_module("gnnpot.calculator.calculator")
         return calculators.GNNPotCalculator(paths[0] if len(paths) == 1 else paths, device=self.device)

@@ -28,8 +28,8 @@ class LammpsConfig(EngineConfig):
     """Any pair style, in metal units.
 
     Args:
-        pair_style: What follows the command ``pair_style``.
-        pair_coeff: What follows ``pair_coeff``, one line each; files by path, or by their name alone if
+        pair_style: Arguments of the command ``pair_style``.
+        pair_coeff: Arguments of ``pair_coeff``, one line each; files by path, or by their name alone if
             they come with LAMMPS.
         types: Symbol of each atom type.
         atom_style: ``charge`` for styles that need charges.
@@ -68,7 +68,7 @@ class LammpsConfig(EngineConfig):
         return value
 
     def calculator(self, folder: Path) -> Calculator:
-        """The calculator that these settings describe."""
+        """Build the calculator."""
         lammps_module()
         coefficients = [
             "pair_coeff " + " ".join(str(word) for word in self._words(line)) for line in self.pair_coeff
@@ -87,7 +87,7 @@ class LammpsConfig(EngineConfig):
         return frozenset(self.types)
 
     def identity(self) -> dict[str, Any]:
-        """What decides the results."""
+        """Everything that decides the results, for the hash of the method."""
         lines = [
             " ".join(file_hash(word) if isinstance(word, Path) else word for word in self._words(line))
             for line in self.pair_coeff
@@ -115,7 +115,7 @@ class EamConfig(EngineConfig):
     Args:
         file: Path, or the name alone of a file that comes with LAMMPS.
         format: ``setfl`` (*.eam.alloy), ``fs`` (*.eam.fs), ``funcfl`` (*.eam); by the name if None.
-        program: What computes.
+        program: Program that evaluates the potential.
     """
 
     runtime = frozenset({"program"})
@@ -126,7 +126,7 @@ class EamConfig(EngineConfig):
     program: Literal["lammps", "matscipy"] = "lammps"
 
     def calculator(self, folder: Path) -> Calculator:
-        """The calculator that these settings describe."""
+        """Build the calculator."""
         style, symbols, path = self._style(), self._symbols(), self._path()
         if self.program == "matscipy":
             from matscipy.calculators.eam import EAM
@@ -141,7 +141,7 @@ class EamConfig(EngineConfig):
         return frozenset(self._symbols())
 
     def check(self, atoms: Atoms, known: frozenset[str] | None, origin: str) -> None:
-        """Refuse a structure that the method cannot treat."""
+        """Check that the method can treat a structure."""
         super().check(atoms, known, origin)
         if self.program == "matscipy" and atoms.cell.rank < 3:
             raise LabelingError(
@@ -150,7 +150,7 @@ class EamConfig(EngineConfig):
             )
 
     def identity(self) -> dict[str, Any]:
-        """What decides the results."""
+        """Everything that decides the results, for the hash of the method."""
         return {"kind": self.kind, "format": self._style(), "file": file_hash(self._path())}
 
     def _path(self) -> Path:

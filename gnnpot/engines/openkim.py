@@ -35,7 +35,7 @@ class KimConfig(EngineConfig):
     model: str
 
     def calculator(self, folder: Path) -> Calculator:
-        """The calculator that these settings describe."""
+        """Build the calculator."""
         library("kimpy", INSTALL)
         _silence()
         from ase.calculators.kim import KIM
@@ -64,7 +64,7 @@ class _Kim(Calculator):
     model read its parameters anew, which takes longer than small structures do; here they never change.
 
     Args:
-        calculator: Of a portable model, or of one that LAMMPS runs.
+        calculator: ASE's calculator of a portable model, or of one that LAMMPS runs.
     """
 
     def __init__(self, calculator: Calculator) -> None:

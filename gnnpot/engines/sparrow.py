@@ -32,8 +32,8 @@ class SparrowConfig(EngineConfig):
     refused.  The forces are within 9e-3 eV/Å of the derivative of the energy.
 
     Args:
-        charge: Of every structure (e).
-        multiplicity: 2S + 1 of every structure.
+        charge: Charge of every structure (e).
+        multiplicity: Spin multiplicity 2S + 1 of every structure.
         max_gap: Longest distance between parts of a structure, hydrogen aside (Å).
     """
 
@@ -43,7 +43,7 @@ class SparrowConfig(EngineConfig):
     max_gap: PositiveFloat = 3.5
 
     def calculator(self, folder: Path) -> Calculator:
-        """The calculator that these settings describe."""
+        """Build the calculator."""
         library("scine_sparrow", INSTALL)
         return _Sparrow(self.charge, self.multiplicity)
 
@@ -52,7 +52,7 @@ class SparrowConfig(EngineConfig):
         return _ELEMENTS
 
     def check(self, atoms: Atoms, known: frozenset[str] | None, origin: str) -> None:
-        """Refuse a structure that the method cannot treat."""
+        """Check that the method can treat a structure."""
         super().check(atoms, known, origin)
         if atoms.pbc.any():
             raise LabelingError(

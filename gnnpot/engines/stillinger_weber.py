@@ -76,7 +76,7 @@ class StillingerWeberConfig(EngineConfig):
         return self
 
     def calculator(self, folder: Path) -> Calculator:
-        """The calculator that these settings describe."""
+        """Build the calculator."""
         from matscipy.calculators.manybody import Manybody
         from matscipy.calculators.manybody.explicit_forms import StillingerWeber
 
@@ -92,7 +92,7 @@ class StillingerWeberConfig(EngineConfig):
         return frozenset({self._chosen()[0]})
 
     def check(self, atoms: Atoms, known: frozenset[str] | None, origin: str) -> None:
-        """Refuse a structure that the method cannot treat."""
+        """Check that the method can treat a structure."""
         super().check(atoms, known, origin)
         if atoms.cell.rank < 3:
             raise LabelingError(
@@ -101,7 +101,7 @@ class StillingerWeberConfig(EngineConfig):
             )
 
     def identity(self) -> dict[str, Any]:
-        """What decides the results."""
+        """Everything that decides the results, for the hash of the method."""
         element, chosen = self._chosen()
         return {"kind": self.kind, "element": element, "parameters": chosen.model_dump()}
 

@@ -22,12 +22,12 @@ class XtbConfig(EngineConfig):
     """Extended tight binding; tblite takes one open direction or two for periodic, so they are refused.
 
     Args:
-        method: Which parametrization.
-        charge: Of every structure (e).
+        method: Parametrization.
+        charge: Charge of every structure (e).
         multiplicity: 2S + 1 of every structure; the lowest that the number of electrons allows if None.
-        electronic_temperature: Of the Fermi smearing (K).
-        accuracy: Of the self-consistency; smaller is tighter.
-        max_iterations: Before the calculation counts as not converged.
+        electronic_temperature: Temperature of the Fermi smearing (K).
+        accuracy: Accuracy of the self-consistency; smaller is tighter.
+        max_iterations: Number of iterations after which a calculation counts as not converged.
     """
 
     kind: Literal["xtb"] = "xtb"
@@ -39,12 +39,12 @@ class XtbConfig(EngineConfig):
     max_iterations: PositiveInt = 250
 
     def calculator(self, folder: Path) -> Calculator:
-        """The calculator that these settings describe."""
+        """Build the calculator."""
         tblite = library("tblite.ase", "pip install tblite")
         return tblite.TBLite(**self.model_dump(exclude={"kind"}), verbosity=0)
 
     def check(self, atoms: Atoms, known: frozenset[str] | None, origin: str) -> None:
-        """Refuse a structure that the method cannot treat."""
+        """Check that the method can treat a structure."""
         super().check(atoms, known, origin)
         if atoms.pbc.any() and not (atoms.pbc.all() and abs(atoms.cell.volume) > 0):
             raise LabelingError(

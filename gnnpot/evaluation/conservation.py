@@ -30,7 +30,7 @@ _STEPS = 10  # on either side
 
 @dataclass(frozen=True)
 class EnergyTrace:
-    """What dynamics at constant energy left.
+    """Energies and temperatures along NVE dynamics.
 
     Attributes:
         energies: Total energy at each step (eV).
@@ -90,7 +90,7 @@ def constant_energy(
     Args:
         atoms: They are moved.
         steps: Length.
-        timestep: Of one step (fs).
+        timestep: Time step (fs).
         temperature: Of the start (K), which tells dynamics that fail; without it only overlap does.
 
     Raises:
@@ -122,8 +122,8 @@ def cutoff_jump(calculator: Calculator, cutoff: float, symbols: Sequence[str]) -
     changes between two steps is its slope times the step, next to nothing at the cutoff.
 
     Args:
-        calculator: What is judged.
-        cutoff: Where it should be smooth (Å).
+        calculator: Calculator to judge.
+        cutoff: Distance at which it should be smooth (Å).
         symbols: Elements of which every pair is tried; the largest jump counts.
     """
     jumps = [

@@ -23,7 +23,7 @@ Array = np.ndarray
 
 
 class StructureError(NamedTuple):
-    """How far off a potential is on one structure."""
+    """Errors of a potential on one structure."""
 
     origin: str
     group: str
@@ -38,12 +38,12 @@ class Evaluation:
     """Labels and predictions of a set; a label that is not there is NaN, and so is its error.
 
     Attributes:
-        origins: Where each structure came from.
+        origins: Origin of each structure.
         groups: Group of each structure.
         sizes: Number of atoms of each structure.
         energy: Label and prediction per atom (eV).
         stress: Label and prediction (eV/Å³); both NaN without three periodic directions.
-        atomic_numbers: Of all atoms, structure after structure.
+        atomic_numbers: Atomic numbers of all atoms, structure after structure.
         forces: Label and prediction (eV/Å).
         num_isolated: Isolated atoms that were left out.
     """
@@ -136,7 +136,7 @@ def evaluate(
     Isolated atoms are there for reference energies and are left out, as in training.
 
     Args:
-        potential: What is judged.
+        potential: Potential to judge.
         frames: Structures whose calculators hold labels; taken batch by batch.
         batch_atoms: Structures are predicted together up to this many atoms.
         advance: Called with the number of structures done since the last call.

@@ -38,8 +38,8 @@ def write_evaluation(
     Args:
         evaluation: Labels and predictions.
         output: New folder.
-        potential: What was judged.
-        model: Its file.
+        potential: Potential that was judged.
+        model: File of the potential.
         data: Names of the files that it was judged on.
 
     Raises:

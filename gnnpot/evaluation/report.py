@@ -25,12 +25,12 @@ class Report:
     """What a report tells.
 
     Attributes:
-        title: Of the page.
+        title: Title of the page.
         evaluations: By name of the set; the last gives the headline.
         history: A row of errors for each epoch, or empty.
         best_epoch: Whose model was kept.
-        facts: What was trained on what, and how.
-        warnings: What the reader should know of the data.
+        facts: Table of settings and data.
+        warnings: Warnings of the data report.
         model: Name of the model file, for the lines that show its use.
         sections: Further parts as HTML, after the errors.
     """

@@ -26,12 +26,12 @@ _FAST = 0.5  # fs, where hydrogen vibrates
 
 @dataclass(frozen=True)
 class StartingStructure:
-    """Where dynamics start.
+    """Initial structure of dynamics.
 
     Attributes:
         atoms: The structure, repeated where it is periodic and small.
         origin: Frame that it is.
-        timestep: Of the dynamics (fs).
+        timestep: Time step of the dynamics (fs).
     """
 
     atoms: Atoms
@@ -43,7 +43,7 @@ class StartingStructure:
 
 
 class Stability(NamedTuple):
-    """How long dynamics lasted."""
+    """Duration of the dynamics, and the reason if they failed."""
 
     time: float  # fs, until they failed or ended
     failure: str  # what happened, or nothing
@@ -74,11 +74,11 @@ def stability(
     steps.
 
     Args:
-        calculator: What is judged.
-        atoms: Where the dynamics start; not changed.
-        temperature: Of the thermostat (K).
+        calculator: Calculator to judge.
+        atoms: Initial structure; not changed.
+        temperature: Temperature of the thermostat (K).
         steps: Length.
-        timestep: Of one step (fs).
+        timestep: Time step (fs).
     """
     moving = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, calculator=calculator)
     rng = np.random.default_rng(0)

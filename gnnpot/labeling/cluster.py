@@ -47,8 +47,8 @@ class DaskPool(WorkerPool):
 
     Args:
         labeler: Can be pickled, and imported where the workers are.
-        config: Which scheduler.
-        time_limit: For one structure (s).
+        config: Scheduler or batch system.
+        time_limit: Longest time for one structure (s).
         scratch: Folder for the engines' files, on the workers' machines.
 
     Raises:
@@ -83,15 +83,15 @@ class DaskPool(WorkerPool):
 
     @property
     def free(self) -> int:
-        """How many more structures it can take now."""
+        """Number of structures that can be queued now."""
         return max(0, _AHEAD * self.workers - len(self._futures))
 
     def submit(self, key: str, atoms: Atoms) -> None:
-        """Begin with a structure, soon."""
+        """Queue a structure."""
         self._futures[key] = self._client.submit(_label_there, self._there, key, atoms, pure=False)
 
     def wait(self, timeout: float) -> Finished:
-        """What has finished since the last call."""
+        """Outcomes that have arrived since the last call."""
         futures = list(self._futures.values())
         try:
             with self._client.as_current():

@@ -25,7 +25,7 @@ class LocalConfig(Section):
     """Processes of this machine.
 
     Args:
-        workers: How many; one for each core that this process may use if not given.
+        workers: Number of processes; by default one for each core that this process may use.
     """
 
     kind: Literal["local"] = "local"
@@ -38,7 +38,7 @@ class DaskConfig(Section):
     Args:
         scheduler: Address of a scheduler that runs, e.g. ``tcp://host:8786``; or ``queue``.
         queue: Batch system in which to start workers.
-        jobs: How many jobs to submit to it.
+        jobs: Number of jobs to submit to the batch system.
         options: Keyword arguments of dask-jobqueue's cluster, e.g. ``{cores: 1, memory: 4GB}``.
     """
 
@@ -65,11 +65,11 @@ class LabelConfig(Configuration):
     """One labeling run.
 
     Args:
-        method: The reference method.
-        structures: Files; labels in them are left aside.
+        method: Reference method and its settings.
+        structures: Files of structures; labels in them are ignored.
         store: File of the label store, or ``postgresql://…``; ``labels.db`` in the output if None.
-        running: Where the calculations run.
-        time_limit: For one structure (s).
+        running: Processes or cluster that run the calculations.
+        time_limit: Longest time for one structure (s).
         max_force: Largest believable force (eV/Å), of new labels and of those in the store.
         max_jump: Largest believable difference between the energies of two structures that follow each other
             in a file, beyond what the forces explain (eV); for paths in small steps.

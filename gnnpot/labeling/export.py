@@ -30,9 +30,9 @@ def export(
     Group and weights of a structure stay with it.
 
     Args:
-        store: Where the labels are.
+        store: Store of the labels.
         planned: The structures.
-        folder: Where the files go.
+        folder: Folder to write to.
         max_force: Leave out what has a larger force (eV/Å); a store may have been filled under another limit.
         max_jump: Leave out what lies behind a larger jump of the energy along a path (eV).
 

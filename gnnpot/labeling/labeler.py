@@ -40,14 +40,14 @@ class Labeler(Protocol):
 
 
 class Label(NamedTuple):
-    """What a reference method says of one structure."""
+    """Results of a reference method for one structure."""
 
     results: dict[str, Any]  # energy (eV), forces (eV/Å), maybe stress (Voigt, eV/Å³), energies (eV)
     seconds: float
 
 
 class Failure(NamedTuple):
-    """Why there is no label."""
+    """Kind and reason of a failed calculation."""
 
     kind: FailureKind
     reason: str
@@ -140,7 +140,7 @@ class CalculatorLabeler:
 
 
 def unbelievable(forces: Array, max_force: float) -> str:
-    """What is wrong with forces beyond ``max_force`` (eV/Å); "" of others."""
+    """Describe forces beyond ``max_force`` (eV/Å); "" if there are none."""
     largest = np.abs(forces).max(initial=0.0)
     if largest < max_force:  # not true of NaN
         return ""

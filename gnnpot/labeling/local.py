@@ -37,18 +37,18 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class WorkerPool(Protocol):
-    """Something that labels structures, several at a time, in any order."""
+    """Interface of worker pools, which label several structures at a time, in any order."""
 
     @property
     def workers(self) -> int:
-        """How many structures it computes at a time."""
+        """Number of structures that are computed at a time."""
 
     @property
     def free(self) -> int:
-        """How many more structures it can take now."""
+        """Number of structures that can be queued now."""
 
     def submit(self, key: str, atoms: Atoms) -> None:
-        """Begin with a structure, soon."""
+        """Queue a structure."""
 
     def wait(self, timeout: float) -> Finished:
         """What has finished since the last call; waits up to ``timeout`` seconds for a first one."""
@@ -70,8 +70,8 @@ class LocalPool(WorkerPool):
 
     Args:
         labeler: Can be pickled: an instance of a class, or a function, of a module.
-        workers: How many processes.
-        time_limit: For one structure (s).
+        workers: Number of processes.
+        time_limit: Longest time for one structure (s).
         scratch: Folder for the engines' files.
 
     Raises:
@@ -99,13 +99,13 @@ class LocalPool(WorkerPool):
 
     @property
     def free(self) -> int:
-        """How many more structures it can take now."""
+        """Number of structures that can be queued now."""
         taken = len(self._waiting) + sum(len(worker.tasks) for worker in self._workers)
         return max(0, self._depth * len(self._workers) - taken)
 
     @property
     def workers(self) -> int:
-        """How many structures it computes at a time."""
+        """Number of structures that are computed at a time."""
         return len(self._workers)
 
     @property
@@ -114,11 +114,11 @@ class LocalPool(WorkerPool):
         return [worker.process.pid for worker in self._workers]
 
     def submit(self, key: str, atoms: Atoms) -> None:
-        """Begin with a structure, soon."""
+        """Queue a structure."""
         self._waiting.append((key, atoms))
 
     def wait(self, timeout: float) -> Finished:
-        """What has finished since the last call."""
+        """Outcomes that have arrived since the last call."""
         end = time.monotonic() + timeout
         self._deal()
         while not self._finished:
@@ -208,7 +208,7 @@ class LocalPool(WorkerPool):
                 self._renew(worker)
 
     def _give_back(self, worker: _Worker) -> None:
-        """Those that only waited there go to another."""
+        """Queue again the structures that only waited in a process."""
         for _ in range(len(worker.tasks) - 1):
             self._waiting.appendleft(worker.tasks.pop())
 
@@ -243,7 +243,7 @@ class _Worker:
             self.channel.send([payload])
 
     def send(self, share: list[tuple[str, Atoms]]) -> None:
-        """Give it structures."""
+        """Send structures to the process."""
         if not self.tasks:
             self.since = time.monotonic()
         self.tasks.extend(share)
@@ -251,7 +251,7 @@ class _Worker:
             self.channel.send(share)
 
     def has_spoken(self) -> bool:
-        """Whether there is something to receive, or it has died."""
+        """Whether a message is waiting, or the process has died."""
         return bool(self._ear.poll(0))
 
     def end(self) -> None:
@@ -276,7 +276,7 @@ class _Worker:
         return self.process.returncode > 0
 
     def _last_words(self) -> str:
-        """How the process ended, and the last that it printed."""
+        """Exit status and last output of the process."""
         code = self.process.returncode
         how = f"signal {-code}" if code is not None and code < 0 else f"code {code}"
         self._log.seek(max(0, os.fstat(self._log.fileno()).st_size - _TAIL))

@@ -1,4 +1,4 @@
-"""What a label is kept under: the structure and the reference method."""
+"""Keys of labels: hashes of structure and reference method."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gnnpot.labeling.labeler import Outcome
 
 
 class Method(NamedTuple):
-    """A reference method as the store knows it.
+    """Identity of a reference method in the store.
 
     Args:
         name: Kind of the engine.
@@ -44,7 +44,7 @@ def method_of(engine: EngineConfig) -> Method:
 
 
 class Record(NamedTuple):
-    """One structure and what became of it."""
+    """A structure with its label or failure."""
 
     key: str
     atoms: Atoms

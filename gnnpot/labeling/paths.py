@@ -1,4 +1,4 @@
-"""Paths of small steps, along which a method may fall onto another state without a word."""
+"""Detection of energy jumps along paths of small steps, where a method may switch its electronic state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A labeling run from a configuration to files."""
+"""Labeling run from a configuration to files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def label_files(
     ``config.yaml``, and without another store ``labels.db``.
 
     Args:
-        config: What to label, by which method.
+        config: Structures, reference method, and where to run it.
         output: Folder; one of an earlier run goes on.
         retry_failed: Compute those again that failed before.
         observe: Called with the progress.
@@ -73,7 +73,7 @@ def label_files(
 
 
 def preview(config: LabelConfig, output: Path, *, retry_failed: bool = False) -> dict[str, Any]:
-    """What :func:`label_files` would do, and how long it would take as the first few structures tell."""
+    """Preview of :func:`label_files`: numbers of structures, and a time estimated from the first few."""
     frames, method = _checked(config), method_of(config.method)
     place = _place(config, output)
     exists = is_server(place) or Path(place).exists()

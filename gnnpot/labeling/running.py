@@ -28,12 +28,12 @@ _PATIENCE = 2.0  # seconds
 
 
 class LabelingProgress(NamedTuple):
-    """How far a run is.
+    """Progress of a labeling run.
 
     Args:
         total: Different structures.
         found: Labels that were in the store already, or that other runs have stored.
-        known_failures: The same of failures; without those that are tried again.
+        known_failures: Failures in the store, without those that are tried again.
         labeled: New labels.
         failed: New failures.
         seconds: Since the run began.
@@ -58,17 +58,17 @@ class LabelingProgress(NamedTuple):
 
     @property
     def seconds_left(self) -> float | None:
-        """How long it will take at this rate."""
+        """Remaining time at the current rate (s)."""
         return self.left / self.rate if self.rate > 0 else None
 
 
 class LabelingPlan(NamedTuple):
-    """What a run would do.
+    """Structures of a run, compared with the store.
 
     Args:
-        method: What the labels are by.
+        method: Reference method.
         frames: All structures in the order of the files, repeats among them.
-        keys: Their keys.
+        keys: Keys of the frames.
         structures: Different structures by key.
         found: Keys with a label.
         failed: Keys with a failure.
@@ -136,10 +136,10 @@ def fill(
     retry_failed: bool = False,
     observe: Callable[[LabelingProgress], None] = lambda progress: None,
 ) -> LabelingProgress:
-    """Compute what the store lacks.
+    """Compute all labels that are missing in the store.
 
     Args:
-        store: Where labels and failures go, in transactions a quarter of a second apart.
+        store: Store of labels and failures, written in transactions a quarter of a second apart.
         planned: From :func:`plan`.
         pool: Computes them.
         retry_failed: Compute those again that failed before.
@@ -192,11 +192,11 @@ class _Run:
 
     @property
     def _patience(self) -> float:
-        """How long results wait for others to share their transaction (s)."""
+        """Time that results wait for others, to share a transaction (s)."""
         return min(_COMMIT, self.commit_time / _SHARE)
 
     def progress(self) -> LabelingProgress:
-        """How far the run is."""
+        """Current progress."""
         known = 0 if self.since else len(self.planned.failed)
         return LabelingProgress(
             total=len(self.planned.structures),

@@ -46,14 +46,14 @@ class ModelHeader(Section):
     """What a model file says of itself.
 
     Args:
-        kind: What the file is.
+        kind: Kind of the file.
         format: Version of the file format.
         model: Kind and hyperparameters of the model.
         reference_energies: Energy of the free atom of each element (eV).
         scale: Unit of the model's output (eV).
         repulsion: Short-range repulsion, or None without one.
-        units: Of the quantities that the potential gives; no others are read.
-        dtype: Of the weights.
+        units: Units of the results; a file with other units is refused.
+        dtype: Type of the weights.
         provenance: Version, data, metrics: whatever JSON the writer knew.
         checksum: SHA-256 over all of the above and the tensors.
     """
@@ -74,9 +74,9 @@ def save_potential(potential: Potential, path: str | Path, *, provenance: Mappin
     """Write a potential; a file that stood there stays until the new one is whole.
 
     Args:
-        potential: What to write.
-        path: Where to, by custom ``model.safetensors``.
-        provenance: Where the potential comes from, as plain JSON.
+        potential: Potential to write.
+        path: File to write, by convention ``model.safetensors``.
+        provenance: Origin of the potential, as plain JSON.
 
     Raises:
         OutputError: The disk is full, or the folder cannot be written to.
@@ -113,8 +113,8 @@ def load_potential(
 
     Args:
         path: A file of :func:`save_potential`.
-        device: Where the potential goes; ``auto`` is a GPU if there is one.
-        dtype: Of the weights; that of the file if not given.
+        device: Device of the potential; ``auto`` is a GPU if there is one.
+        dtype: Type of the weights; by default that of the file.
 
     Raises:
         DeviceError: The device is not there.

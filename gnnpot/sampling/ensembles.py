@@ -143,7 +143,7 @@ class LangevinNPT(Section):
     Source: Quigley, Probert, J. Chem. Phys. 120, 11432 (2004).
 
     Args:
-        pressure: Of the surroundings (bar).
+        pressure: External pressure (bar).
         time: Relaxation time of the velocities (fs).
         pressure_time: Relaxation time of the volume (fs).
     """
@@ -177,7 +177,7 @@ class _ChainNPT(Section):
     Source: Martyna, Tobias, Klein, J. Chem. Phys. 101, 4177 (1994).
 
     Args:
-        pressure: Of the surroundings (bar).
+        pressure: External pressure (bar).
         time: Period of the thermostat (fs).
         pressure_time: Period of the barostat (fs).
     """

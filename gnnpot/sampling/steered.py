@@ -31,12 +31,12 @@ class SteeredConfig(Timing):
 
     Args:
         between: Two atoms or two groups, by index from 0.
-        stiffness: Of the spring (eV/Å²).
-        velocity: How fast its length grows (Å/ps); negative to push.
-        temperature: Of the thermostat (K).
+        stiffness: Spring constant (eV/Å²).
+        velocity: Rate at which the length of the spring grows (Å/ps); negative to push.
+        temperature: Temperature of the thermostat (K).
         ensemble: Thermostat, and barostat if any.
         repetitions: Runs of each structure with random numbers of their own.
-        limits: When a run is stopped.
+        limits: Criteria that stop a run.
     """
 
     kind: Literal["steered"] = "steered"
@@ -117,7 +117,7 @@ class Pull:
     where the target goes from t to t' at distance d: what the energy of the whole gains.
 
     Args:
-        spring: What is moved.
+        spring: Spring to move.
         stride: Change of the target at each step (Å).
     """
 

@@ -65,7 +65,7 @@ class FilesConfig(Section):
     """Structures in files.
 
     Args:
-        files: Their paths; ``gnnpot:NAME`` comes with the package.
+        files: Paths of the files; ``gnnpot:NAME`` comes with the package.
         every: Take each ``every``-th structure.
         repeats: Cells along each vector.
     """

@@ -93,7 +93,7 @@ class WalkPlan:
     Attributes:
         ensemble: Thermostat and barostat.
         schedule: Temperature and frames.
-        limits: When to stop.
+        limits: Criteria that stop the walk.
     """
 
     ensemble: Ensemble
@@ -107,11 +107,11 @@ class Walk(Iterator[Atoms]):
     It ends after its last step, or when it explodes; ``failure`` then says how.
 
     Args:
-        atoms: Where it starts, with a calculator; moved.
-        plan: How it moves.
-        rng: Of the first momenta and the thermostat.
-        action: What is done every few steps.
-        provenance: What the ``info`` of frames tells beside step and temperature.
+        atoms: Initial structure with a calculator; it is moved in place.
+        plan: Ensemble, schedule and limits.
+        rng: Generator of the initial momenta and of the thermostat.
+        action: Action that is called every few steps.
+        provenance: Entries of a frame's ``info`` beside step and temperature.
     """
 
     def __init__(
@@ -251,7 +251,7 @@ class Walks(Iterator[Atoms]):
 
     Args:
         walks: The walks.
-        shared: What they have in common, to be kept with them.
+        shared: State that the walks have in common, kept with them.
     """
 
     def __init__(self, walks: Sequence[Walk], shared: Resumable | None = None) -> None:

@@ -30,7 +30,7 @@ class TrainingConfig(Section):
             work.
         max_epochs: Budget in epochs.
         max_time: Budget in time, as in ``01:30:00``; schedules run over whichever ends first.
-        loss: What is made small.
+        loss: Loss function.
         optimizer: How.
         schedule: The learning rate over the run.
         ema_decay: Keep an exponential moving average of the weights, and validate and keep that; it soon
@@ -47,7 +47,7 @@ class TrainingConfig(Section):
             what is no dense layer train as ever.
         stop_below: Learning rate below which the run ends.
         select_by: Validation RMSE, or loss for ``weighted``, that picks the model to keep.
-        dtype: Of weights and graphs.
+        dtype: Type of weights and graphs.
         device: ``auto`` takes a GPU if there is one.
         devices: Processes on each node.
         num_nodes: Nodes.

@@ -36,7 +36,7 @@ CHECKPOINT = "last.ckpt"
 
 
 class Observer:
-    """Is told how a run goes; this one does nothing with it."""
+    """Callback interface for training progress; the default ignores all events."""
 
     def note(self, text: str) -> None:
         """Something the user should know before the training starts."""
@@ -96,7 +96,7 @@ def fit(
     epoch alone, and all state is saved after each epoch.
 
     Args:
-        potential: What to train; ends with the weights of the last epoch.
+        potential: Potential to train; it ends with the weights of the last epoch.
         train: Labeled graphs.
         validation: Labeled graphs that pick the best model and drive plateaus.
         config: How.

@@ -65,7 +65,7 @@ class WeightedLoss(Loss):
         stress: Weight of the stress term.
         virial: Weight of the virial term, an alternative to stress in the units of an energy.
         error: ρ.
-        huber_delta: Where Huber's function turns from parabola to line, in the units of the quantity.
+        huber_delta: Error at which Huber's function turns from parabola to line, in units of the quantity.
     """
 
     kind: Literal["weighted"] = "weighted"

@@ -19,7 +19,7 @@ class ErrorSums:
     """Sums of |error|, error² and counts for each quantity, and of the loss.
 
     Args:
-        device: Where the sums are kept, so that adding to them waits for nothing.
+        device: Device of the sums, so that adding to them does not synchronize.
     """
 
     def __init__(self, device: torch.device) -> None:

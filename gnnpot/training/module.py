@@ -51,8 +51,8 @@ class PotentialModule(LightningModule):
     Use it in a Trainer with ``inference_mode=False``: forces are gradients, in validation too.
 
     Args:
-        potential: Its weights are changed in place.
-        loss: What is made small.
+        potential: Potential whose weights are changed in place.
+        loss: Loss function.
         config: Optimizers, schedule, averaging, selection.
         name_frames: Names of the structures of a batch, for messages.
     """

@@ -57,9 +57,9 @@ class AdamSGDConfig(Section):
     Source: the training code of the rare-events and Low2High papers.
 
     Args:
-        learning_rate: Of the weights.
-        bias_learning_rate: Of the biases.
-        weight_decay: Of the weights.
+        learning_rate: Learning rate of the weights.
+        bias_learning_rate: Learning rate of the biases.
+        weight_decay: Decay of the weights.
         decoupled: AdamW instead of Adam with an L2 term.
     """
 
@@ -133,7 +133,7 @@ class PlateauSchedule(Section):
 
     Args:
         warmup_epochs: Epochs over which the rate rises from zero.
-        factor: What the rate is multiplied by.
+        factor: Factor by which the rate is multiplied.
         patience: Epochs to wait.
         threshold: Relative improvement that counts.
         min_learning_rate: The rate does not fall below it.
@@ -160,7 +160,7 @@ class LearningRates:
     """Sets the rates of the optimizers before each step, and after each epoch where a plateau counts.
 
     Args:
-        schedule: How the rates change.
+        schedule: Schedule of the learning rates.
         optimizers: Whose rates; those they have now are the first.
     """
 

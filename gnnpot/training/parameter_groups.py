@@ -91,7 +91,7 @@ class Tuning:
 
     Args:
         model: Whose parameters.
-        config: What is frozen, slowed, held.
+        config: Frozen groups, learning rates and anchors.
 
     Raises:
         ConfigError: No group is called so, or none is trained from the first epoch.
@@ -154,8 +154,8 @@ def group_rows(
 
     Args:
         model: Whose groups.
-        config: How they are trained.
-        origins: Where the values of each group came from.
+        config: Training of the groups.
+        origins: Origin of the values of each group.
     """
     rate = config.optimizer.learning_rate
     return [

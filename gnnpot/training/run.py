@@ -52,10 +52,10 @@ def train(
     """Check the data, train, evaluate the best model, and write the report.
 
     Args:
-        config: What to do.
+        config: Configuration of the run.
         output: Folder for everything that is written.
         resume: Go on with the run in ``output``, if there is one.
-        observer: Is told how the training goes.
+        observer: Receives progress events.
 
     Returns:
         What ``metrics.json`` holds.

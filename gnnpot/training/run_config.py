@@ -29,7 +29,7 @@ class RepulsionConfig(Section):
     """The short-range repulsion.
 
     Args:
-        reach: Where it ends, in units of the sum of two covalent radii.
+        reach: Distance at which it ends, in units of the sum of two covalent radii.
     """
 
     reach: PositiveFloat = 0.8
@@ -48,7 +48,7 @@ class RunConfig(Configuration):
         reference_energies: Energies of free atoms (eV) by symbol; the others are found from the data.
         scale: Unit of the model's output (eV); the root mean square of the forces if not given.
         repulsion: Short-range repulsion, or null.
-        seed: Of the weights, the split and the order of the structures.
+        seed: Seed of the weights, the split and the order of the structures.
     """
 
     model: Annotated[SerializeAsAny[ModelConfig], OneOf(lambda: [MODELS[kind].Config for kind in MODELS])]

@@ -16,7 +16,7 @@ def warm_up(potential: Potential, loss: Loss, train: AtomicGraph, validation: At
 
     Args:
         potential: Stays as it is.
-        loss: What would be made small.
+        loss: Loss function of the training.
         train: A batch to train on.
         validation: A batch to validate on.
     """

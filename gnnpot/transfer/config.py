@@ -32,9 +32,9 @@ class DynamicsConfig(Section):
     """Dynamics at constant temperature in which a potential must not explode.
 
     Args:
-        temperature: Of the thermostat (K).
+        temperature: Temperature of the thermostat (K).
         steps: Length.
-        timestep: Of one step (fs); chosen by the elements if not given.
+        timestep: Time step (fs); by default chosen by the elements.
     """
 
     temperature: PositiveFloat = 300.0

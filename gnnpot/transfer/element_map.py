@@ -31,7 +31,7 @@ class ElementMap:
         source: Symbols that the source knows, in its order.
         weights: Weights of source elements by target element, in the order of the target; none where
             it starts fresh.
-        notes: What was not taken as it was written.
+        notes: Remarks where the map was not taken literally.
     """
 
     source: tuple[str, ...]

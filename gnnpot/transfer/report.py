@@ -17,7 +17,7 @@ def transfer_section(result: Mapping[str, Any]) -> str:
     """Errors before and after, the choices that led to the start, and what was trained.
 
     Args:
-        result: What ``transfer.json`` holds.
+        result: Content of ``transfer.json``.
     """
     there = {words: result[name] for name, words in _NAMES.items() if result[name] is not None}
     parts = ["<h2>Transfer</h2>", metrics_table(there, "on " + result["transferred"]["split"])]

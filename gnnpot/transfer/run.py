@@ -62,13 +62,13 @@ class Transfer:
     """A transfer that is ready to train.
 
     Attributes:
-        config: What to do.
+        config: Configuration of the transfer.
         output: Folder of all results.
-        start: How the source becomes the potential, or None where it starts fresh.
-        data: What it learns from.
+        start: How the source becomes the potential, or None if it starts from random weights.
+        data: Training and validation data.
         potential: Before any training.
         stages: The trainings.
-        reports: What was found in the files.
+        reports: Data reports of the files.
     """
 
     config: TransferConfig
@@ -91,11 +91,11 @@ def transfer(
     """Carry a potential to the target data, score it, train it in stages, score it again.
 
     Args:
-        config: What to do.
+        config: Configuration of the transfer.
         output: Folder for everything that is written.
         resume: Go on with the transfer in ``output``, if there is one.
         compare_scratch: Also train the same model from scratch for as many epochs.
-        observer: Is told how it goes.
+        observer: Receives progress events.
 
     Returns:
         What ``transfer.json`` holds.

@@ -57,9 +57,9 @@ class TransferStart:
 
     Attributes:
         source: The trained potential, in float64.
-        elements: Where the weights of each element come from.
-        length_scale: What the source's lengths are multiplied by.
-        energy_scale: What its energies are multiplied by.
+        elements: Origin of the weights of each element.
+        length_scale: Factor on the source's lengths.
+        energy_scale: Factor on the source's energies.
         steps: Errors after each choice.
     """
 

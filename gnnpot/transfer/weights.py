@@ -89,7 +89,7 @@ def carried(
 
     Args:
         source: A trained potential.
-        elements: Where the weights of each element come from; none may be fresh.
+        elements: Origin of the weights of each element; none may be fresh.
         length_scale: s; what the source sees at r the result sees at s·r.
         energy_scale: Multiplies all interaction energies.
     """

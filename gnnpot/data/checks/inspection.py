@@ -85,9 +85,9 @@ class DataReport:
         files: Counts by file.
         groups: Counts by file and group.
         elements: Counts by file and element.
-        stress_checks: What energies and volumes say of the stress labels.
-        faults: What must be mended before training, a sentence each.
-        warnings: What one should know, a sentence each.
+        stress_checks: Stress labels compared with energies and volumes.
+        faults: Faults that must be mended before training, one sentence each.
+        warnings: Findings that do not prevent training, one sentence each.
     """
 
     files: tuple[Coverage, ...]

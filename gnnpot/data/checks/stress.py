@@ -48,11 +48,11 @@ class StressCheck:
 
     Attributes:
         file: File of the group.
-        group: Its name.
+        group: Name of the group.
         key: Name that the labels have in the file.
         pairs: Number of pairs of strained frames.
         ratio: Stress labels over stress from energies; None where the pairs do not tell.
-        correlation: Of the two works over the pairs, a constant isotropic stress taken out.
+        correlation: Correlation of the two works over the pairs, without a constant isotropic stress.
         offset: Isotropic stress that the labels have too much (eV/Å³), or None.
         volume_correlation: Of the mean normal stress with the volume where atoms fill it, or None;
             positive in matter.
@@ -156,7 +156,7 @@ class _Pairs(NamedTuple):
         work: ½ (V_a σ_a + V_b σ_b) : ε of the labels.
         dilation: ½ (V_a + V_b) tr ε, the work of a unit isotropic stress.
         rest: Difference of energies without the work of forces (eV).
-        distance: How far the two frames are apart (Å).
+        distance: Distance between the two frames (Å).
         error: Expected error of ``rest`` (eV).
     """
 

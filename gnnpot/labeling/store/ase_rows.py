@@ -31,7 +31,7 @@ def insert(database: Any, method: Method, records: Sequence[Record]) -> None:
 
     Args:
         database: ASE's, with a connection.
-        method: What labels are by.
+        method: Reference method of the labels.
         records: At most as many as one query takes keys.
     """
     if not records:
@@ -63,7 +63,7 @@ def results(database: Any, keys: Sequence[str]) -> list[dict[str, Any]]:
 
     Args:
         database: ASE's, with a connection.
-        keys: Of labels that are there, at most as many as one query takes.
+        keys: Keys of stored labels, at most as many as one query takes.
     """
     columns = ("unique_id", *_IN_TABLE, "data")
     rows = _select(database.connection.cursor(), columns, keys)

@@ -63,7 +63,7 @@ class LabelStore:
 
         Args:
             keys: Wanted.
-            since: What :attr:`last` was; older failures count as nothing.
+            since: Earlier value of :attr:`last`; older failures are ignored.
         """
         found: dict[str, bool] = {}
         remaining = iter(keys)
@@ -135,7 +135,7 @@ class LabelStore:
 
         Args:
             keys: Wanted.
-            since: What :attr:`last` was; older failures may be computed again.
+            since: Earlier value of :attr:`last`; older failures may be computed again.
         """
         with self._transaction() as cursor:
             claims.take(cursor, keys, self._owner)

@@ -98,9 +98,9 @@ def free_energy(
 
     Args:
         samples: The frames.
-        weights: Their canonical weights at ``temperature``.
+        weights: Canonical weights of the samples at ``temperature``.
         temperature: K.
-        edges: Of the bins.
+        edges: Edges of the bins.
     """
     population, _ = np.histogram(samples.orders, bins=edges, weights=weights.values)
     with np.errstate(divide="ignore"):
