@@ -13,7 +13,7 @@ from ase import Atoms
 
 from gnnpot.config.registry import nearest
 from gnnpot.data.checks.inspection import inspect
-from gnnpot.data.dataset import label_hash
+from gnnpot.data.columns import label_hash
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.reading import content_hash, is_isolated_atom, read_frames
 from gnnpot.data.split import SplitConfig, split_indices

@@ -32,7 +32,8 @@ def make_folder(folder: Path) -> None:
 
 def file_hash(path: Path) -> str:
     """SHA-256 of what a file holds."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
@@ -70,19 +71,31 @@ def atomic_write(path: Path) -> Iterator[Path]:
     path = Path(path)
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        yield aside
-        _flush(aside)
-        aside.replace(path)
-        if os.name == "posix":  # elsewhere a folder cannot be opened
-            _flush(path.parent)
+        with write_errors_told(path):
+            yield aside
+            _flush(aside)
+            aside.replace(path)
+            if os.name == "posix":  # elsewhere a folder cannot be opened
+                _flush(path.parent)
+    finally:
+        with suppress(OSError):
+            aside.unlink()
+
+
+@contextmanager
+def write_errors_told(path: Path) -> Iterator[None]:
+    """Turn errors of the system inside the block into one line about ``path``.
+
+    Raises:
+        OutputError: The disk is full, or the folder cannot be written to.
+    """
+    try:
+        yield
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(
             f"expected to write {path}, got an error ({reason}); free space, or choose another folder"
         ) from error
-    finally:
-        with suppress(OSError):
-            aside.unlink()
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:

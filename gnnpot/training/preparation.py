@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import torch
 from ase.data import chemical_symbols
 from lightning.pytorch.utilities import rank_zero_only
 
-from gnnpot.data.dataset import GraphDataset, GraphStore
+from gnnpot.data.columns import named_pairs
+from gnnpot.data.dataset import GraphDataset
 from gnnpot.data.reading import content_hash, is_isolated_atom, read_frames
 from gnnpot.data.reference_energies import ReferenceEnergies, reference_energies, root_mean_square
 from gnnpot.data.split import (
@@ -22,12 +24,12 @@ from gnnpot.data.split import (
     split_indices,
     write_splits,
 )
+from gnnpot.data.store import GraphStore, StoreWriter
 from gnnpot.errors import DataError
 from gnnpot.graph.graph import LABELS
 from gnnpot.models import build_model
 from gnnpot.potential.potential import Potential
 from gnnpot.potential.repulsion import ZBLRepulsion
-from gnnpot.system.files import write_text
 from gnnpot.training import TrainingConfig
 from gnnpot.training.run_config import RunConfig, data_paths
 
@@ -110,12 +112,15 @@ def _store(config: RunConfig, names: Sequence[str], folder: Path) -> GraphStore:
         state.update(f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
     key = f"{state.hexdigest()} {config.model.cutoff!r}"
     if not is_first_process():
-        return GraphStore(folder)
-    stamp = folder / "key.txt"
-    if not (stamp.exists() and stamp.read_text() == key):
-        GraphStore.build(read_frames(paths, config.keys), config.model.cutoff, folder)
-        write_text(stamp, key)
-    return GraphStore(folder)
+        return GraphStore.mapped(folder)
+    with suppress(DataError):
+        store = GraphStore.open(folder)
+        if store.about.get("key") == key:
+            return store
+    with StoreWriter(folder, config.model.cutoff) as writer:
+        for atoms in read_frames(paths, config.keys):
+            writer.add(atoms, named_pairs(atoms, config.model.cutoff))
+        return writer.finish({"key": key})
 
 
 def _split_rows(dataset: GraphDataset) -> list[SplitRow]:

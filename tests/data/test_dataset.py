@@ -9,7 +9,9 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from structures import ethanol, rattled_crystal, silicon, slab
 
-from gnnpot.data.dataset import GraphDataset, GraphStore, label_hash
+from gnnpot.data.columns import label_hash
+from gnnpot.data.dataset import GraphDataset
+from gnnpot.data.store import GraphStore
 from gnnpot.errors import DataError
 from gnnpot.graph.graph import AtomicGraph, collate
 
@@ -79,7 +81,7 @@ def test_a_store_that_was_cut_off_is_no_store(frames, tmp_path):
     GraphStore.build(frames, 4.0, tmp_path / "graphs")
     (tmp_path / "graphs" / "index.json").unlink()
     with pytest.raises(DataError, match="expected graphs in"):
-        GraphStore(tmp_path / "graphs")
+        GraphStore.open(tmp_path / "graphs")
 
 
 def test_a_batch_refuses_labels_on_some_graphs_only(frames):
