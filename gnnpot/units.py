@@ -8,7 +8,9 @@ from __future__ import annotations
 
 meV = 1e-3  # noqa: N816
 Hartree = 27.211386245988
+Ry = Hartree / 2
 kcal_per_mol = 0.0433641042
+kJ_per_mol = kcal_per_mol / 4.184  # noqa: N816
 Bohr = 0.529177210903
 GPa = 1 / 160.21766208
 MPa = GPa / 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -13,14 +14,42 @@ from gnnpot.config.registry import nearest
 from gnnpot.errors import ConfigError
 
 QUANTITIES = ("energy", "forces", "stress")
-ENERGY_UNITS = {"eV": 1.0, "meV": units.meV, "Hartree": units.Hartree, "kcal/mol": units.kcal_per_mol}
+ENERGY_UNITS = {
+    "eV": 1.0,
+    "meV": units.meV,
+    "Hartree": units.Hartree,
+    "Ry": units.Ry,
+    "kcal/mol": units.kcal_per_mol,
+    "kJ/mol": units.kJ_per_mol,
+}
 FORCES_UNITS = {
     "eV/A": 1.0,
+    "meV/A": units.meV,
+    "eV/Bohr": 1.0 / units.Bohr,
     "Hartree/Bohr": units.Hartree / units.Bohr,
     "Hartree/A": units.Hartree,
+    "Ry/Bohr": units.Ry / units.Bohr,
     "kcal/mol/A": units.kcal_per_mol,
+    "kJ/mol/A": units.kJ_per_mol,
+    "kJ/mol/nm": units.kJ_per_mol / 10,
 }
-STRESS_UNITS = {"eV/A^3": 1.0, "GPa": units.GPa, "kBar": units.kBar, "MPa": units.MPa}
+STRESS_UNITS = {
+    "eV/A^3": 1.0,
+    "GPa": units.GPa,
+    "kBar": units.kBar,
+    "MPa": units.MPa,
+    "bar": units.kBar / 1000,
+    "Hartree/Bohr^3": units.Hartree / units.Bohr**3,
+    "Ry/Bohr^3": units.Ry / units.Bohr**3,
+}
+# Places of xx yy zz yz xz xy among six numbers.
+STRESS_ORDERS = {
+    "voigt": (0, 1, 2, 3, 4, 5),  # xx yy zz yz xz xy
+    "vasp": (0, 1, 2, 4, 5, 3),  # xx yy zz xy yz zx
+    "lammps": (0, 1, 2, 5, 4, 3),  # xx yy zz xy xz yz
+    "triangle": (0, 3, 5, 4, 2, 1),  # xx xy xz yy yz zz
+}
+_OFFSET = re.compile(r"\s*([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*(\S*)\s*", re.IGNORECASE)
 
 
 class LabelKeys(Section):
@@ -34,14 +63,21 @@ class LabelKeys(Section):
     Args:
         energy: Key of the energy.
         forces: Key of the forces, one row an atom.
-        stress: Key of the stress: 3×3, nine numbers, or Voigt's xx yy zz yz xz xy.
+        stress: Key of the stress: 3×3, nine numbers, or six.
         virial: Key of the virial W = −V σ, in the unit of energy.
         group: Key that names the group of a frame; without it, ``group``, then ``config_type``.
         energy_unit: Unit of energy and virial.
+        energy_per: What an energy is of: the whole structure, or one of its atoms on average.
         forces_unit: Unit of forces.
+        forces_sign: ``gradient`` where the file holds dE/dr instead of the forces −dE/dr.
         stress_unit: Unit of stress.
+        stress_order: Order of six numbers, of a virial too: ``voigt`` is xx yy zz yz xz xy, ``vasp``
+            xx yy zz xy yz zx, ``lammps`` xx yy zz xy xz yz, ``triangle`` xx xy xz yy yz zz.
         stress_sign: Meaning of a positive stress; "pressure" in the outputs of VASP and LAMMPS.
         virial_sign: Meaning of a positive virial.
+        stress_offset: What the stress labels have too much on their diagonal, positive under tension, as in
+            ``2.9 GPa``: it is taken off.  ``fit`` finds it from energies, ``none`` leaves labels as they are,
+            ``auto`` takes off what was found where energies and stress contradict each other.
     """
 
     energy: str | None = None
@@ -49,24 +85,62 @@ class LabelKeys(Section):
     stress: str | None = None
     virial: str | None = None
     group: str | None = None
-    energy_unit: Literal["eV", "meV", "Hartree", "kcal/mol"] = "eV"
-    forces_unit: Literal["eV/A", "Hartree/Bohr", "Hartree/A", "kcal/mol/A"] = "eV/A"
-    stress_unit: Literal["eV/A^3", "GPa", "kBar", "MPa"] = "eV/A^3"
+    energy_unit: Literal["eV", "meV", "Hartree", "Ry", "kcal/mol", "kJ/mol"] = "eV"
+    energy_per: Literal["structure", "atom"] = "structure"
+    forces_unit: Literal[
+        "eV/A",
+        "meV/A",
+        "eV/Bohr",
+        "Hartree/Bohr",
+        "Hartree/A",
+        "Ry/Bohr",
+        "kcal/mol/A",
+        "kJ/mol/A",
+        "kJ/mol/nm",
+    ] = "eV/A"
+    forces_sign: Literal["force", "gradient"] = "force"
+    stress_unit: Literal["eV/A^3", "GPa", "kBar", "MPa", "bar", "Hartree/Bohr^3", "Ry/Bohr^3"] = "eV/A^3"
+    stress_order: Literal["voigt", "vasp", "lammps", "triangle"] = "voigt"
     stress_sign: Literal["tension", "pressure"] = "tension"
     virial_sign: Literal["tension", "pressure"] = "pressure"
+    stress_offset: str = "auto"
 
     @field_validator("forces_unit", "stress_unit", mode="before")
     @classmethod
     def _plain_letters(cls, value: Any) -> Any:
         if not isinstance(value, str):
             return value
-        return value.replace("\u00c5", "A").replace("\u212b", "A").replace("³", "^3")
+        return _plain(value)
+
+    @field_validator("stress_offset", mode="before")
+    @classmethod
+    def _offset_with_unit(cls, value: Any) -> Any:
+        if value in ("auto", "fit", "none", "0", 0):
+            return "none" if value in ("0", 0) else value
+        found = _OFFSET.fullmatch(_plain(str(value)))
+        unit = {name.lower(): name for name in STRESS_UNITS}.get(found[2].lower()) if found else None
+        if not found or unit is None:
+            raise ValueError(
+                f"expected fit, none, auto or a stress with its unit, as in '2.9 GPa', got {value!r}; units "
+                f"are {', '.join(STRESS_UNITS)}"
+            )
+        return f"{float(found[1]):g} {unit}"
+
+    @property
+    def known_stress_offset(self) -> float:
+        """What is taken off the diagonal of every stress label as it is read (eV/Å³)."""
+        value, space, unit = self.stress_offset.partition(" ")
+        return float(value) * STRESS_UNITS[unit] if space else 0.0
 
     @property
     def named(self) -> dict[str, str]:
         """The keys that were named, by field."""
         fields = {name: getattr(self, name) for name in ("energy", "forces", "stress", "virial", "group")}
         return {name: key for name, key in fields.items() if key is not None}
+
+
+def _plain(unit: str) -> str:
+    return unit.replace("\u00c5", "A").replace("\u212b", "A").replace("³", "^3")
 
 
 def label_keys(settings: Iterable[str]) -> LabelKeys:

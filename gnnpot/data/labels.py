@@ -15,7 +15,15 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 from jaxtyping import Float
 
-from gnnpot.data.keys import ENERGY_UNITS, FORCES_UNITS, QUANTITIES, STRESS_UNITS, LabelKeys
+from gnnpot import units
+from gnnpot.data.keys import (
+    ENERGY_UNITS,
+    FORCES_UNITS,
+    QUANTITIES,
+    STRESS_ORDERS,
+    STRESS_UNITS,
+    LabelKeys,
+)
 from gnnpot.errors import DataError
 
 Array = np.ndarray
@@ -31,6 +39,8 @@ _WEIGHTS = {
     "stress": ("config_weight", "config_stress_weight", "config_virials_weight", "stress_weight"),
 }
 _CONSUMED = {name for table in (_NAMES, _WEIGHTS) for names in table.values() for name in names}
+_DIAGONAL = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+_SAME_STRESS, _SAME_PRESSURE = 0.01, 0.05 * units.GPa  # what cut-off digits may make of one stress
 _ASYMMETRY = 1e-3  # of the largest entry; what reference codes print is closer
 
 
@@ -50,6 +60,8 @@ def labeled(atoms: Atoms, values: Mapping[str, Any], origin: str, keys: LabelKey
         quantity: _CONVERSIONS[quantity](structure, values[key], key, origin, keys)
         for quantity, key in sources.items()
     }
+    if "stress" in sources:
+        _check_second_stress(structure, values, sources["stress"], origin, keys)
     if converted:
         structure.calc = SinglePointCalculator(structure, **converted)
     ours = {*_CONSUMED, *keys.named.values()}
@@ -72,16 +84,24 @@ def _find(quantity: str, values: Mapping[str, Any], keys: LabelKeys) -> str | No
 
 
 def _energy(atoms: Atoms, value: Any, key: str, origin: str, keys: LabelKeys) -> float:
-    return float(_numbers(value, [()], key, origin)) * ENERGY_UNITS[keys.energy_unit]
+    count = len(atoms) if keys.energy_per == "atom" else 1
+    return float(_numbers(value, [()], key, origin)) * ENERGY_UNITS[keys.energy_unit] * count
 
 
 def _forces(atoms: Atoms, value: Any, key: str, origin: str, keys: LabelKeys) -> Float[Array, "N 3"]:
-    return _numbers(value, [(len(atoms), 3)], key, origin) * FORCES_UNITS[keys.forces_unit]
+    sign = -1 if keys.forces_sign == "gradient" else 1
+    return sign * FORCES_UNITS[keys.forces_unit] * _numbers(value, [(len(atoms), 3)], key, origin)
 
 
 def _stress(atoms: Atoms, value: Any, key: str, origin: str, keys: LabelKeys) -> Float[Array, "6"]:
-    stress = _voigt(_numbers(value, [(6,), (9,), (3, 3)], key, origin), key, origin)
-    if key == keys.virial or (key != keys.stress and "virial" in key):
+    stress = _tensor(atoms, value, key, origin, keys)
+    return stress - keys.known_stress_offset * _DIAGONAL
+
+
+def _tensor(atoms: Atoms, value: Any, key: str, origin: str, keys: LabelKeys) -> Float[Array, "6"]:
+    """A stress, or the stress of a virial, in the unit and with the sign of the library."""
+    stress = _voigt(_numbers(value, [(6,), (9,), (3, 3)], key, origin), key, origin, keys.stress_order)
+    if is_virial(key, keys):
         volume = abs(np.linalg.det(atoms.cell.array))
         if not volume > 0:
             raise DataError(
@@ -105,9 +125,39 @@ def _numbers(value: Any, shapes: list[tuple[int, ...]], key: str, origin: str) -
     return array.astype(float)
 
 
-def _voigt(stress: Float[Array, "..."], key: str, origin: str) -> Float[Array, "6"]:
+def _check_second_stress(
+    atoms: Atoms, values: Mapping[str, Any], key: str, origin: str, keys: LabelKeys
+) -> None:
+    """Refuse a frame whose stress and virial say different things, unless the user named one of them.
+
+    Raises:
+        DataError: They differ by more than digits that were cut off.
+    """
+    family = {name for name in _NAMES["stress"] if name.startswith("REF_") == key.startswith("REF_")}
+    others = [name for name in family & values.keys() - {key} if np.size(values[name]) in (6, 9)]
+    if key not in family or key in (keys.stress, keys.virial) or not others or not atoms.pbc.all():
+        return
+    first, second = (_tensor(atoms, values[name], name, origin, keys) for name in (key, others[0]))
+    if np.abs(first - second).max() <= _SAME_STRESS * np.abs(first).max() + _SAME_PRESSURE:
+        return
+    tensors = {key: first, others[0]: second}
+    shown = (f"{tensor[:3].mean() / units.GPa:.4g} GPa from {name!r}" for name, tensor in tensors.items())
+    named = (f"keys.{'virial' if is_virial(name, keys) else 'stress'}: {name}" for name in sorted(tensors))
+    raise DataError(
+        f"expected stress and virial of {origin} to agree (stress = -virial / volume), got a mean normal "
+        f"stress of {' and '.join(shown)}; name the right one with {' or '.join(named)}, or set the unit and "
+        "the sign of the other (keys.stress_unit, stress_sign, energy_unit, virial_sign)"
+    )
+
+
+def is_virial(key: str, keys: LabelKeys) -> bool:
+    """Whether the label under ``key`` is read as a virial."""
+    return key == keys.virial or (key != keys.stress and "virial" in key)
+
+
+def _voigt(stress: Float[Array, "..."], key: str, origin: str, order: str) -> Float[Array, "6"]:
     if stress.shape == (6,):
-        return stress
+        return stress[list(STRESS_ORDERS[order])]
     full = stress.reshape(3, 3)
     if np.abs(full - full.T).max() > _ASYMMETRY * np.abs(full).max():  # false for NaN, a fault found later
         raise DataError(

@@ -9,6 +9,7 @@ from math import log
 from gnnpot import units
 from gnnpot.data.checks.stress import StressCheck
 from gnnpot.data.keys import ENERGY_UNITS, STRESS_UNITS, LabelKeys
+from gnnpot.data.labels import is_virial
 
 _RIGHT, _DOUBTFUL = log(1.4), log(2.2)  # |ln ratio| up to which labels are right, or only doubtful
 _SAME = 0.25  # |ln| within which a ratio is taken for a known one
@@ -102,7 +103,7 @@ def _from_compression(check: StressCheck, name: str, keys: LabelKeys) -> Iterato
 
 def _mistakes(check: StressCheck, keys: LabelKeys) -> Iterator[_Mistake]:
     yield _Mistake(1.0, "", "")
-    if not _is_virial(check, keys):
+    if not is_virial(check.key, keys):
         yield from _stress_mistakes(check, keys)
     for unit, factor in ENERGY_UNITS.items():
         ratio = factor / ENERGY_UNITS[keys.energy_unit]
@@ -121,8 +122,6 @@ def _stress_mistakes(check: StressCheck, keys: LabelKeys) -> Iterator[_Mistake]:
             yield _Mistake(
                 read / factor, f"the unit is {unit} ({read / factor:.4g})", f"keys.stress_unit: {unit}"
             )
-    hartree = units.Hartree / units.Bohr**3
-    yield _Mistake(read / hartree, "the unit is Hartree/Bohr^3", "convert it to eV/A^3")
     if keys.stress_unit == "eV/A^3":
         yield _Mistake(0.1, "GPa was converted as if it were kBar (0.1)", "make it 10 times as large")
         yield _Mistake(10.0, "kBar was converted as if it were GPa (10)", "make it 10 times smaller")
@@ -148,14 +147,10 @@ def _sentence(mistake: _Mistake, check: StressCheck, keys: LabelKeys, *, flipped
 
 
 def _sign_setting(check: StressCheck, keys: LabelKeys) -> str:
-    if _is_virial(check, keys):
+    if is_virial(check.key, keys):
         return f"keys.virial_sign: {_other(keys.virial_sign)}"
     return f"keys.stress_sign: {_other(keys.stress_sign)}"
 
 
 def _other(sign: str) -> str:
     return "tension" if sign == "pressure" else "pressure"
-
-
-def _is_virial(check: StressCheck, keys: LabelKeys) -> bool:
-    return check.key == keys.virial or (check.key != keys.stress and "virial" in check.key)
