@@ -10,7 +10,7 @@ import torch
 from structures import rattled_crystal
 
 from gnnpot.graph.graph import AtomicGraph
-from gnnpot.models import MODELS, build_model
+from gnnpot.models import MODEL_CONFIGS, MODELS, build_model
 from gnnpot.potential.model_file import load_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.training.run import train
@@ -26,7 +26,8 @@ def density():
     assert len(code.splitlines()) <= 60
     exec(compile(code, "density.py", "exec", dont_inherit=True), {"__name__": "density"})
     yield MODELS["density"]
-    del MODELS._entries["density"]
+    for registry in (MODELS, MODEL_CONFIGS):
+        del registry._entries["density"]
 
 
 def test_the_model_obeys_forces_as_derivatives(density):

@@ -49,6 +49,10 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._entries))
 
+    def values(self) -> list[T]:
+        """All entries, by name."""
+        return [self._entries[name] for name in self]
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -7,78 +7,17 @@ Smith, Isayev, Roitberg, Chem. Sci. 8, 3192 (2017); ANI-2x: Devereux et al., J. 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Literal, Self
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import PositiveFloat, PositiveInt, model_validator
 from torch import Tensor, nn
 
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.axes import Axes, Blocks
-from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
-from gnnpot.nn.envelopes import EnvelopeName
+from gnnpot.models.base import MODELS, AtomicEnergyModel
+from gnnpot.models.config import ANIConfig as ANIConfig
 from gnnpot.nn.mlp import Dense, PerElement
-from gnnpot.nn.symmetry_functions import AngularFunctions, RadialFunctions, centered_angles, evenly_spaced
-from gnnpot.ops.activations import ActivationName
-
-
-class ANIConfig(ModelConfig):
-    """Hyperparameters of :class:`ANI`; the defaults are those of ANI-2x.
-
-    Args:
-        cutoff: Of the radial functions (Å).
-        angular_cutoff: Of the angular functions (Å), no longer than ``cutoff``.
-        radial_eta: Sharpness of the radial shells (1/Å²).
-        radial_shifts: Radii of the radial shells (Å).
-        angular_eta: Sharpness of the shells of the mean distance of two neighbors (1/Å²).
-        angular_shifts: Radii of these shells (Å).
-        zeta: Sharpness of the angles.
-        angle_shifts: Centers of the angles.
-        envelope: What brings both to zero at their cutoffs.
-        hidden: Widths of the hidden layers.
-        activation: Between the layers.
-        networks: ``per_element``, or one ``shared`` network that also sees an embedding of the element.
-        embedding_channels: Width of that embedding.
-        standardize: Bring each function to mean 0 and deviation 1 over the training data.
-    """
-
-    kind: Literal["ani"] = "ani"
-    cutoff: PositiveFloat = 5.1
-    angular_cutoff: PositiveFloat = 3.5
-    radial_eta: PositiveFloat = 19.7
-    radial_shifts: tuple[float, ...] = evenly_spaced(0.8, 0.26875, 16)
-    angular_eta: PositiveFloat = 12.5
-    angular_shifts: tuple[float, ...] = evenly_spaced(0.8, 0.3375, 8)
-    zeta: PositiveFloat = 14.1
-    angle_shifts: tuple[float, ...] = centered_angles(4)
-    envelope: EnvelopeName = "cosine"
-    hidden: tuple[PositiveInt, ...] = (224, 192, 160)
-    activation: ActivationName = "gelu"
-    networks: Literal["per_element", "shared"] = "per_element"
-    embedding_channels: PositiveInt = 16
-    standardize: bool = True
-
-    @model_validator(mode="after")
-    def _angular_within_radial(self) -> Self:
-        if self.angular_cutoff > self.cutoff:
-            raise ValueError(
-                f"expected angular_cutoff up to the cutoff of {self.cutoff:g} Å, got "
-                f"{self.angular_cutoff:g}; lower it or raise the cutoff"
-            )
-        return self
-
-    def scaled(self, factor: float) -> Self:
-        """All lengths times ``factor``."""
-        lengths = {
-            "cutoff": factor * self.cutoff,
-            "angular_cutoff": factor * self.angular_cutoff,
-            "radial_eta": self.radial_eta / factor**2,
-            "angular_eta": self.angular_eta / factor**2,
-            "radial_shifts": tuple(factor * shift for shift in self.radial_shifts),
-            "angular_shifts": tuple(factor * shift for shift in self.angular_shifts),
-        }
-        return self.model_copy(update=lengths)
+from gnnpot.nn.symmetry_functions import AngularFunctions, RadialFunctions
 
 
 @MODELS.register("ani")

@@ -4,49 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from ase.data import atomic_numbers as number_of
 from jaxtyping import Float, Int
-from pydantic import PositiveFloat, field_validator
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
-from gnnpot.config.base import Section
-from gnnpot.config.registry import Registry, nearest
+from gnnpot.config.registry import Registry
 from gnnpot.errors import ConfigError
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.axes import ROWS, Axes
-
-
-class ModelConfig(Section):
-    """Hyperparameters every model has.
-
-    Args:
-        kind: Name of the model in :data:`MODELS`.
-        cutoff: Longest edge (Å).
-        elements: Chemical symbols the model knows, in the order of its rows; left empty in a
-            configuration, they are those of the training data.
-    """
-
-    kind: str
-    cutoff: PositiveFloat = 5.0
-    elements: tuple[str, ...] = ()
-
-    @field_validator("elements")
-    @classmethod
-    def _known_elements(cls, elements: tuple[str, ...]) -> tuple[str, ...]:
-        for symbol in elements:
-            if symbol not in number_of or symbol == "X":
-                raise ValueError(f"no element is called {symbol!r}; {nearest(symbol, number_of)}")
-        if len(set(elements)) < len(elements):
-            raise ValueError(f"expected each element once, got {', '.join(elements)}")
-        return elements
-
-    def scaled(self, factor: float) -> Self:
-        """The hyperparameters of a model that sees at r what this one sees at r / ``factor``."""
-        return self.model_copy(update={"cutoff": factor * self.cutoff})
+from gnnpot.models.config import ModelConfig as ModelConfig
 
 
 class AtomicEnergyModel(nn.Module, ABC):

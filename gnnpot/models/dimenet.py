@@ -6,17 +6,17 @@ Gasteiger, Giri, Margraf, Günnemann, arXiv:2011.14115 (2020); Gasteiger, Groß,
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, cast
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from pydantic import NonNegativeInt, PositiveInt
 from torch import Tensor, nn
 
 from gnnpot.graph.geometry import Neighborhoods, pair_lengths
 from gnnpot.graph.graph import AtomicGraph
-from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
+from gnnpot.models.base import MODELS, AtomicEnergyModel
+from gnnpot.models.config import DimeNetConfig as DimeNetConfig
 from gnnpot.nn.bases import BesselBasis, SphericalBesselBasis
 from gnnpot.nn.mlp import Linear
 from gnnpot.ops.activations import silu
@@ -24,37 +24,6 @@ from gnnpot.ops.mlp import Layer, chain, layer_of
 from gnnpot.ops.neighbor_sums import sum_edges, times_pairs
 from gnnpot.ops.products import linear, products
 from gnnpot.ops.triplet_sums import TripletFactors, TripletGeometry, sum_over_triplets
-
-
-class DimeNetConfig(ModelConfig):
-    """Hyperparameters of :class:`DimeNet`.
-
-    Args:
-        channels: Width F of the edge features.
-        interaction_channels: Width of the triplet product.
-        basis_channels: Width between the two linear maps of a basis.
-        output_channels: Width of the atomic features before the energy.
-        num_blocks: Number of interaction blocks.
-        num_spherical: Number L of angular orders.
-        num_radial: Number K of radial functions.
-        num_before_skip: Residual layers before the skip connection of a block.
-        num_after_skip: Residual layers after it.
-        num_output_layers: Dense layers of each output block.
-        envelope_exponent: Order p of the envelope.
-    """
-
-    kind: Literal["dimenet++"] = "dimenet++"
-    channels: PositiveInt = 128
-    interaction_channels: PositiveInt = 64
-    basis_channels: PositiveInt = 8
-    output_channels: PositiveInt = 256
-    num_blocks: PositiveInt = 4
-    num_spherical: PositiveInt = 7
-    num_radial: PositiveInt = 6
-    num_before_skip: NonNegativeInt = 1
-    num_after_skip: NonNegativeInt = 2
-    num_output_layers: NonNegativeInt = 3
-    envelope_exponent: PositiveInt = 6
 
 
 class Residual(nn.Module):

@@ -11,18 +11,18 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
 from gnnpot.graph.geometry import Neighborhoods, pair_lengths, pair_vectors
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.axes import Axes, Blocks
-from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
+from gnnpot.models.base import MODELS, AtomicEnergyModel
+from gnnpot.models.config import NequIPConfig as NequIPConfig
 from gnnpot.nn.activations import SiLU
 from gnnpot.nn.bases import BesselBasis
 from gnnpot.nn.mlp import Dense
@@ -32,30 +32,6 @@ from gnnpot.ops.tensor_products import Path, TensorProduct, convolve_tensors
 
 if TYPE_CHECKING:
     from e3nn.o3 import Irreps
-
-
-class NequIPConfig(ModelConfig):
-    """Hyperparameters of :class:`NequIP`.
-
-    Args:
-        channels: Width F of the features of each degree.
-        l_max: Largest degree l of features and spherical harmonics; e3nn knows those up to 11.
-        num_basis: Number K of Bessel functions.
-        num_interactions: Number of interaction blocks.
-        radial_hidden: Widths of the hidden layers between the Bessel functions and the weights of a pair.
-        envelope_exponent: Order p of the envelope.
-        num_neighbors: Neighbors of an atom by which sums are normalized; left out, the mean of the training
-            data.
-    """
-
-    kind: Literal["nequip"] = "nequip"
-    channels: PositiveInt = 32
-    l_max: Annotated[int, Field(ge=0, le=11)] = 2
-    num_basis: PositiveInt = 8
-    num_interactions: PositiveInt = 3
-    radial_hidden: tuple[PositiveInt, ...] = (64, 64)
-    envelope_exponent: PositiveInt = 6
-    num_neighbors: PositiveFloat | None = None
 
 
 class Surroundings(NamedTuple):

@@ -5,45 +5,21 @@ Schütt et al., J. Chem. Phys. 148, 241722 (2018).
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from jaxtyping import Float
-from pydantic import PositiveInt
 from torch import Tensor, nn
 
 from gnnpot.graph.geometry import Neighborhoods, pair_lengths
 from gnnpot.graph.graph import AtomicGraph
-from gnnpot.models.base import MODELS, AtomicEnergyModel, ModelConfig
+from gnnpot.models.base import MODELS, AtomicEnergyModel
+from gnnpot.models.config import SchNetConfig as SchNetConfig
 from gnnpot.nn.bases import GaussianBasis
-from gnnpot.nn.envelopes import EnvelopeName, envelope
+from gnnpot.nn.envelopes import envelope
 from gnnpot.nn.mlp import Dense, Linear
 from gnnpot.nn.splines import RadialGrid
 from gnnpot.ops.neighbor_sums import convolve, times_rows
 from gnnpot.ops.splines import SplineWeights, convolve_table
-
-
-class SchNetConfig(ModelConfig):
-    """Hyperparameters of :class:`SchNet`.
-
-    Args:
-        channels: Width F of the atomic features.
-        num_filters: Width of the convolution.
-        num_basis: Number K of Gaussians.
-        num_interactions: Number of interaction blocks.
-        envelope: What brings the filters to zero at the cutoff; the paper's is ``cosine``.
-        filters: ``interpolated`` evaluates the filter networks on a grid of distances, with cubic splines
-            between, which is faster and differs by some 1e-5 eV/Å; ``exact`` for each pair.
-        num_knots: Intervals of that grid; the difference falls with their fourth power.
-    """
-
-    kind: Literal["schnet"] = "schnet"
-    channels: PositiveInt = 128
-    num_filters: PositiveInt = 128
-    num_basis: PositiveInt = 50
-    num_interactions: PositiveInt = 6
-    envelope: EnvelopeName = "polynomial"
-    filters: Literal["interpolated", "exact"] = "interpolated"
-    num_knots: PositiveInt = 512
 
 
 class ExactFilters(NamedTuple):

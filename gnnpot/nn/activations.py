@@ -7,7 +7,8 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gnnpot.ops.activations import ActivationName, shifted_softplus, silu
+from gnnpot.config.choices import ActivationName
+from gnnpot.ops.activations import shifted_softplus, silu
 
 
 class SiLU(nn.Module):

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from gnnpot.config.choices import EnvelopeName
 from gnnpot.kernels.dispatch import fusible
 from gnnpot.ops.radial_derivatives import RadialDerivatives, as_function, radial_derivatives
-
-EnvelopeName = Literal["cosine", "polynomial"]
 
 
 class PolynomialEnvelope(nn.Module):

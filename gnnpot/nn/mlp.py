@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gnnpot.config.choices import ActivationName
 from gnnpot.nn.activations import ACTIVATION_LAYERS
-from gnnpot.ops.activations import ActivationName
 from gnnpot.ops.mlp import chain, layer_of
 from gnnpot.ops.products import linear
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from gnnpot.config.choices import EnvelopeName
 from gnnpot.graph.geometry import Neighborhoods, both_directions, pair_lengths, pair_vectors
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.graph.triplets import Triplets
 from gnnpot.kernels.dispatch import fusible
-from gnnpot.nn.envelopes import EnvelopeName, envelope
+from gnnpot.nn.envelopes import envelope
 from gnnpot.ops.symmetry_sums import (
     ANGLE_FACTOR,
     SHELL_FACTOR,
@@ -157,13 +157,3 @@ class AngularFunctions(nn.Module):
         shifted = cosine * self.angle_cosines.to(cosine.dtype)[:, None]
         shifted = shifted + sine * self.angle_sines.to(cosine.dtype)[:, None]
         return (0.5 * (1 + shifted).clamp(min=0.0)) ** self.zeta
-
-
-def evenly_spaced(start: float, step: float, count: int) -> tuple[float, ...]:
-    """``count`` numbers from ``start`` on, as ANI's parameter files list them."""
-    return tuple(round(start + step * index, 10) for index in range(count))
-
-
-def centered_angles(count: int) -> tuple[float, ...]:
-    """Angles in the middles of ``count`` equal parts of the half circle."""
-    return tuple(math.pi * (2 * index + 1) / (2 * count) for index in range(count))

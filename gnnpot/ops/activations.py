@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from gnnpot.config.choices import ActivationName
 from gnnpot.kernels.dispatch import fusible, over_items, second_derivatives, twice_differentiable
 
 _LINEAR = 40.0  # from where on softplus is its argument, to all digits of float64
-ActivationName = Literal["celu", "gelu", "silu", "ssp", "tanh"]
 
 
 def silu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

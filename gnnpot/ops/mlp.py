@@ -19,8 +19,9 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from gnnpot.config.choices import ActivationName
 from gnnpot.kernels.dispatch import fusible, over_items
-from gnnpot.ops.activations import ACTIVATIONS, ActivationName
+from gnnpot.ops.activations import ACTIVATIONS
 from gnnpot.ops.products import as_row, linear, skips_weight_gradients
 
 _MOST_INPUTS = 2

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from gnnpot.config.base import Section
 from gnnpot.errors import GnnpotError, ModelFileError, one_line
-from gnnpot.models import MODELS, AtomicEnergyModel
+from gnnpot.models import MODEL_CONFIGS, MODELS, AtomicEnergyModel
 from gnnpot.potential.potential import Potential
 from gnnpot.potential.repulsion import ZBLRepulsion
 from gnnpot.system.devices import choose_device
@@ -166,7 +166,7 @@ def _tensors(model: AtomicEnergyModel) -> dict[str, Tensor]:
 
 def _build(header: ModelHeader, tensors: dict[str, Tensor]) -> Potential:
     with torch.random.fork_rng(devices=[]):  # first weights are drawn, and then replaced
-        config = MODELS[str(header.model.get("kind"))].Config.model_validate(header.model)
+        config = MODEL_CONFIGS[str(header.model.get("kind"))].model_validate(header.model)
         model = MODELS[config.kind](config)
     state = {name: tensor for name, tensor in tensors.items() if not name.startswith(_CONSTANT)}
     shapes = {name: list(tensor.shape) for name, tensor in state.items()}

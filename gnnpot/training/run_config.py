@@ -21,7 +21,7 @@ from gnnpot.config.base import shipped_configs as shipped_configs
 from gnnpot.config.registry import OneOf
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.split import SplitConfig
-from gnnpot.models import MODELS, ModelConfig
+from gnnpot.models import MODEL_CONFIGS, ModelConfig
 from gnnpot.training import TrainingConfig
 
 
@@ -51,7 +51,7 @@ class RunConfig(Configuration):
         seed: Seed of the weights, the split and the order of the structures.
     """
 
-    model: Annotated[SerializeAsAny[ModelConfig], OneOf(lambda: [MODELS[kind].Config for kind in MODELS])]
+    model: Annotated[SerializeAsAny[ModelConfig], OneOf(MODEL_CONFIGS.values)]
     training: TrainingConfig = TrainingConfig()
     train: Paths
     validation: Annotated[
@@ -70,8 +70,8 @@ class RunConfig(Configuration):
     def _model_by_kind(cls, value: Any) -> Any:
         if isinstance(value, dict):
             if "kind" not in value:
-                raise ValueError(f"expected model.kind, got none; choose from {', '.join(MODELS)}")
-            return MODELS[str(value["kind"])].Config.model_validate(value)
+                raise ValueError(f"expected model.kind, got none; choose from {', '.join(MODEL_CONFIGS)}")
+            return MODEL_CONFIGS[str(value["kind"])].model_validate(value)
         return value
 
     @field_validator("reference_energies")

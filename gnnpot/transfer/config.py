@@ -17,7 +17,7 @@ from pydantic import (
 
 from gnnpot.config.base import Section, faults_of, read_values
 from gnnpot.errors import ConfigError
-from gnnpot.models import MODELS
+from gnnpot.models import MODEL_CONFIGS
 from gnnpot.potential.model_file import read_header
 from gnnpot.training import TrainingConfig
 from gnnpot.training.run_config import RunConfig
@@ -175,9 +175,9 @@ def _check_model(given: Mapping[str, Any], model: Mapping[str, Any], source: str
     kind = given.get("kind", model["kind"])
     if kind == model["kind"]:
         try:
-            config = MODELS[kind].Config.model_validate({**model, **given, "elements": []})
+            config = MODEL_CONFIGS[kind].model_validate({**model, **given, "elements": []})
         except ValidationError as error:
-            raise ConfigError(f"the model does not fit: {faults_of(error, MODELS[kind].Config)}") from error
+            raise ConfigError(f"the model does not fit: {faults_of(error, MODEL_CONFIGS[kind])}") from error
         told = config.model_dump(mode="json")
         different = [name for name in given if name != "elements" and told.get(name) != model.get(name)]
     else:

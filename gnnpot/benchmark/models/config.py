@@ -13,7 +13,7 @@ from gnnpot.benchmark.config import StudyConfig
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError
-from gnnpot.models import MODELS
+from gnnpot.models import MODEL_CONFIGS
 from gnnpot.training.loss import Loss, WeightedLoss
 from gnnpot.training.run_config import RunConfig, shipped_configs
 
@@ -65,8 +65,8 @@ class ComparisonConfig(StudyConfig):
     def _all_by_default(cls, models: tuple[str, ...]) -> tuple[str, ...]:
         for word in models:
             if not _is_file(word):
-                MODELS[word]  # an unknown name ends here, before any file is read
-        return tuple(dict.fromkeys(models)) or tuple(MODELS)
+                MODEL_CONFIGS[word]  # an unknown name ends here, before any file is read
+        return tuple(dict.fromkeys(models)) or tuple(MODEL_CONFIGS)
 
     @field_validator("sizes")
     @classmethod
@@ -157,7 +157,7 @@ def _template(kind: str, elements: Sequence[str]) -> RunConfig:
     Widths and shells that were tuned on silicon miss the short bonds of hydrogen: where there is some,
     the model has its defaults, with the tuned training.
     """
-    model = MODELS[kind].Config(kind=kind)
+    model = MODEL_CONFIGS[kind]()
     configs = [RunConfig.from_yaml(path) for name, path in shipped_configs().items() if _SHIPPED in name]
     tuned = next((config for config in configs if config.model.kind == kind), None)
     if tuned is None:

@@ -1,0 +1,197 @@
+"""Hyperparameters of the models: what a configuration may say, read without torch."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+from ase.data import atomic_numbers as number_of
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+
+from gnnpot.config.base import Section
+from gnnpot.config.choices import ActivationName, EnvelopeName
+from gnnpot.config.registry import Registry, nearest
+
+MODEL_CONFIGS: Registry[type[ModelConfig]] = Registry("model")
+
+
+def evenly_spaced(start: float, step: float, count: int) -> tuple[float, ...]:
+    """``count`` numbers from ``start`` on, as ANI's parameter files list them."""
+    return tuple(round(start + step * index, 10) for index in range(count))
+
+
+def centered_angles(count: int) -> tuple[float, ...]:
+    """Angles in the middles of ``count`` equal parts of the half circle."""
+    return tuple(math.pi * (2 * index + 1) / (2 * count) for index in range(count))
+
+
+class ModelConfig(Section):
+    """Hyperparameters every model has.
+
+    Args:
+        kind: Name of the model.
+        cutoff: Longest edge (Å).
+        elements: Chemical symbols the model knows, in the order of its rows; left empty in a
+            configuration, they are those of the training data.
+    """
+
+    kind: str
+    cutoff: PositiveFloat = 5.0
+    elements: tuple[str, ...] = ()
+
+    @field_validator("elements")
+    @classmethod
+    def _known_elements(cls, elements: tuple[str, ...]) -> tuple[str, ...]:
+        for symbol in elements:
+            if symbol not in number_of or symbol == "X":
+                raise ValueError(f"no element is called {symbol!r}; {nearest(symbol, number_of)}")
+        if len(set(elements)) < len(elements):
+            raise ValueError(f"expected each element once, got {', '.join(elements)}")
+        return elements
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: object) -> None:
+        kind = cls.model_fields["kind"].default
+        if isinstance(kind, str):
+            MODEL_CONFIGS.register(kind)(cls)
+
+    def scaled(self, factor: float) -> Self:
+        """The hyperparameters of a model that sees at r what this one sees at r / ``factor``."""
+        return self.model_copy(update={"cutoff": factor * self.cutoff})
+
+
+class ANIConfig(ModelConfig):
+    """Hyperparameters of :class:`gnnpot.models.ani.ANI`; the defaults are those of ANI-2x.
+
+    Args:
+        cutoff: Of the radial functions (Å).
+        angular_cutoff: Of the angular functions (Å), no longer than ``cutoff``.
+        radial_eta: Sharpness of the radial shells (1/Å²).
+        radial_shifts: Radii of the radial shells (Å).
+        angular_eta: Sharpness of the shells of the mean distance of two neighbors (1/Å²).
+        angular_shifts: Radii of these shells (Å).
+        zeta: Sharpness of the angles.
+        angle_shifts: Centers of the angles.
+        envelope: What brings both to zero at their cutoffs.
+        hidden: Widths of the hidden layers.
+        activation: Between the layers.
+        networks: ``per_element``, or one ``shared`` network that also sees an embedding of the element.
+        embedding_channels: Width of that embedding.
+        standardize: Bring each function to mean 0 and deviation 1 over the training data.
+    """
+
+    kind: Literal["ani"] = "ani"
+    cutoff: PositiveFloat = 5.1
+    angular_cutoff: PositiveFloat = 3.5
+    radial_eta: PositiveFloat = 19.7
+    radial_shifts: tuple[float, ...] = evenly_spaced(0.8, 0.26875, 16)
+    angular_eta: PositiveFloat = 12.5
+    angular_shifts: tuple[float, ...] = evenly_spaced(0.8, 0.3375, 8)
+    zeta: PositiveFloat = 14.1
+    angle_shifts: tuple[float, ...] = centered_angles(4)
+    envelope: EnvelopeName = "cosine"
+    hidden: tuple[PositiveInt, ...] = (224, 192, 160)
+    activation: ActivationName = "gelu"
+    networks: Literal["per_element", "shared"] = "per_element"
+    embedding_channels: PositiveInt = 16
+    standardize: bool = True
+
+    @model_validator(mode="after")
+    def _angular_within_radial(self) -> Self:
+        if self.angular_cutoff > self.cutoff:
+            raise ValueError(
+                f"expected angular_cutoff up to the cutoff of {self.cutoff:g} Å, got "
+                f"{self.angular_cutoff:g}; lower it or raise the cutoff"
+            )
+        return self
+
+    def scaled(self, factor: float) -> Self:
+        """All lengths times ``factor``."""
+        lengths = {
+            "cutoff": factor * self.cutoff,
+            "angular_cutoff": factor * self.angular_cutoff,
+            "radial_eta": self.radial_eta / factor**2,
+            "angular_eta": self.angular_eta / factor**2,
+            "radial_shifts": tuple(factor * shift for shift in self.radial_shifts),
+            "angular_shifts": tuple(factor * shift for shift in self.angular_shifts),
+        }
+        return self.model_copy(update=lengths)
+
+
+class SchNetConfig(ModelConfig):
+    """Hyperparameters of :class:`gnnpot.models.schnet.SchNet`.
+
+    Args:
+        channels: Width F of the atomic features.
+        num_filters: Width of the convolution.
+        num_basis: Number K of Gaussians.
+        num_interactions: Number of interaction blocks.
+        envelope: What brings the filters to zero at the cutoff; the paper's is ``cosine``.
+        filters: ``interpolated`` evaluates the filter networks on a grid of distances, with cubic splines
+            between, which is faster and differs by some 1e-5 eV/Å; ``exact`` for each pair.
+        num_knots: Intervals of that grid; the difference falls with their fourth power.
+    """
+
+    kind: Literal["schnet"] = "schnet"
+    channels: PositiveInt = 128
+    num_filters: PositiveInt = 128
+    num_basis: PositiveInt = 50
+    num_interactions: PositiveInt = 6
+    envelope: EnvelopeName = "polynomial"
+    filters: Literal["interpolated", "exact"] = "interpolated"
+    num_knots: PositiveInt = 512
+
+
+class DimeNetConfig(ModelConfig):
+    """Hyperparameters of :class:`gnnpot.models.dimenet.DimeNet`.
+
+    Args:
+        channels: Width F of the edge features.
+        interaction_channels: Width of the triplet product.
+        basis_channels: Width between the two linear maps of a basis.
+        output_channels: Width of the atomic features before the energy.
+        num_blocks: Number of interaction blocks.
+        num_spherical: Number L of angular orders.
+        num_radial: Number K of radial functions.
+        num_before_skip: Residual layers before the skip connection of a block.
+        num_after_skip: Residual layers after it.
+        num_output_layers: Dense layers of each output block.
+        envelope_exponent: Order p of the envelope.
+    """
+
+    kind: Literal["dimenet++"] = "dimenet++"
+    channels: PositiveInt = 128
+    interaction_channels: PositiveInt = 64
+    basis_channels: PositiveInt = 8
+    output_channels: PositiveInt = 256
+    num_blocks: PositiveInt = 4
+    num_spherical: PositiveInt = 7
+    num_radial: PositiveInt = 6
+    num_before_skip: NonNegativeInt = 1
+    num_after_skip: NonNegativeInt = 2
+    num_output_layers: NonNegativeInt = 3
+    envelope_exponent: PositiveInt = 6
+
+
+class NequIPConfig(ModelConfig):
+    """Hyperparameters of :class:`gnnpot.models.nequip.NequIP`.
+
+    Args:
+        channels: Width F of the features of each degree.
+        l_max: Largest degree l of features and spherical harmonics; e3nn knows those up to 11.
+        num_basis: Number K of Bessel functions.
+        num_interactions: Number of interaction blocks.
+        radial_hidden: Widths of the hidden layers between the Bessel functions and the weights of a pair.
+        envelope_exponent: Order p of the envelope.
+        num_neighbors: Neighbors of an atom by which sums are normalized; left out, the mean of the training
+            data.
+    """
+
+    kind: Literal["nequip"] = "nequip"
+    channels: PositiveInt = 32
+    l_max: Annotated[int, Field(ge=0, le=11)] = 2
+    num_basis: PositiveInt = 8
+    num_interactions: PositiveInt = 3
+    radial_hidden: tuple[PositiveInt, ...] = (64, 64)
+    envelope_exponent: PositiveInt = 6
+    num_neighbors: PositiveFloat | None = None
