@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gnnpot.benchmark.models.run import ComparisonObserver
-from gnnpot.training import Observer
+from gnnpot.training.fit import Observer
 from gnnpot.training.parameter_groups import GroupRow
 from gnnpot.units import ERROR_UNITS
 

@@ -29,7 +29,7 @@ def held_signals() -> Iterator[Callable[[], None]]:
         if len(waiting) > 1:
             release()
 
-    handlers = {}
+    handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
     if threading.current_thread() is threading.main_thread():
         there = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         handlers = {number: handler for number, handler in there.items() if callable(handler)}

@@ -30,7 +30,7 @@ from gnnpot.graph.graph import LABELS
 from gnnpot.models import build_model
 from gnnpot.potential.potential import Potential
 from gnnpot.potential.repulsion import ZBLRepulsion
-from gnnpot.training import TrainingConfig
+from gnnpot.training.config import TrainingConfig
 from gnnpot.training.run_config import RunConfig, data_paths
 
 

@@ -23,8 +23,7 @@ from gnnpot.potential.model_file import load_potential, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.system.devices import choose_device
 from gnnpot.system.files import make_folder, write_text
-from gnnpot.training import Observer, RunSettings, fit
-from gnnpot.training.fit import check_trainable
+from gnnpot.training.fit import Observer, RunSettings, check_trainable, fit
 from gnnpot.training.module import PotentialModule
 from gnnpot.training.preparation import PreparedData, initial_potential, is_first_process, prepare
 from gnnpot.training.run_config import RunConfig, data_paths

@@ -22,7 +22,7 @@ from gnnpot.config.registry import OneOf
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.models import MODEL_CONFIGS, ModelConfig
-from gnnpot.training import TrainingConfig
+from gnnpot.training.config import TrainingConfig
 
 
 class RepulsionConfig(Section):

@@ -19,7 +19,7 @@ from gnnpot.config.base import Section, faults_of, read_values
 from gnnpot.errors import ConfigError
 from gnnpot.models import MODEL_CONFIGS
 from gnnpot.potential.model_file import read_header
-from gnnpot.training import TrainingConfig
+from gnnpot.training.config import TrainingConfig
 from gnnpot.training.run_config import RunConfig
 from gnnpot.transfer.element_map import parse_element_map
 

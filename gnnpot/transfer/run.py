@@ -17,8 +17,7 @@ from gnnpot.evaluation.stability import Stability, stability, starting_structure
 from gnnpot.potential.model_file import load_potential, read_header, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.system.files import file_hash, make_folder, write_text
-from gnnpot.training import Observer, StepsOnly
-from gnnpot.training.fit import check_trainable
+from gnnpot.training.fit import Observer, StepsOnly, check_trainable
 from gnnpot.training.module import PotentialModule
 from gnnpot.training.parameter_groups import GroupRow, group_rows
 from gnnpot.training.preparation import (

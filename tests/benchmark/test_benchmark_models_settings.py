@@ -29,7 +29,7 @@ from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError, DataError, TrainingError
 from gnnpot.models import MODELS
 from gnnpot.potential.model_file import read_header
-from gnnpot.training import TrainingConfig
+from gnnpot.training.config import TrainingConfig
 from gnnpot.training.loss import WeightedLoss
 
 

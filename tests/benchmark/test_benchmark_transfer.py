@@ -17,8 +17,8 @@ from gnnpot.benchmark.transfer.report import Efficiency, Outcome, verdict
 from gnnpot.benchmark.transfer.run import EfficiencyPlan, order_of, planned, pool_of, score_of
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.potential.model_file import read_header, save_potential
-from gnnpot.training import TrainingConfig
 from gnnpot.training.batches import EpochBatches
+from gnnpot.training.config import TrainingConfig
 from gnnpot.transfer.config import TransferConfig
 
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"

@@ -108,7 +108,7 @@ def test_a_late_group_waits_for_its_epoch():
 
 @pytest.mark.parametrize("stage", [1, 2])
 def test_a_transfer_stopped_in_a_stage_resumes_to_the_same_weights(source, data, staged, tmp_path, stage):
-    from gnnpot.training import Observer
+    from gnnpot.training.fit import Observer
 
     class Stop(Observer):
         seen = 0

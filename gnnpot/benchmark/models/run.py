@@ -21,8 +21,7 @@ from gnnpot.evaluation.folder import check_folder
 from gnnpot.potential.model_file import load_potential, read_header
 from gnnpot.system.devices import choose_device
 from gnnpot.system.files import make_folder, write_text
-from gnnpot.training import Observer, StepsOnly
-from gnnpot.training.fit import CHECKPOINT
+from gnnpot.training.fit import CHECKPOINT, Observer, StepsOnly
 from gnnpot.training.run import MODEL_FILE, check_same_config, train
 from gnnpot.training.run_config import RunConfig, data_paths
 from gnnpot.units import ERROR_UNITS

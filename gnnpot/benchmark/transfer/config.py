@@ -11,7 +11,7 @@ from pydantic import PositiveFloat, PositiveInt, field_validator
 from gnnpot.benchmark.config import StudyConfig
 from gnnpot.errors import ConfigError
 from gnnpot.system.files import file_hash
-from gnnpot.training import TrainingConfig
+from gnnpot.training.config import TrainingConfig
 from gnnpot.transfer.config import TransferConfig
 
 _EPOCH = 32  # structures an epoch has at least, so that validation is not most of the work

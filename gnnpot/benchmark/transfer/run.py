@@ -18,7 +18,8 @@ from gnnpot.errors import DataError
 from gnnpot.evaluation.folder import check_folder
 from gnnpot.potential.model_file import read_header
 from gnnpot.system.files import make_folder, write_text
-from gnnpot.training import StepsOnly, TrainingConfig
+from gnnpot.training.config import TrainingConfig
+from gnnpot.training.fit import StepsOnly
 from gnnpot.training.run import MODEL_FILE, train
 from gnnpot.training.run_config import data_paths
 from gnnpot.transfer.config import TransferConfig
