@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from gnnpot.config.descriptions import describe
 from gnnpot.config.registry import nearest
 from gnnpot.errors import ConfigError, UnknownNameError
 from gnnpot.system.files import write_text
@@ -103,7 +104,7 @@ class _Schema(GenerateJsonSchema):
 
 
 def json_schema(section: type[BaseModel], *, optional: Collection[str] = ()) -> dict[str, Any]:
-    """The JSON schema of a configuration file.
+    """The JSON schema of a configuration file, with a description of every key.
 
     Args:
         section: Class of the configuration.
@@ -111,6 +112,7 @@ def json_schema(section: type[BaseModel], *, optional: Collection[str] = ()) -> 
     """
     schema = section.model_json_schema(schema_generator=_Schema)
     schema["required"] = [name for name in schema["required"] if name not in optional]
+    describe(schema, Section)
     return schema
 
 

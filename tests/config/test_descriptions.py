@@ -1,0 +1,58 @@
+"""Editors can show what each key of a configuration means."""
+
+from __future__ import annotations
+
+import pytest
+
+from gnnpot.config.base import Section, json_schema
+from gnnpot.config.descriptions import setting_texts
+from gnnpot.labeling.config import LabelConfig
+from gnnpot.sampling.config import SampleConfig
+from gnnpot.training.run_config import RunConfig
+from gnnpot.transfer.config import TransferConfig
+
+
+class Base(Section):
+    """A section.
+
+    Args:
+        length: How long (Å).
+        width: How wide,
+            on several lines (Å).
+
+    Attributes of another kind are not settings.
+    """
+
+    length: float = 1.0
+    width: float = 2.0
+
+
+class Derived(Base):
+    """Another section.
+
+    Args:
+        length: Longer (Å).
+
+    Raises:
+        height: Not a setting.
+    """
+
+
+@pytest.mark.parametrize("section", [RunConfig, TransferConfig, LabelConfig, SampleConfig])
+def test_every_key_of_every_schema_has_a_description(section):
+    schema = json_schema(section)
+    missing = [
+        f"{part['title']}.{name}"
+        for part in (schema, *schema["$defs"].values())
+        for name, setting in part.get("properties", {}).items()
+        if not setting.get("description", "").strip()
+    ]
+    assert missing == []
+
+
+def test_texts_of_derived_sections_come_before_those_of_their_bases():
+    assert setting_texts(Derived) == {"length": "Longer (Å).", "width": "How wide, on several lines (Å)."}
+
+
+def test_the_description_of_a_section_leaves_out_the_list_of_keys():
+    assert json_schema(RunConfig)["description"] == "One training run."
