@@ -56,5 +56,7 @@ def transfer(
     names = {"baseline": "before training", "transferred": "transferred", "scratch": "from scratch"}
     sets = {words: result[name] for name, words in names.items() if result[name]}
     print_sets(sets, title=f"Errors on the {result['transferred']['split']} structures")
+    if result["gain"]:
+        typer.echo(result["gain"])
     said = {f"warning {number}": text for number, text in enumerate(result["verdict"], start=1)}
     print_notes({**said, "model": output / "model.safetensors", "report": output / "report.html"})

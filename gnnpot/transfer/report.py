@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -20,7 +21,10 @@ def transfer_section(result: Mapping[str, Any]) -> str:
         result: Content of ``transfer.json``.
     """
     there = {words: result[name] for name, words in _NAMES.items() if result[name] is not None}
-    parts = ["<h2>Transfer</h2>", metrics_table(there, "on " + result["transferred"]["split"])]
+    parts = ["<h2>Transfer</h2>"]
+    if result.get("gain"):
+        parts.append(f"<p>{escape(result['gain'])}</p>")
+    parts.append(metrics_table(there, "on " + result["transferred"]["split"]))
     if result["verdict"]:
         items = "".join(f"<li>{escape(text)}</li>" for text in result["verdict"])
         parts.append(f'<ul class="warnings">{items}</ul>')
@@ -55,6 +59,41 @@ def verdict(result: Mapping[str, Any]) -> list[str]:
             f"({runs['transferred']['failure']}) against {runs['scratch']['time']:g} fs"
         )
     return said
+
+
+def gain(result: Mapping[str, Any]) -> str:
+    """One sentence on the gain over training from scratch, or "" where that was not compared.
+
+    Args:
+        result: Content of ``transfer.json``.
+    """
+    ours, theirs = result["transferred"], result["scratch"]
+    if theirs is None:
+        return ""
+    changes = {
+        name: 100 * (1 - ours[name]["rmse"] / theirs[name]["rmse"])
+        for name in ERROR_UNITS
+        if ours[name] is not None and theirs[name] is not None and theirs[name]["rmse"] > 0
+    }
+    cuts = [f"that of {name} by {change:.0f} %" for name, change in changes.items() if change >= 0.5]
+    raises = [f"that of {name} by {-change:.0f} %" for name, change in changes.items() if change <= -0.5]
+    number = result["num_train"]
+    start = f"With {number:,} structure{'' if number == 1 else 's'}, starting from {_source(result)}"
+    if not cuts:
+        more = f": it raises the RMSE, {_listed(raises)}," if raises else ": errors are the same,"
+        return f"{start} does not help{more} against training from scratch."
+    told = f"cuts the RMSE, {_listed(cuts)}," + (f" but raises {_listed(raises)}," if raises else "")
+    return f"{start} {told} against training from scratch."
+
+
+def _source(result: Mapping[str, Any]) -> str:
+    """Element symbols that the map takes weights from, else the file."""
+    symbols = re.findall(r"[A-Z][a-z]?", " ".join(map(str, result.get("map", {}).values())))
+    return ", ".join(dict.fromkeys(symbols)) or str(result["source"])
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts[:-1]) + f" and {parts[-1]}" if len(parts) > 1 else "".join(parts)
 
 
 def errors_in_words(metrics: Mapping[str, Any]) -> str:

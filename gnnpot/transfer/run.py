@@ -41,7 +41,7 @@ from gnnpot.training.run import (
 )
 from gnnpot.training.run_config import RunConfig, data_paths
 from gnnpot.transfer.config import TransferConfig
-from gnnpot.transfer.report import errors_in_words, transfer_section, verdict
+from gnnpot.transfer.report import errors_in_words, gain, transfer_section, verdict
 from gnnpot.transfer.start import TransferStart, find_start, plain_run
 
 START_FILE = "untuned.safetensors"
@@ -119,7 +119,7 @@ def transfer(
     if compare_scratch:
         result["scratch"] = _train_scratch(job, observer)
         result["stability"] = _dynamics(job)
-    result["verdict"] = verdict(result)
+    result["gain"], result["verdict"] = gain(result), verdict(result)
     _write(job, potential, evaluations, module=module, result=result)
     return result
 
@@ -280,7 +280,11 @@ def _dynamics(job: Transfer) -> dict[str, dict[str, Any]]:
 def _said(job: Transfer) -> dict[str, Any]:
     """What was carried how, as plain JSON."""
     start, stages = job.start, [[row._asdict() for row in stage.rows] for stage in job.stages]
-    said: dict[str, Any] = {"source": job.config.source, "groups": stages}
+    said: dict[str, Any] = {
+        "source": job.config.source,
+        "num_train": len(job.data.train),
+        "groups": stages,
+    }
     if start is None:
         return said
     return {

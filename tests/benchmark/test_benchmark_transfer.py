@@ -145,6 +145,8 @@ def test_percentages_compare_means_over_the_splits():
     assert study.spread("scratch", 10, "energy") == pytest.approx((4, 2**0.5))
     assert "energy 75 %, forces 75 %" in verdict(study)
     worse = Efficiency("", [*outcomes("scratch", 1), *outcomes("transfer", 2), *outcomes("untuned", 9)], {})
+    assert "raises" in verdict(worse)
+    assert "−" not in verdict(worse)
     assert "worse than scratch" in verdict(worse)
 
 

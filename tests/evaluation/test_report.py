@@ -24,7 +24,7 @@ from gnnpot.evaluation.folder import check_folder, write_evaluation
 from gnnpot.evaluation.report import Report, write_report
 from gnnpot.potential.model_file import save_potential
 from gnnpot.report.tables import number
-from gnnpot.transfer.report import errors_in_words, verdict
+from gnnpot.transfer.report import errors_in_words, gain, verdict
 
 VOID = {"meta", "br", "img"}
 HISTORY = [
@@ -288,3 +288,26 @@ def test_a_transfer_is_told_where_it_is_worse_and_only_there():
         "dynamics last shorter than trained from scratch: 20 fs (two atoms on one spot) against 50 fs",
     ]
     assert verdict({**result, "baseline": None, "scratch": errors(6.0, 80.0)}) == []
+
+
+@pytest.mark.parametrize(
+    ("scratch", "sentence"),
+    [
+        (None, ""),
+        (errors(8.0, 100.0), "cuts the RMSE, that of energy by 25 % and that of forces by 20 %, against"),
+        (
+            errors(8.0, 64.0),
+            "cuts the RMSE, that of energy by 25 %, but raises that of forces by 25 %, against",
+        ),
+        (
+            errors(5.0, 64.0),
+            "does not help: it raises the RMSE, that of energy by 20 % and that of forces by 25 %,",
+        ),
+        (errors(6.0, 80.0), "does not help: errors are the same, against training from scratch."),
+    ],
+)
+def test_the_gain_over_scratch_is_one_sentence(scratch, sentence):
+    source = {"source": "si.safetensors", "num_train": 18, "map": {"Ge": "Si"}}
+    said = gain({**source, "transferred": errors(6.0, 80.0), "scratch": scratch})
+    assert sentence in said
+    assert said.startswith("With 18 structures, starting from Si ") or not sentence

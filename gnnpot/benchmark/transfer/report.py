@@ -97,15 +97,25 @@ def verdict(study: Efficiency) -> str:
     """Summarize the gain of the transfer at the smallest and at the largest size."""
     said = []
     for size in dict.fromkeys((study.sizes[0], study.sizes[-1])):
-        parts = [f"{name} {study.saved(size, name):.0f} %" for name in study.quantities]
         noun = "structure" if size == 1 else "structures"
-        said.append(f"With {size} {noun} the transfer cuts the errors by {', '.join(parts)}.")
+        changes = {name: study.saved(size, name) for name in study.quantities}
+        said.append(f"With {size} {noun} the transfer {_changes_in_words(changes)}.")
     worse = sorted({size for size in study.sizes for name in study.quantities if study.saved(size, name) < 0})
     if worse:
         said.append(
             f"It ends worse than scratch in some quantity at {', '.join(map(str, worse))} structures."
         )
-    return " ".join(said).replace("-", "−")
+    return " ".join(said)
+
+
+def _changes_in_words(changes: Mapping[str, float]) -> str:
+    """Reductions of errors (%), and increases as such: "cuts the errors by … and raises them by …"."""
+    cuts = [f"{name} {change:.0f} %" for name, change in changes.items() if change >= 0]
+    raises = [f"{name} {-change:.0f} %" for name, change in changes.items() if change < 0]
+    told = [f"cuts the errors by {', '.join(cuts)}"] if cuts else []
+    if raises:
+        told.append(f"raises {'them' if cuts else 'the errors'} by {', '.join(raises)}")
+    return " and ".join(told) if told else "changes no error that is known"
 
 
 def write_efficiency(path: Path, study: Efficiency) -> None:
