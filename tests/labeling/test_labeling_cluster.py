@@ -28,7 +28,7 @@ pytest.importorskip("distributed", reason=f"needs Dask: {INSTALL}")
 def cluster(tmp_path: Path, unused_port: int) -> Iterator[tuple[str, list[int]]]:
     """A scheduler and two workers, as on two nodes: its address, and the workers' process numbers."""
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]),
+        "PYTHONPATH": os.pathsep.join([*map(str, Path(__file__).parents[:2]), *sys.path]),
         "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "20s",
     }
 
@@ -117,7 +117,7 @@ OPTIONS = {"cores": 1, "memory": "1GB", "interface": "lo"}
 
 @needs_slurm
 def test_jobs_of_a_batch_system_label_and_one_may_be_cancelled(queue, tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1]), *sys.path]))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([*map(str, Path(__file__).parents[:2]), *sys.path]))
     engine, store = counting(tmp_path, 0.05), LabelStore(tmp_path / "labels.db")
     planned, cancelled = plan(copper(60), method_of(engine), store), list[str]()
 

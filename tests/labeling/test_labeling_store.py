@@ -27,6 +27,7 @@ from gnnpot.engines import engine_of
 from gnnpot.errors import DataError, OutputError
 from gnnpot.labeling import CalculatorLabeler, Failure, Label, LabelStore, Method, method_of, plan
 from gnnpot.labeling.methods import Record
+from gnnpot.labeling.store.ase_rows import checksum
 from gnnpot.labeling.store.claims import LEASE
 
 METHOD = Method("toy", '{"kind": "toy"}')
@@ -167,6 +168,7 @@ def write_by_ase(database: Any, record: Record) -> None:
         energies = results.pop("energies", None)
         values |= {"calculator": METHOD.name, "calculator_parameters": {}, **results}
         data = {} if energies is None else {"energies": energies}
+        data["checksum"] = checksum(outcome.results)
         words["seconds"] = outcome.seconds
     else:
         data, words["failure"] = {"reason": outcome.reason}, outcome.kind
@@ -241,11 +243,11 @@ def test_a_claim_of_another_machine_holds_until_it_is_not_renewed(tmp_path, monk
 
 def test_many_processes_write_to_one_store_at_a_time(place):
     write = (
-        "import sys; sys.path.insert(0, {tests!r}); from test_labeling_store import *\n"
+        "import sys; sys.path[:0] = {tests!r}; from test_labeling_store import *\n"
         "store = LabelStore({place!r})\n"
         "for n in range({start}, {start} + 20): store.keep(METHOD, records(n, n + 1))\n"
     )
-    here = str(Path(__file__).parents[1])
+    here = [str(folder) for folder in Path(__file__).parents[:2]]
     writers = [
         subprocess.Popen([sys.executable, "-c", write.format(tests=here, place=place, start=start)])
         for start in (0, 10, 20)

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 from ase.data import atomic_masses
 from ase.db.core import now
 
+from gnnpot.errors import DataError
 from gnnpot.labeling.labeler import Label
 from gnnpot.labeling.methods import Method, Record
 
 _IN_TABLE = ("energy", "forces", "stress", "magmoms")  # columns of ASE's table
+STORED = ("energy", "forces", "stress", "magmoms", "energies")  # results that a label keeps
 _PBC = (1, 2, 4)  # ASE keeps three truths in one number
 
 
@@ -64,22 +67,49 @@ def results(database: Any, keys: Sequence[str]) -> list[dict[str, Any]]:
     Args:
         database: ASE's, with a connection.
         keys: Keys of stored labels, at most as many as one query takes.
+
+    Raises:
+        DataError: A label is not as it was stored.
     """
     columns = ("unique_id", *_IN_TABLE, "data")
     rows = _select(database.connection.cursor(), columns, keys)
-    return [_results(database, *rows[key]) for key in keys]
+    return [_results(database, key, rows[key]) for key in keys]
 
 
-def _results(
-    database: Any, energy: float, forces: Any, stress: Any, magmoms: Any, data: Any
-) -> dict[str, Any]:
+def checksum(label: Mapping[str, Any]) -> str:
+    """Hash of the numbers of a label, which tells whether they are still as they were stored."""
+    digest = sha256()
+    for name in sorted(label):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(label[name], dtype="<f8").tobytes())
+    return digest.hexdigest()[:16]
+
+
+def check_label(label: Mapping[str, Any], data: Mapping[str, Any], key: str) -> None:
+    """Check a label against the hash that was stored with it; older stores hold none.
+
+    Raises:
+        DataError: The numbers have changed.
+    """
+    if data.get("checksum", checksum(label)) != checksum(label):
+        raise DataError(
+            f"expected the label {key} as it was stored, got other numbers: the store is damaged; restore a "
+            f"copy, or remove the label by 'ase db STORE unique_id={key} --delete' to compute it again"
+        )
+
+
+def _results(database: Any, key: str, row: Sequence[Any]) -> dict[str, Any]:
+    energy, forces, stress, magmoms, encoded = row
+    data = database.decode(encoded)
     arrays = {
         "forces": database.deblob(forces, shape=(-1, 3)),
         "stress": database.deblob(stress),
         "magmoms": database.deblob(magmoms),
-        "energies": database.decode(data).get("energies"),
+        "energies": data.get("energies"),
     }
-    return {"energy": energy, **{name: array for name, array in arrays.items() if array is not None}}
+    label = {"energy": energy, **{name: array for name, array in arrays.items() if array is not None}}
+    check_label(label, data, key)
+    return label
 
 
 def _words(method: Method, record: Record) -> dict[str, Any]:
@@ -114,7 +144,8 @@ def _row(database: Any, record: Record, words: dict[str, Any]) -> list[Any]:
         values |= {"energy": float(found["energy"]), "fmax": _largest(found["forces"])}
         if "stress" in found:
             values["smax"] = float(np.abs(found["stress"]).max())
-        data = {name: found[name] for name in ("energies",) if name in found}
+        stored = {name: found[name] for name in STORED if name in found}
+        data = {name: found[name] for name in ("energies",) if name in found} | {"checksum": checksum(stored)}
     else:
         data = {"reason": outcome.reason}
     values["data"] = database.encode(data, binary=True)

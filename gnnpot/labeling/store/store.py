@@ -190,5 +190,7 @@ def _labeled(row: AtomsRow) -> Atoms:
     results = dict(atoms.calc.results)
     if "energies" in row.data:
         results["energies"] = row.data["energies"]
+    kept = {name: results[name] for name in ase_rows.STORED if name in results}
+    ase_rows.check_label(kept, row.data, row.unique_id)
     atoms.calc = SinglePointCalculator(atoms, **results)
     return atoms
