@@ -11,6 +11,7 @@ import torch
 from jaxtyping import install_import_hook
 
 import gnnpot
+from gnnpot.kernels.dispatch import plain_torch
 
 _NUMERICAL = (
     "graph.geometry", "training.loss", "nn", "ops",
@@ -52,14 +53,11 @@ def command(monkeypatch, capsys):
 
 
 @pytest.fixture
-def plain(monkeypatch):
+def plain():
     """Calls a function as if there were no compiled loops."""
 
     def call(function, *inputs):
-        with monkeypatch.context() as patch:
-            for name, module in list(sys.modules.items()):
-                if name.startswith("gnnpot.") and hasattr(module, "fusible"):
-                    patch.setattr(module, "fusible", lambda tensor: False)
+        with plain_torch():
             return function(*inputs)
 
     return call

@@ -8,6 +8,7 @@ Where there is no numba, or on a GPU, the same functions are plain torch.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -19,6 +20,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+SWITCH = "GNNPOT_KERNELS"  # environment variable; "torch" turns compiled loops off
+_is_on: ContextVar[bool] = ContextVar("is_on", default=os.environ.get(SWITCH, "compiled") != "torch")
 _recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 _differentiated_once: ContextVar[bool] = ContextVar("differentiated_once", default=False)
 
@@ -74,8 +77,21 @@ def twice_differentiable(
 
 
 def fusible(tensor: Tensor) -> bool:
-    """Whether the compiled loops can take this tensor."""
-    return tensor.device.type == "cpu" and _has_numba()
+    """Whether compiled loops take this tensor: the one place that decides between them and plain torch."""
+    return tensor.device.type == "cpu" and _is_on.get() and _has_numba()
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """Turn compiled loops off inside the block, to compare with them or to debug.
+
+    The environment variable ``GNNPOT_KERNELS=torch`` does the same for a whole process.
+    """
+    token = _is_on.set(False)
+    try:
+        yield
+    finally:
+        _is_on.reset(token)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -15,6 +17,7 @@ from structures import ethanol, rattled_crystal, silicon, slab
 from torch import Tensor
 
 from gnnpot.graph.graph import AtomicGraph, collate
+from gnnpot.kernels.dispatch import plain_torch
 from gnnpot.models import MODELS, build_model
 from gnnpot.potential.model_file import load_potential, save_potential
 from gnnpot.potential.potential import Potential, Prediction
@@ -33,6 +36,13 @@ VARIANTS = {"schnet, exact": {**SMALL["schnet"], "filters": "exact"}}
 @pytest.fixture(params=[*sorted(MODELS), *VARIANTS])
 def potential(request) -> Potential:
     return build(request.param)
+
+
+@pytest.fixture(params=["compiled", "torch"], autouse=True)
+def kernels(request) -> Iterator[None]:
+    """Every law holds with compiled loops and in plain torch."""
+    with plain_torch() if request.param == "torch" else nullcontext():
+        yield
 
 
 def build(name: str) -> Potential:
