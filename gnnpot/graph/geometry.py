@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from gnnpot.errors import DataError
 from gnnpot.graph.graph import AtomicGraph
 
 
@@ -73,7 +74,12 @@ class Neighborhoods(NamedTuple):
 
     @classmethod
     def of_edges(cls, edge_index: Int[Tensor, "2 E"], num_atoms: int) -> Neighborhoods:
-        """The neighborhoods that these edges make."""
+        """The neighborhoods that these edges make.
+
+        Raises:
+            DataError: An edge has no atom at its end, or its reverse does not follow it.
+        """
+        _check_edges(edge_index, num_atoms)
         center = edge_index[1]
         degree = torch.bincount(center, minlength=num_atoms)
         start = torch.nn.functional.pad(torch.cumsum(degree, 0), (1, 0))
@@ -98,6 +104,23 @@ class Neighborhoods(NamedTuple):
         places = torch.arange(len(self.order), device=self.order.device)
         slots[self.order] = places + rows.repeat_interleave(degree)
         return slots, width
+
+
+def _check_edges(edge_index: Int[Tensor, "2 E"], num_atoms: int) -> None:
+    """Refuse what loops over edges would trust."""
+    if edge_index.numel() == 0:
+        return
+    low, high = (int(end) for end in edge_index.aminmax())
+    if low < 0 or high >= num_atoms:
+        raise DataError(
+            f"expected edges between atoms 0 to {num_atoms - 1}, got one of atom {low if low < 0 else high}; "
+            "make the graph with AtomicGraph.from_ase"
+        )
+    if edge_index.shape[1] % 2 or not torch.equal(edge_index[:, 0::2], edge_index[:, 1::2].flip(0)):
+        raise DataError(
+            "expected each edge with its reverse after it, got another order; make the graph with "
+            "AtomicGraph.from_ase"
+        )
 
 
 def _order(rows: Int[Tensor, "E"], num_rows: int) -> Int[Tensor, "E"]:

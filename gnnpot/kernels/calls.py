@@ -27,6 +27,7 @@ _GRAIN = 4  # fewest items for a thread of its own
 _LARGE = 1 << 14  # elements of all arrays for which other threads are worth calling
 _FLUSH = 0x8040  # bits of the control register: tiny results, and tiny arguments, are zeros
 _WORD = ir.IntType(64)
+_RETURNED = (0, -2)  # what numba's functions give that ended well, the second where they return nothing
 _NUMBERS = {int: types.int64, float: types.float64}
 _ELEMENTS = {
     torch.float32: types.float32, torch.float64: types.float64, torch.int64: types.int64,
@@ -71,10 +72,22 @@ class Call:
         return Call(self.loop, self._count, arguments)
 
     def __call__(self) -> None:
-        """Run the loop."""
+        """Run the loop.
+
+        Raises:
+            RuntimeError: No memory was left inside the loop, or it was compiled with bounds checked
+                (``NUMBA_BOUNDSCHECK=1``) and met an index outside an array.
+        """
         if self._threads == 1:
             self._entry.run(self._words, 0, self._count)
-            return
+        else:
+            self._run_on_threads()
+        if _failed.value:
+            _failed.value = 0
+            name = self.loop.py_func.__name__
+            raise RuntimeError(f"expected {name} to end, got an index outside an array, or no memory left")
+
+    def _run_on_threads(self) -> None:
         fork = _fork()
         if fork is not None:
             fork(self._entry.share, self._words, self._threads, 0)
@@ -147,7 +160,11 @@ def _trampolines(codes: str) -> tuple[Callable[[bytes, int, int], None], int]:
     result, error = (builder.alloca(_WORD) for _ in range(2))
     code = builder.inttoptr(builder.load(places[0]), loop.as_pointer())
     with _tiny_as_zero(builder):
-        builder.call(code, [result, error, begin, end, *map(builder.load, typed)])
+        status = builder.call(code, [result, error, begin, end, *map(builder.load, typed)])
+    well = [builder.icmp_signed("==", status, status.type(number)) for number in _RETURNED]
+    with builder.if_then(builder.not_(builder.or_(*well)), likely=False):
+        address = _WORD(ctypes.addressof(_failed))
+        builder.store(_WORD(1), builder.inttoptr(address, pointer))
     builder.ret_void()
     if _fork() is not None:
         share = ir.Function(module, ir.FunctionType(nothing, [pointer]), "share")
@@ -193,6 +210,7 @@ def _tiny_as_zero(builder: Any) -> Iterator[None]:
 
 
 _engines: list[Any] = []  # own the machine code
+_failed = ctypes.c_int64(0)  # set by a loop that did not end well
 
 
 def _asked(builder: Any, name: str) -> Any:

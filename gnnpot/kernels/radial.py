@@ -34,7 +34,9 @@ def spline_derivatives(begin, end, r, spacing, num_knots, u, rows, out):
     """The four cubic B-splines on an even grid, times a function u; ``rows`` get the first of the four."""
     for pair in range(begin, end):
         place = r[pair] / spacing
-        row = min(max(int(place), 0), num_knots - 1)
+        row = num_knots - 1  # of what is longer, or no number
+        if place < num_knots:
+            row = max(int(place), 0)
         rows[pair] = row
         t = place - row
         s = 1 - t

@@ -102,7 +102,8 @@ def fetch(typing: Any, array: Any, place: Any) -> Any:
     """Have the elements from an index on brought to the cache, for a vector that is loaded later."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer, number = _element(context, builder, signature, values), ir.IntType(32)
+        indices, number = _place(context, builder, signature, values, 1), ir.IntType(32)
+        pointer = address(context, builder, array, values[0], indices, is_read=False)
         place, nothing = ir.IntType(8).as_pointer(), ir.VoidType()
         kind = ir.FunctionType(nothing, [place, number, number, number])
         function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
@@ -306,10 +307,16 @@ def _quotient(one, other):
     return None
 
 
-def address(context: Any, builder: Any, array: Any, value: Any, place: Sequence[Any]) -> Any:
-    """Pointer to an element of an array."""
+def address(
+    context: Any, builder: Any, array: Any, value: Any, place: Sequence[Any], *, is_read: bool = True
+) -> Any:
+    """Pointer to an element of an array, in bounds where numba checks them (``NUMBA_BOUNDSCHECK=1``).
+
+    An element that is not ``is_read`` may lie outside.
+    """
     struct = context.make_array(array)(context, builder, value)
-    return cgutils.get_item_pointer(context, builder, array, struct, list(place))
+    is_checked = is_read and context.enable_boundscheck
+    return cgutils.get_item_pointer(context, builder, array, struct, list(place), boundscheck=is_checked)
 
 
 def vector_at(context: Any, builder: Any, array: Any, pointer: Any) -> Any:
@@ -332,15 +339,24 @@ def multiplied_sum(builder: Any, total: Any, one: Any, other: Any) -> Any:
     return builder.fadd(total, builder.fmul(one, other, flags=_FLAGS), flags=_FLAGS)
 
 
+def _place(context: Any, builder: Any, signature: Any, values: Any, at: int = 0) -> list[Any]:
+    """The indices that an argument holds."""
+    numbers = cgutils.unpack_tuple(builder, values[at])
+    kinds = signature.args[at]
+    return [
+        context.cast(builder, index, kind, types.intp) for index, kind in zip(numbers, kinds, strict=True)
+    ]
+
+
 def _element(context: Any, builder: Any, signature: Any, values: Any, at: int = 0) -> Any:
     """Pointer to the element that two arguments, array and place, tell of."""
-    array, place = signature.args[at : at + 2]
-    indices = [
-        context.cast(builder, index, kind, types.intp)
-        for index, kind in zip(cgutils.unpack_tuple(builder, values[at + 1]), place, strict=True)
-    ]
-    return address(context, builder, array, values[at], indices)
+    place = _place(context, builder, signature, values, at + 1)
+    return address(context, builder, signature.args[at], values[at], place)
 
 
 def _pointer(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    return vector_at(context, builder, signature.args[0], _element(context, builder, signature, values))
+    array, pointer = signature.args[0], _element(context, builder, signature, values)
+    *rows, first = _place(context, builder, signature, values, 1)
+    last = builder.add(first, first.type(WIDTH - 1))
+    address(context, builder, array, values[0], [*rows, last])  # for its check
+    return vector_at(context, builder, array, pointer)

@@ -40,7 +40,7 @@ def list_triplets(begin, end, order, start, index, r, cutoff, rows, num_elements
         place_of[:] = bounds[atom * width : (atom + 1) * width]
         for one in range(start[atom], start[atom + 1]):
             edge = order[one]
-            if r[edge >> 1] >= cutoff:
+            if not r[edge >> 1] < cutoff:  # as it is counted: NaN is not short
                 continue
             row = rows[index[0, edge]]
             for two in range(one + 1, start[atom + 1]):

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 
 import torch
 from ase.data import atomic_numbers as number_of
+from ase.data import chemical_symbols
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from gnnpot.config.registry import Registry
-from gnnpot.errors import ConfigError
+from gnnpot.errors import ConfigError, DataError
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.axes import ROWS, Axes
 from gnnpot.models.config import ModelConfig as ModelConfig
@@ -84,8 +85,20 @@ class AtomicEnergyModel(nn.Module, ABC):
         return groups
 
     def element_rows(self, graph: AtomicGraph) -> Int[Tensor, "N"]:
-        """Place of each atom's element in ``config.elements``."""
-        return self._row_of_number[graph.atomic_numbers]
+        """Place of each atom's element in ``config.elements``.
+
+        Raises:
+            DataError: The model does not know an element.
+        """
+        rows = self._row_of_number[graph.atomic_numbers]
+        if (rows < 0).any():
+            unknown = graph.atomic_numbers[rows < 0].unique().tolist()
+            raise DataError(
+                f"expected atoms of {', '.join(self.config.elements)}, got "
+                f"{', '.join(chemical_symbols[number] for number in unknown)}; use a model that was trained "
+                "on them"
+            )
+        return rows
 
 
 MODELS: Registry[type[AtomicEnergyModel]] = Registry("model")

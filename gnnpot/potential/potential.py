@@ -100,6 +100,7 @@ class Potential(nn.Module):
         of, and σ = Σ sym(v ⊗ dE/dv) / V.
 
         Raises:
+            DataError: An element that the model does not know, or edges that are not those of the atoms.
             RuntimeError: Inside ``torch.inference_mode``, in which nothing has a derivative.
         """
         if torch.is_inference_mode_enabled():
@@ -113,7 +114,7 @@ class Potential(nn.Module):
             located = copy(graph)
             located.pair_vectors = vectors
             located.pair_lengths = torch.linalg.vector_norm(vectors, dim=-1)
-            located.neighborhoods = Neighborhoods.of(graph)
+            located.neighborhoods = _neighborhoods(graph, len(vectors))
             interaction = self.interaction_energies(located)
             with without_weight_gradients():
                 (gradient,) = torch.autograd.grad(
@@ -152,6 +153,17 @@ class Potential(nn.Module):
                 f"expected atoms of {', '.join(self.elements)}, got {', '.join(sorted(unknown))}; "
                 "use a potential that was trained on them"
             )
+
+
+def _neighborhoods(graph: AtomicGraph, num_pairs: int) -> Neighborhoods:
+    """Edges of the graph, of which as many pairs as it has vectors."""
+    edges = Neighborhoods.of(graph)
+    if edges.num_pairs != num_pairs:
+        raise DataError(
+            f"expected a vector of each of {edges.num_pairs} pairs of atoms, got {num_pairs}; "
+            "give those of the even edges"
+        )
+    return edges
 
 
 def _stress(

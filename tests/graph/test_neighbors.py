@@ -66,9 +66,11 @@ def test_positions_that_are_not_finite_are_refused():
 
 @pytest.mark.parametrize("num_atoms", [1, 300, 65536, 65537])
 def test_neighborhoods_list_the_edges_atom_by_atom_as_they_come(num_atoms):
-    center = torch.randint(num_atoms, (2000,), generator=torch.Generator().manual_seed(0))
-    center[0] = num_atoms - 1
-    edges = Neighborhoods.of_edges(torch.stack([center.roll(1), center]), num_atoms)
+    ends = torch.randint(num_atoms, (2, 1000), generator=torch.Generator().manual_seed(0))
+    ends[1, 0] = num_atoms - 1
+    edge_index = torch.stack([ends, ends.flip(0)], dim=2).flatten(1)
+    center = edge_index[1]
+    edges = Neighborhoods.of_edges(edge_index, num_atoms)
     assert edges.num_atoms == num_atoms
     assert edges.start[-1] == len(center)
     for atom in {0, num_atoms - 1, *center[:50].tolist()}:

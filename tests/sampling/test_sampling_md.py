@@ -216,3 +216,16 @@ def test_no_structure_is_refused():
     config = MDConfig(steps=1, interval=1, temperatures=300)
     with pytest.raises(DataError, match="got none"):
         config.sampler(EMT())([], np.random.default_rng(0))
+
+
+def test_atoms_thrown_out_of_the_world_end_their_own_run_alone():
+    start = Atoms("Si5", np.random.default_rng(0).uniform(0, 20, (5, 3)))
+    start.calc = GNNPotCalculator(small_potential())
+    walks = sampled(
+        start=start, temperatures=[50, 1e18, 1e24], steps=20, interval=10, ensemble={"kind": "nve"}
+    )
+    frames = list(walks)
+    calm, fast, lost = walks.walks
+    assert (calm.failure, fast.failure) == ("", "")
+    assert np.ptp(frames[3].positions) > 1e5
+    assert "expected positions up to 1e+09 Å" in lost.failure
