@@ -15,6 +15,7 @@ import ase.db
 import ase.io
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import compare_atoms
 from ase.io.formats import UnknownFileTypeError
 
 from gnnpot.config.registry import nearest
@@ -41,6 +42,8 @@ _PARSER_ERRORS = (
     zlib.error,
 )
 _AS_READ = LabelKeys()
+_NO_PART = {"initial_charges", "initial_magmoms"}  # of what a structure is
+MEMORY = "memory:"  # stands for a file where structures are in memory
 
 Array = np.ndarray
 
@@ -72,6 +75,38 @@ def read_frames(paths: Iterable[Path], keys: LabelKeys = _AS_READ) -> Iterator[A
     for field, name in missing.items():
         known = nearest(name, present - {"numbers", "positions"})
         raise DataError(f"expected keys.{field} = {name!r} in some frame, got none; {known}")
+
+
+def read_memory(frames: Iterable[Atoms], keys: LabelKeys = _AS_READ) -> Iterator[Atoms]:
+    """Labeled structures in memory, as :func:`read_frames` yields those of files.
+
+    Their origins are "memory:17", counted from 1.
+
+    Raises:
+        DataError: As for files, or the results of a calculator are those of another structure.
+    """
+    for number, atoms in enumerate(frames, start=1):
+        origin = f"{MEMORY}{number}"
+        check_results(atoms, origin)
+        yield labeled(atoms, _values(atoms), origin, keys)
+
+
+def check_results(atoms: Atoms, origin: str) -> None:
+    """Refuse results that a calculator has of another structure than the one that it stands on.
+
+    They are left where several structures share one calculator, or where atoms moved afterwards.
+
+    Raises:
+        DataError: Naming what differs.
+    """
+    known = getattr(atoms.calc, "atoms", None)
+    if known is None or not atoms.calc.results:
+        return
+    if changes := compare_atoms(known, atoms, tol=1e-8, excluded_properties=_NO_PART):
+        raise DataError(
+            f"expected results of {origin} in its calculator, got those of another structure, with other "
+            f"{', '.join(sorted(changes))}; keep each in a SinglePointCalculator of its own"
+        )
 
 
 def content_hash(atoms: Atoms) -> str:
@@ -108,13 +143,22 @@ def check_finite(atoms: Atoms) -> None:
         )
 
 
-def _raw_frames(path: Path) -> Iterator[Atoms]:
-    """The frames as ASE reads them, with errors that name the file and the frame."""
+def check_file(path: Path) -> None:
+    """Refuse a path at which no file of structures can be.
+
+    Raises:
+        DataError: Nothing is there, or a folder, or an empty file.
+    """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing"
         raise DataError(f"expected a file of structures, got {found} at {path}; check the path")
     if path.stat().st_size == 0:
         raise DataError(f"expected structures in {path}, got an empty file; check how it was written")
+
+
+def _raw_frames(path: Path) -> Iterator[Atoms]:
+    """The frames as ASE reads them, with errors that name the file and the frame."""
+    check_file(path)
     number = 0
     try:
         for atoms in _reader(path)(path):

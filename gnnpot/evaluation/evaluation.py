@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,14 +12,19 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from jaxtyping import Bool, Float, Int
 
-from gnnpot.data.reading import is_isolated_atom
+from gnnpot.data.columns import origin_of
+from gnnpot.data.dataset import GraphDataset
+from gnnpot.data.reading import check_results, is_isolated_atom
+from gnnpot.data.store import GraphStore
 from gnnpot.errors import DataError
-from gnnpot.graph.graph import AtomicGraph, collate, label_arrays
+from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.potential.committee import Committee
-from gnnpot.potential.potential import Potential, Prediction
+from gnnpot.potential.potential import Potential
 from gnnpot.units import MPa, meV
 
 Array = np.ndarray
+
+BATCH_ATOMS = 512  # structures are predicted together up to so many
 
 
 class StructureError(NamedTuple):
@@ -127,7 +132,7 @@ def evaluate(
     potential: Potential | Committee,
     frames: Iterable[Atoms],
     *,
-    batch_atoms: int = 512,
+    batch_atoms: int = BATCH_ATOMS,
     advance: Callable[[int], None] = lambda structures: None,
 ) -> Evaluation:
     """Predict labeled structures where the potential is, and keep labels and predictions.
@@ -145,45 +150,63 @@ def evaluate(
         DataError: No structure has a label, or one has an element that the potential does not know, a
             label that is not finite, or atoms so placed that a prediction is not finite.
     """
-    device = next(potential.parameters()).device
     parts: list[_Part] = []
     num_isolated = 0
     for batch in _batches(frames, batch_atoms):
         judged = [atoms for atoms in batch if not is_isolated_atom(atoms)]
         num_isolated += len(batch) - len(judged)
+        for atoms in judged:
+            check_results(atoms, origin_of(atoms))
         if judged:
-            graphs = [_graph(atoms, potential) for atoms in judged]
-            with torch.no_grad():
-                prediction = potential(collate(graphs).to(device))
-            parts += _parts(judged, prediction)
+            store = GraphStore.in_memory(judged, potential.cutoff)
+            dataset = GraphDataset(store, range(len(store)), dtype=potential.dtype, labels=())
+            parts.append(_part(potential, store, collate(list(dataset))))
         advance(len(batch))
-    if not any(part.is_labeled for part in parts):
+    return _joined(parts, num_isolated)
+
+
+def evaluate_graphs(
+    potential: Potential | Committee,
+    dataset: GraphDataset,
+    *,
+    batch_atoms: int = BATCH_ATOMS,
+    advance: Callable[[int], None] = lambda structures: None,
+) -> Evaluation:
+    """Do as :func:`evaluate` with structures of a store, whose graphs are there already.
+
+    Args:
+        potential: Potential to judge.
+        dataset: Labeled graphs with edges up to the cutoff of the potential, of any dtype.
+        batch_atoms: Structures are predicted together up to this many atoms.
+        advance: Called with the number of structures done since the last call.
+
+    Raises:
+        DataError: As above, or the graphs are of another cutoff.
+    """
+    store = dataset.store
+    if store.cutoff != potential.cutoff:
         raise DataError(
-            f"expected structures with energies, forces or stress, got {len(parts)} without and "
-            f"{num_isolated} isolated atoms; name their keys"
+            f"expected graphs with edges up to {potential.cutoff:g} Å, got {store.cutoff:g} Å; build them "
+            "for this potential"
         )
-    return Evaluation(
-        origins=tuple(part.origin for part in parts),
-        groups=tuple(part.group for part in parts),
-        sizes=np.array([len(part.numbers) for part in parts]),
-        energy=np.stack([part.energy for part in parts], axis=1),
-        stress=np.stack([part.stress for part in parts], axis=1),
-        atomic_numbers=np.concatenate([part.numbers for part in parts]),
-        forces=np.concatenate([part.forces for part in parts], axis=1),
-        num_isolated=num_isolated,
-    )
+    rows = [row for row in dataset.rows if not store.isolated[row]]
+    graphs, parts = GraphDataset(store, rows, dtype=potential.dtype, labels=()), []
+    for graph in graphs.batches(batch_atoms):
+        parts.append(_part(potential, store, graph))
+        advance(graph.num_structures)
+    return _joined(parts, len(dataset) - len(rows))
 
 
-@dataclass(frozen=True)
-class _Part:
-    """Label and prediction of one structure."""
+class _Part(NamedTuple):
+    """Labels and predictions of one batch."""
 
-    origin: str
-    group: str
+    origins: list[str]
+    groups: list[str]
+    sizes: Int[Array, "B"]
+    energy: Float[Array, "2 B"]  # per atom
+    stress: Float[Array, "2 B 3 3"]
     numbers: Int[Array, "N"]
-    energy: Float[Array, "2"]
     forces: Float[Array, "2 N 3"]
-    stress: Float[Array, "2 3 3"]
 
     @property
     def is_labeled(self) -> bool:
@@ -202,50 +225,72 @@ def _batches(frames: Iterable[Atoms], batch_atoms: int) -> Iterator[list[Atoms]]
         yield batch
 
 
-def _graph(atoms: Atoms, potential: Potential | Committee) -> AtomicGraph:
-    bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    try:
-        graph = AtomicGraph.from_ase(bare, potential.cutoff, potential.dtype)
-        potential.check_elements(graph.atomic_numbers)
-    except DataError as error:
-        raise DataError(f"{_origin(atoms)}: {error}") from error
-    return graph
-
-
-def _parts(batch: list[Atoms], prediction: Prediction) -> list[_Part]:
-    energies, forces, stresses = (
+def _part(potential: Potential | Committee, store: GraphStore, graph: AtomicGraph) -> _Part:
+    """Predict one batch of the store's structures."""
+    rows = graph.frame.tolist()
+    origins, sizes = [store.origins[row] for row in rows], graph.num_atoms.numpy()
+    _check_elements(potential, graph, origins)
+    with torch.no_grad():
+        prediction = potential(graph.to(next(potential.parameters()).device))
+    energy, forces, stress = (
         value.detach().cpu().double().numpy()
         for value in (prediction.energy, prediction.forces, prediction.stress)
     )
-    ends = np.cumsum([len(atoms) for atoms in batch])
-    forces_of = np.split(forces, ends[:-1])
-    return [_part(*values) for values in zip(batch, energies, forces_of, stresses, strict=True)]
-
-
-def _part(atoms: Atoms, energy: float, forces: Float[Array, "N 3"], stress: Float[Array, "3 3"]) -> _Part:
-    labels = label_arrays(atoms)
-    for name, values in labels.items():
-        if not np.isfinite(values).all():
-            raise DataError(
-                f"expected a finite {name} label in {_origin(atoms)}, got NaN or infinity; remove the frame"
-            )
-    if not (np.isfinite(energy) and np.isfinite(forces).all()):
-        raise DataError(
-            f"expected a finite energy and forces for {_origin(atoms)}, got {energy:g} eV and forces up to "
-            f"{np.abs(forces).max():g} eV/Å; look for atoms on one spot, or remove the frame"
-        )
+    _check_finite(energy, forces, np.split(np.arange(len(forces)), np.cumsum(sizes)[:-1]), origins)
     return _Part(
-        origin=_origin(atoms),
-        group=str(atoms.info.get("group", "")),
-        numbers=atoms.numbers,
-        energy=np.array([labels.get("energy", [np.nan])[0], energy]) / len(atoms),
-        forces=np.stack([labels.get("forces", np.full_like(forces, np.nan)), forces]),
-        stress=np.stack([labels.get("stress", np.full((1, 3, 3), np.nan))[0], stress]),
+        origins=origins,
+        groups=[store.groups[row] for row in rows],
+        sizes=sizes,
+        energy=np.stack([store.energy[rows], energy]) / sizes,
+        stress=np.stack([store.stress[rows], stress]),
+        numbers=graph.atomic_numbers.cpu().numpy(),
+        forces=np.stack([store.forces_of(rows), forces]),
     )
 
 
-def _origin(atoms: Atoms) -> str:
-    return str(atoms.info.get("origin", atoms.symbols))
+def _check_elements(potential: Potential | Committee, graph: AtomicGraph, origins: Sequence[str]) -> None:
+    """Refuse atoms of elements that the potential was not made for, and name their structure."""
+    try:
+        potential.check_elements(graph.atomic_numbers)
+    except DataError:
+        for number, origin in enumerate(origins):
+            try:
+                potential.check_elements(graph.atomic_numbers[graph.batch == number])
+            except DataError as error:
+                raise DataError(f"{origin}: {error}") from error
+
+
+def _check_finite(
+    energy: Float[Array, "B"], forces: Float[Array, "N 3"], atoms: Sequence[Array], origins: Sequence[str]
+) -> None:
+    if np.isfinite(energy).all() and np.isfinite(forces).all():
+        return
+    for number, origin in enumerate(origins):
+        own = forces[atoms[number]]
+        if not (np.isfinite(energy[number]) and np.isfinite(own).all()):
+            raise DataError(
+                f"expected a finite energy and forces for {origin}, got {energy[number]:g} eV and forces up "
+                f"to {np.abs(own).max():g} eV/Å; look for atoms on one spot, or remove the frame"
+            )
+
+
+def _joined(parts: Sequence[_Part], num_isolated: int) -> Evaluation:
+    if not any(part.is_labeled for part in parts):
+        count = sum(len(part.origins) for part in parts)
+        raise DataError(
+            f"expected structures with energies, forces or stress, got {count} without and "
+            f"{num_isolated} isolated atoms; name their keys"
+        )
+    return Evaluation(
+        origins=tuple(origin for part in parts for origin in part.origins),
+        groups=tuple(group for part in parts for group in part.groups),
+        sizes=np.concatenate([part.sizes for part in parts]),
+        energy=np.concatenate([part.energy for part in parts], axis=1),
+        stress=np.concatenate([part.stress for part in parts], axis=1),
+        atomic_numbers=np.concatenate([part.numbers for part in parts]),
+        forces=np.concatenate([part.forces for part in parts], axis=1),
+        num_isolated=num_isolated,
+    )
 
 
 def _error(pair: Float[Array, "2 ..."], unit: float) -> dict[str, float] | None:

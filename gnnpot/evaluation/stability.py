@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,7 +54,7 @@ class Stability(NamedTuple):
         return not self.failure
 
 
-def starting_structure(frames: Sequence[Atoms]) -> StartingStructure:
+def starting_structure(frames: Iterable[Atoms]) -> StartingStructure:
     """The frame with the smallest labeled forces, repeated to 64 atoms along its periodic directions."""
     calm = min(frames, key=_root_mean_square_force)
     repeats = np.ones(3, dtype=int)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from ase.data import chemical_symbols
-from lightning.pytorch.utilities import rank_zero_only
 
-from gnnpot.data.columns import named_pairs
+from gnnpot.data.checks.inspection import DataReport
 from gnnpot.data.dataset import GraphDataset
-from gnnpot.data.reading import content_hash, is_isolated_atom, read_frames
 from gnnpot.data.reference_energies import ReferenceEnergies, reference_energies, root_mean_square
 from gnnpot.data.split import (
     SplitConfig,
@@ -24,14 +20,15 @@ from gnnpot.data.split import (
     split_indices,
     write_splits,
 )
-from gnnpot.data.store import GraphStore, StoreWriter
 from gnnpot.errors import DataError
 from gnnpot.graph.graph import LABELS
 from gnnpot.models import build_model
 from gnnpot.potential.potential import Potential
 from gnnpot.potential.repulsion import ZBLRepulsion
 from gnnpot.training.config import TrainingConfig
-from gnnpot.training.run_config import RunConfig, data_paths
+from gnnpot.training.ranks import is_first_process
+from gnnpot.training.run_config import RunConfig
+from gnnpot.training.run_graphs import RunGraphs
 
 
 @dataclass(frozen=True)
@@ -41,48 +38,68 @@ class PreparedData:
     Attributes:
         train: Graphs that change the weights.
         validation: Graphs that pick the best model.
+        test: Graphs that are only evaluated, isolated atoms too, or None.
         references: Energies of free atoms and where they come from.
         scale: Unit of the model's output (eV).
         elements: Symbols of all elements of the training graphs.
+        reports: What the checks found in each set.
     """
 
     train: GraphDataset
     validation: GraphDataset
+    test: GraphDataset | None
     references: ReferenceEnergies
     scale: float
     elements: tuple[str, ...]
+    reports: tuple[DataReport, ...]
 
 
-def prepare(config: RunConfig, output: Path) -> PreparedData:
-    """Graphs of the training and validation structures, reference energies and the scale.
-
-    Graphs are built once; those in ``output`` are used if they are of the same structures and cutoff.
+def prepare(config: RunConfig, graphs: RunGraphs, output: Path) -> PreparedData:
+    """Divide the graphs of a run, and find reference energies and the scale.
 
     Raises:
-        DataError: The sets overlap, a set is empty, validation has an element that training lacks, or
-            a run in ``output`` has begun with other structures or labels.
+        DataError: The sets overlap, a set is empty, validation or test has an element that training lacks,
+            or a run in ``output`` has begun with other structures or labels.
     """
-    store = _store(config, config.train, output / "graphs" / "train")
-    whole = store.structure_rows()
-    if isinstance(config.validation, SplitConfig):
-        hashes, groups = [store.hashes[row] for row in whole], [store.groups[row] for row in whole]
-        chosen = split_indices(hashes, groups, config=config.validation, seed=config.seed)
-        train_rows, validation_rows = ([whole[place] for place in places] for places in chosen)
-        validation_store = store
-    else:
-        validation_store = _store(config, config.validation, output / "graphs" / "validation")
-        train_rows, validation_rows = whole, validation_store.structure_rows()
     dtype = getattr(torch, config.training.dtype)
-    training = GraphDataset(store, train_rows, dtype=dtype)
-    validation = GraphDataset(validation_store, validation_rows, dtype=dtype)
-    _check_sets(config, training, validation)
+    training, validation = _training_sets(config, graphs, dtype)
+    test = None
+    if graphs.test is not None:
+        store = graphs.test.store
+        test = GraphDataset(store, range(len(store)), dtype=dtype)
+    _check_sets(config, training, validation, test)
     if is_first_process():
         parts = {"train": _split_rows(training), "validation": _split_rows(validation)}
         _check_same_data(parts, output)
         write_splits(output / "splits.json", parts, seed=config.seed)
     return PreparedData(
-        training, validation, references_of(config, training), _scale(config, training), training.elements()
+        training,
+        validation,
+        test,
+        references=references_of(config, training),
+        scale=_scale(config, training),
+        elements=training.elements(),
+        reports=graphs.reports,
     )
+
+
+def _training_sets(
+    config: RunConfig, graphs: RunGraphs, dtype: torch.dtype
+) -> tuple[GraphDataset, GraphDataset]:
+    """Graphs to train on and for validation."""
+    store = graphs.train.store
+    whole = store.structure_rows()
+    if graphs.validation is not None:
+        other = graphs.validation.store
+        validation = GraphDataset(other, other.structure_rows(), dtype=dtype)
+        return GraphDataset(store, whole, dtype=dtype), validation
+    assert isinstance(config.validation, SplitConfig)
+    hashes, groups = [store.hashes[row] for row in whole], [store.groups[row] for row in whole]
+    chosen = split_indices(hashes, groups, config=config.validation, seed=config.seed)
+    training, validation = (
+        GraphDataset(store, [whole[place] for place in places], dtype=dtype) for places in chosen
+    )
+    return training, validation
 
 
 def initial_potential(config: RunConfig, data: PreparedData) -> Potential:
@@ -94,33 +111,6 @@ def initial_potential(config: RunConfig, data: PreparedData) -> Potential:
     model.prepare(data.train)
     repulsion = None if config.repulsion is None else ZBLRepulsion(config.repulsion.reach)
     return Potential(model, data.references.values, scale=data.scale, repulsion=repulsion)
-
-
-def is_first_process() -> bool:
-    """Whether this is the first of the processes that train together."""
-    return int(getattr(rank_zero_only, "rank", 0)) == 0
-
-
-def _store(config: RunConfig, names: Sequence[str], folder: Path) -> GraphStore:
-    """The graphs of these files: those in ``folder`` if nothing has changed, else new ones."""
-    paths = data_paths(names)
-    keys = config.keys.model_dump_json()
-    state = hashlib.sha256(keys.encode())
-    for path in paths:
-        if not path.exists():
-            raise DataError(f"expected a file of structures, got {path}, which is not there; check the path")
-        state.update(f"{path.resolve()} {path.stat().st_size} {path.stat().st_mtime_ns}".encode())
-    key = f"{state.hexdigest()} {config.model.cutoff!r}"
-    if not is_first_process():
-        return GraphStore.mapped(folder)
-    with suppress(DataError):
-        store = GraphStore.open(folder)
-        if store.about.get("key") == key:
-            return store
-    with StoreWriter(folder, config.model.cutoff) as writer:
-        for atoms in read_frames(paths, config.keys):
-            writer.add(atoms, named_pairs(atoms, config.model.cutoff))
-        return writer.finish({"key": key})
 
 
 def _split_rows(dataset: GraphDataset) -> list[SplitRow]:
@@ -151,7 +141,9 @@ def _check_same_data(parts: Mapping[str, Sequence[SplitRow]], output: Path) -> N
         )
 
 
-def _check_sets(config: RunConfig, training: GraphDataset, validation: GraphDataset) -> None:
+def _check_sets(
+    config: RunConfig, training: GraphDataset, validation: GraphDataset, test: GraphDataset | None
+) -> None:
     for name, dataset in (("training", training), ("validation", validation)):
         if len(dataset) == 0:
             raise DataError(f"expected structures for {name}, got none; check the files")
@@ -160,22 +152,31 @@ def _check_sets(config: RunConfig, training: GraphDataset, validation: GraphData
             f"expected labels in {', '.join(config.train)}, got none on {len(training)} structures; name "
             "their keys with keys.energy, keys.forces and keys.stress"
         )
-    trained, validated = (
-        {content: origin for origin, content in dataset.named_hashes()} for dataset in (training, validation)
-    )
+    trained, validated = _origins(training), _origins(validation)
     check_disjoint(trained, validated)
-    if config.test:
-        frames = read_frames(data_paths(config.test), config.keys)
-        tested = {content_hash(one): one.info["origin"] for one in frames if not is_isolated_atom(one)}
-        check_disjoint(trained, tested, "training and test")
-        check_disjoint(validated, tested, "validation and test")
-    unseen = set(validation.elements()) - set(training.elements())
-    if unseen:
-        raise DataError(
-            f"expected the elements of training ({', '.join(training.elements())}) in validation, got also "
-            f"{', '.join(sorted(unseen))}; add structures of them to training or remove these"
-        )
+    if test is not None:
+        check_disjoint(trained, _origins(test), "training and test")
+        check_disjoint(validated, _origins(test), "validation and test")
+    for name, judged in (("validation", validation), ("test", test)):
+        if judged is not None and (unseen := set(_elements(judged)) - set(training.elements())):
+            raise DataError(
+                f"expected the elements of training ({', '.join(training.elements())}) in {name}, got also "
+                f"{', '.join(sorted(unseen))}; add structures of them to training or remove these"
+            )
     check_volumes(config.training, training, validation)
+
+
+def _origins(dataset: GraphDataset) -> dict[str, str]:
+    """Origin of each structure by content hash; isolated atoms may be in several sets."""
+    store = dataset.store
+    return {store.hashes[row]: store.origins[row] for row in dataset.rows if not store.isolated[row]}
+
+
+def _elements(dataset: GraphDataset) -> tuple[str, ...]:
+    """Symbols of all elements, those of isolated atoms left out."""
+    store = dataset.store
+    rows = [row for row in dataset.rows if not store.isolated[row]]
+    return GraphDataset(store, rows, dtype=dataset.dtype).elements()
 
 
 def check_volumes(config: TrainingConfig, *datasets: GraphDataset) -> None:

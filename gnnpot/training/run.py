@@ -13,10 +13,9 @@ import torch
 import yaml
 from pydantic import ValidationError
 
-from gnnpot.data.checks.inspection import DataReport, inspect
-from gnnpot.data.reading import read_frames
+from gnnpot.data.structure_set import Structures
 from gnnpot.errors import ConfigError, OutputError
-from gnnpot.evaluation.evaluation import Evaluation, evaluate
+from gnnpot.evaluation.evaluation import BATCH_ATOMS, Evaluation, evaluate_graphs
 from gnnpot.evaluation.folder import model_facts
 from gnnpot.evaluation.report import Report, write_report
 from gnnpot.potential.model_file import load_potential, save_potential
@@ -25,8 +24,10 @@ from gnnpot.system.devices import choose_device
 from gnnpot.system.files import make_folder, write_text
 from gnnpot.training.fit import Observer, RunSettings, check_trainable, fit
 from gnnpot.training.module import PotentialModule
-from gnnpot.training.preparation import PreparedData, initial_potential, is_first_process, prepare
-from gnnpot.training.run_config import RunConfig, data_paths
+from gnnpot.training.preparation import PreparedData, initial_potential, prepare
+from gnnpot.training.ranks import is_first_process
+from gnnpot.training.run_config import RunConfig
+from gnnpot.training.run_graphs import RunGraphs, read_graphs
 from gnnpot.version import __version__
 
 MODEL_FILE = "model.safetensors"
@@ -45,14 +46,31 @@ def check_output(output: Path, *, resume: bool) -> None:
     make_folder(output)
 
 
+_IN_CONFIG = Structures()
+
+
 def train(
-    config: RunConfig, output: Path, *, resume: bool = False, observer: Observer | None = None
+    config: RunConfig,
+    output: Path,
+    *,
+    structures: Structures = _IN_CONFIG,
+    resume: bool = False,
+    observer: Observer | None = None,
 ) -> dict[str, Any]:
     """Check the data, train, evaluate the best model, and write the report.
+
+    Each file is read once, and the neighbor list of each structure is built once, whether it comes from a
+    file or from memory::
+
+        train(config, Path("run"), structures=Structures(train=frames))
+
+    ``config.yaml`` then says ``train: [memory:]``, and the graphs in the folder stand for the structures when
+    the run is resumed without them.
 
     Args:
         config: Configuration of the run.
         output: Folder for everything that is written.
+        structures: Structures in memory, in place of the files of the configuration.
         resume: Go on with the run in ``output``, if there is one.
         observer: Receives progress events.
 
@@ -63,38 +81,54 @@ def train(
         GnnpotError: Bad data, configuration, output folder or device, or a loss that is not finite.
     """
     output, observer = Path(output), observer or Observer()
-    reports = open_run(config, output, resume=resume)
-    data = prepare(config, output)
+    config = config.model_copy(update=structures.named())
+    open_run(config, output, resume=resume)
+    graphs = read_graphs(config, output, cutoff=config.model.cutoff, structures=structures)
+    return train_on(graphs.with_cutoff(config.model.cutoff), config, output, observer=observer)
+
+
+def train_on(graphs: RunGraphs, config: RunConfig, output: Path, *, observer: Observer) -> dict[str, Any]:
+    """Train as :func:`train` does, on structures that were read.
+
+    Args:
+        graphs: Graphs of all structures, with edges up to the cutoff of the model.
+        config: Configuration of the run.
+        output: Folder of the run.
+        observer: Receives progress events.
+
+    Returns:
+        What ``metrics.json`` holds.
+    """
+    data = prepare(config, graphs, output)
     check_trainable(config.training, data.train, data.validation)
     record_config(config, output)
     potential = initial_potential(config, data)
-    for text in notes(data, potential, reports):
+    for text in notes(data, potential):
         observer.note(text)
     module = fit_and_keep(potential, config, data, output=output, observer=observer)
     if not module.trainer.is_global_zero:
         return {}
     potential = load_potential(output / MODEL_FILE)
-    evaluations = evaluate_splits(potential, config, data)
+    evaluations = evaluate_splits(potential, data)
     metrics = metrics_of(evaluations)
     write_metrics(metrics, output)
-    report = run_report(config, data, evaluations, potential=potential, module=module, reports=reports)
+    report = run_report(config, data, evaluations, potential=potential, module=module)
     write_report(output / "report.html", report)
     return metrics
 
 
-def open_run(config: RunConfig, output: Path, *, resume: bool) -> list[DataReport]:
-    """Check folder, configuration and data; other processes wait until the first has prepared them.
+def open_run(config: RunConfig, output: Path, *, resume: bool) -> None:
+    """Check folder, configuration and device; other processes wait until the first has prepared the data.
 
     Raises:
-        GnnpotError: A folder that holds another run, a device that is not there, or data with a fault.
+        GnnpotError: A folder that holds another run, or a device that is not there.
     """
     if not is_first_process():
         _wait_for(output / "config.yaml")
-        return []
+        return
     check_output(output, resume=resume)
     check_same_config(config, output)
     choose_device(config.training.device)
-    return inspect_files(config)
 
 
 def check_same_config(config: RunConfig, output: Path) -> None:
@@ -145,19 +179,6 @@ def fit_and_keep(
     return module
 
 
-def inspect_files(config: RunConfig) -> list[DataReport]:
-    """Look through all files before anything is trained.
-
-    Raises:
-        DataError: A fault in the data; the first, and how many more there are.
-    """
-    named = [config.train, config.validation if isinstance(config.validation, tuple) else (), config.test]
-    reports = [inspect(read_frames(data_paths(names), config.keys), config.keys) for names in named if names]
-    for report in reports:
-        report.check()
-    return reports
-
-
 def provenance(config: RunConfig, data: PreparedData, row: dict[str, float]) -> dict[str, Any]:
     """Where a potential comes from, for its file."""
     return {
@@ -197,27 +218,22 @@ class _Keeper(Observer):
 def _set_energy_offset(path: Path, data: PreparedData, keeper: _Keeper, best: dict[str, float]) -> None:
     """Shift all reference energies by the mean error per atom over the training data."""
     potential = load_potential(path)
-    store, total, atoms = data.train.store, 0.0, 0
-    with torch.no_grad():
-        for place, row in enumerate(data.train.rows):
-            if store.energy[row] == store.energy[row]:
-                graph = data.train[place]
-                total += float(store.energy[row]) - float(potential(graph).energy)
-                atoms += len(graph.atomic_numbers)
+    total, atoms = 0.0, 0
+    for graph in data.train.batches(BATCH_ATOMS):
+        labeled = ~torch.isnan(graph.energy)
+        with torch.no_grad():
+            left = graph.energy - potential(graph).energy
+        total += float(left[labeled].sum())
+        atoms += int(graph.num_atoms[labeled].sum())
     if atoms:
         potential.reference_energies += total / atoms
         keeper.save(potential, {**best, "energy_offset": total / atoms})
 
 
-def evaluate_splits(potential: Potential, config: RunConfig, data: PreparedData) -> dict[str, Evaluation]:
+def evaluate_splits(potential: Potential, data: PreparedData) -> dict[str, Evaluation]:
     """Labels and predictions of all sets of a run; the last gives the headline."""
-    evaluations = {
-        "train": evaluate(potential, data.train.frames()),
-        "validation": evaluate(potential, data.validation.frames()),
-    }
-    if config.test:
-        evaluations["test"] = evaluate(potential, read_frames(data_paths(config.test), config.keys))
-    return evaluations
+    sets = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {name: evaluate_graphs(potential, graphs) for name, graphs in sets.items() if graphs is not None}
 
 
 def metrics_of(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
@@ -239,7 +255,6 @@ def run_report(
     *,
     potential: Potential,
     module: PotentialModule,
-    reports: list[DataReport],
 ) -> Report:
     """What the report of a run tells."""
     return Report(
@@ -248,14 +263,14 @@ def run_report(
         history=module.history,
         best_epoch=module.best["epoch"],
         facts=_facts(config, data, potential, module.seconds),
-        warnings=[warning for report in reports for warning in report.warnings],
+        warnings=[warning for report in data.reports for warning in report.warnings],
     )
 
 
-def notes(data: PreparedData, potential: Potential, reports: list[DataReport]) -> list[str]:
+def notes(data: PreparedData, potential: Potential) -> list[str]:
     """What a user should know before the training starts."""
     return [
-        *(f"warning: {warning}" for report in reports for warning in report.warnings),
+        *(f"warning: {warning}" for report in data.reports for warning in report.warnings),
         f"{len(data.train)} structures to train on, {len(data.validation)} for validation",
         f"reference energies: {data.references}",
         f"{potential.model.config.kind} with {potential.model.num_parameters:,} parameters",

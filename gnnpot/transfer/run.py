@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gnnpot.calculator.calculator import GNNPotCalculator
-from gnnpot.data.checks.inspection import DataReport
-from gnnpot.data.reading import read_frames
+from gnnpot.data.dataset import GraphDataset
+from gnnpot.data.structure_set import Structures
 from gnnpot.errors import ConfigError
 from gnnpot.evaluation.evaluation import Evaluation
 from gnnpot.evaluation.report import write_report
@@ -24,9 +24,9 @@ from gnnpot.training.preparation import (
     PreparedData,
     check_volumes,
     initial_potential,
-    is_first_process,
     prepare,
 )
+from gnnpot.training.ranks import is_first_process
 from gnnpot.training.run import (
     MODEL_FILE,
     evaluate_splits,
@@ -36,16 +36,18 @@ from gnnpot.training.run import (
     open_run,
     record_config,
     run_report,
-    train,
+    train_on,
     write_metrics,
 )
-from gnnpot.training.run_config import RunConfig, data_paths
+from gnnpot.training.run_config import RunConfig
+from gnnpot.training.run_graphs import RunGraphs, read_graphs
 from gnnpot.transfer.config import TransferConfig
 from gnnpot.transfer.report import errors_in_words, gain, transfer_section, verdict
-from gnnpot.transfer.start import TransferStart, find_start, plain_run
+from gnnpot.transfer.start import TransferStart, find_start, first_cutoff, plain_run
 
 START_FILE = "untuned.safetensors"
 RESULT_FILE = "transfer.json"
+_IN_CONFIG = Structures()
 
 
 class Stage(NamedTuple):
@@ -64,25 +66,26 @@ class Transfer:
         config: Configuration of the transfer.
         output: Folder of all results.
         start: How the source becomes the potential, or None if it starts from random weights.
-        data: Training and validation data.
+        graphs: Graphs of all structures.
+        data: Training, validation and test data.
         potential: Before any training.
         stages: The trainings.
-        reports: Data reports of the files.
     """
 
     config: TransferConfig
     output: Path
     start: TransferStart | None
+    graphs: RunGraphs
     data: PreparedData
     potential: Potential
     stages: tuple[Stage, ...]
-    reports: list[DataReport]
 
 
 def transfer(
     config: TransferConfig,
     output: Path,
     *,
+    structures: Structures = _IN_CONFIG,
     resume: bool = False,
     compare_scratch: bool = False,
     observer: Observer | None = None,
@@ -92,6 +95,7 @@ def transfer(
     Args:
         config: Configuration of the transfer.
         output: Folder for everything that is written.
+        structures: Structures in memory, in place of the files of the configuration.
         resume: Go on with the transfer in ``output``, if there is one.
         compare_scratch: Also train the same model from scratch for as many epochs.
         observer: Receives progress events.
@@ -106,8 +110,9 @@ def transfer(
     output, observer = Path(output), observer or Observer()
     if compare_scratch and config.source is None:
         raise ConfigError("expected a source to compare with training from scratch, got none; give --from")
-    reports = open_run(config, output, resume=resume)
-    job = prepare_transfer(config, output, reports)
+    config = config.model_copy(update=structures.named())
+    open_run(config, output, resume=resume)
+    job = prepare_transfer(config, output, structures)
     record_config(config, output)
     _tell(job, observer)
     baseline = _score_start(job, observer)
@@ -124,15 +129,17 @@ def transfer(
     return result
 
 
-def prepare_transfer(config: TransferConfig, output: Path, reports: list[DataReport]) -> Transfer:
+def prepare_transfer(config: TransferConfig, output: Path, structures: Structures = _IN_CONFIG) -> Transfer:
     """Resolve map, scales, groups and data before anything is trained.
 
     Raises:
         GnnpotError: Something does not fit.
     """
-    start = None if config.source is None else find_start(config)
+    graphs = read_graphs(config, output, cutoff=first_cutoff(config), structures=structures)
+    start = None if config.source is None else find_start(config, graphs.train.store)
     run = plain_run(config) if start is None else start.run(config)
-    data = prepare(run, output)
+    graphs = graphs.with_cutoff(run.model.cutoff)
+    data = prepare(run, graphs, output)
     if start is None:
         potential = initial_potential(run, data)
     else:
@@ -147,7 +154,7 @@ def prepare_transfer(config: TransferConfig, output: Path, reports: list[DataRep
         origins = dict.fromkeys(origins, f"stage {number}")
         check_volumes(training, data.train, data.validation)
         check_trainable(training, data.train, data.validation)
-    return Transfer(config, output, start, data, potential, tuple(stages), reports)
+    return Transfer(config, output, start, graphs, data, potential, tuple(stages))
 
 
 def group_origins(potential: Potential, start: TransferStart | None) -> dict[str, str]:
@@ -167,7 +174,7 @@ def group_origins(potential: Potential, start: TransferStart | None) -> dict[str
 
 
 def _tell(job: Transfer, observer: Observer) -> None:
-    for text in notes(job.data, job.potential, job.reports):
+    for text in notes(job.data, job.potential):
         observer.note(text)
     if job.start is None:
         return
@@ -186,7 +193,7 @@ def _score_start(job: Transfer, observer: Observer) -> dict[str, Any] | None:
     provenance = {"transfer": said, "reference_energies_source": job.data.references.source}
     save_potential(job.potential, job.output / START_FILE, provenance=provenance)
     untuned = load_potential(job.output / START_FILE)
-    baseline = metrics_of(evaluate_splits(untuned, job.stages[0].config, job.data))
+    baseline = metrics_of(evaluate_splits(untuned, job.data))
     observer.note(f"before training: {errors_in_words(baseline)} on the {baseline['split']} structures")
     return baseline
 
@@ -229,10 +236,8 @@ def _train_stages(job: Transfer, observer: Observer) -> PotentialModule:
 def _close_stage(stage: Stage, job: Transfer, module: PotentialModule) -> None:
     """Leave the folder of a stage as that of a training; its metrics come last and mark the end."""
     potential = load_potential(stage.folder / MODEL_FILE)
-    evaluations = evaluate_splits(potential, stage.config, job.data)
-    report = run_report(
-        stage.config, job.data, evaluations, potential=potential, module=module, reports=job.reports
-    )
+    evaluations = evaluate_splits(potential, job.data)
+    report = run_report(stage.config, job.data, evaluations, potential=potential, module=module)
     write_report(stage.folder / "report.html", report)
     stage.config.to_yaml(stage.folder / "config.yaml")
     write_metrics(metrics_of(evaluations), stage.folder)
@@ -245,7 +250,7 @@ def _keep_result(job: Transfer) -> tuple[Potential, dict[str, Evaluation]]:
     provenance = {**read_header(path).provenance, "transfer": _said(job)}
     save_potential(load_potential(path), job.output / MODEL_FILE, provenance=provenance)
     potential = load_potential(job.output / MODEL_FILE)
-    return potential, evaluate_splits(potential, stage.config, job.data)
+    return potential, evaluate_splits(potential, job.data)
 
 
 def _train_scratch(job: Transfer, observer: Observer) -> dict[str, Any]:
@@ -253,16 +258,15 @@ def _train_scratch(job: Transfer, observer: Observer) -> dict[str, Any]:
     observer.note("the same model from scratch")
     run = job.stages[0].config
     config = plain_run(job.config, model=run.model, scale=None, training=job.config.scratch_training)
-    return train(config, job.output / "scratch", resume=True, observer=StepsOnly(observer))
+    folder = job.output / "scratch"
+    open_run(config, folder, resume=True)
+    return train_on(job.graphs, config, folder, observer=StepsOnly(observer))
 
 
 def _dynamics(job: Transfer) -> dict[str, dict[str, Any]]:
     """How long dynamics last before training, after it, and from scratch."""
     config, settings = job.stages[0].config, job.config.dynamics
-    frames = list(
-        read_frames(data_paths(config.test), config.keys) if config.test else job.data.validation.frames()
-    )
-    start = starting_structure(frames)
+    start = starting_structure(_judged(job.data).frames())
     files = {"baseline": START_FILE, "transferred": MODEL_FILE, "scratch": f"scratch/{MODEL_FILE}"}
     runs: dict[str, Stability] = {
         name: stability(
@@ -275,6 +279,13 @@ def _dynamics(job: Transfer) -> dict[str, dict[str, Any]]:
         for name, file in files.items()
     }
     return {name: {**run._asdict(), "stable": run.is_stable} for name, run in runs.items()}
+
+
+def _judged(data: PreparedData) -> GraphDataset:
+    """The structures of the headline, without isolated atoms."""
+    if data.test is None:
+        return data.validation
+    return GraphDataset(data.test.store, data.test.store.structure_rows(), dtype=data.test.dtype)
 
 
 def _said(job: Transfer) -> dict[str, Any]:
@@ -311,9 +322,7 @@ def _write(
     write_metrics(result["transferred"], job.output)
     write_text(job.output / RESULT_FILE, json.dumps(result, indent=1) + "\n")
     config = job.stages[-1].config
-    report = run_report(
-        config, job.data, evaluations, potential=potential, module=module, reports=job.reports
-    )
+    report = run_report(config, job.data, evaluations, potential=potential, module=module)
     source = {"started from": str(job.config.source or "random weights")}
     report = replace(
         report,

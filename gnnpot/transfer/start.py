@@ -10,20 +10,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from ase import Atoms
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from jaxtyping import Float
 
-from gnnpot.data.reading import is_isolated_atom, read_frames
+from gnnpot.data.dataset import GraphDataset
 from gnnpot.data.reference_energies import composition, reference_energies
+from gnnpot.data.store import GraphStore
 from gnnpot.errors import ConfigError, DataError
-from gnnpot.evaluation.evaluation import evaluate
-from gnnpot.graph.graph import AtomicGraph, label_arrays
+from gnnpot.evaluation.evaluation import BATCH_ATOMS, evaluate_graphs
+from gnnpot.graph.graph import LABELS, AtomicGraph, label_arrays
+from gnnpot.models.base import sum_over_structures
 from gnnpot.potential.model_file import load_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.training.preparation import PreparedData, initial_potential, references_of
-from gnnpot.training.run_config import RunConfig, data_paths
+from gnnpot.training.run_config import RunConfig
 from gnnpot.transfer.config import TransferConfig
 from gnnpot.transfer.element_map import ElementMap, resolve_element_map
+from gnnpot.transfer.fit_structures import FitStructures
 from gnnpot.transfer.weights import carried, carried_model
 
 _RANGE = (0.7, 1.45)  # of lattice scales that are tried
@@ -100,29 +103,47 @@ def plain_run(config: TransferConfig, **changes: Any) -> RunConfig:
     return RunConfig.model_construct(**{**values, **changes})
 
 
-def find_start(config: TransferConfig) -> TransferStart:
+def first_cutoff(config: TransferConfig) -> float:
+    """Cutoff of the model that will be trained (Å), as far as it is known before the structures are.
+
+    Raises:
+        ConfigError: The lattice scale is none.
+        ModelFileError: The source is no whole model file.
+    """
+    if config.source is None:
+        return config.model.cutoff
+    length = 1.0 if config.lattice_scale == "fit" else _given_length_scale(config)
+    return load_potential(config.source).model.config.scaled(length).cutoff
+
+
+def find_start(config: TransferConfig, store: GraphStore) -> TransferStart:
     """Resolve the map and the scales of a transfer, and measure what each does.
+
+    Args:
+        config: Configuration of the transfer.
+        store: Graphs of the training structures, up to any cutoff.
 
     Raises:
         ConfigError: A map that does not fit the source or the data, or a scale that cannot be fitted.
-        DataError: The training files hold no structures.
+        DataError: The store has no structures.
         ModelFileError: The source is no whole model file.
     """
     assert config.source is not None
     source = load_potential(config.source, dtype=torch.float64)
-    symbols, frames = _survey(config)
+    fit = FitStructures(store, config.fit_frames)
+    symbols = GraphDataset(store, store.structure_rows(), dtype=torch.float64).elements()
     elements = resolve_element_map(config.map, source=source.elements, target=symbols)
     length, energy = 1.0, 1.0
-    steps = [_step("elements", str(elements), carried(source, elements), frames)]
+    steps = [_step("elements", str(elements), carried(source, elements), fit)]
     if config.lattice_scale is not None:
-        length = _length_scale(config, carried(source, elements), frames)
+        length = _length_scale(config, carried(source, elements), fit.frames)
         potential = carried(source, elements, length_scale=length)
-        steps.append(_step("lattice scale", f"{length:.4f}", potential, frames))
+        steps.append(_step("lattice scale", f"{length:.4f}", potential, fit))
     if config.energy_scale is not None:
         potential = carried(source, elements, length_scale=length)
-        energy = _energy_scale(config, potential, frames)
+        energy = _energy_scale(config, potential, fit.frames)
         potential = carried(source, elements, length_scale=length, energy_scale=energy)
-        steps.append(_step("energy scale", f"{energy:.4f}", potential, frames))
+        steps.append(_step("energy scale", f"{energy:.4f}", potential, fit))
     return TransferStart(source, elements, length, energy, tuple(steps))
 
 
@@ -195,6 +216,10 @@ def golden_section(function: Callable[[float], float], low: float, high: float) 
 def _length_scale(config: TransferConfig, potential: Potential, frames: Sequence[Atoms]) -> float:
     if config.lattice_scale == "fit":
         return fitted_length_scale(potential, frames)
+    return _given_length_scale(config)
+
+
+def _given_length_scale(config: TransferConfig) -> float:
     given = config.lattice_scale
     scale = given[0] / given[1] if isinstance(given, tuple) else float(given or 1.0)
     if not 0.5 <= scale <= 2.0:
@@ -211,46 +236,21 @@ def _energy_scale(config: TransferConfig, potential: Potential, frames: Sequence
     return float(config.energy_scale or 1.0)
 
 
-def _survey(config: TransferConfig) -> tuple[list[str], list[Atoms]]:
-    """Elements of the training files, and structures evenly spread over them; few are held at a time."""
-    symbols: set[str] = set()
-    kept: list[Atoms] = []
-    count, stride = 0, 1
-    for atoms in read_frames(data_paths(config.train), config.keys):
-        if is_isolated_atom(atoms):
-            continue
-        symbols.update(atoms.symbols)
-        if count % stride == 0:
-            kept.append(atoms)
-        if len(kept) > 2 * config.fit_frames:
-            kept, stride = kept[::2], 2 * stride
-        count += 1
-    if not kept:
-        raise DataError("expected structures for training, got none; check the files")
-    spread = np.linspace(0, len(kept) - 1, min(config.fit_frames, len(kept))).round().astype(int)
-    return sorted(symbols, key=atomic_numbers.__getitem__), [kept[place] for place in spread]
-
-
-def _step(name: str, choice: str, potential: Potential, frames: Sequence[Atoms]) -> Step:
-    """Errors with reference energies that are fitted to the same structures."""
-    labeled = [atoms for atoms in frames if label_arrays(atoms)]
-    if not labeled:
-        raise DataError(f"expected labels on the training structures, got none on {len(frames)}; label them")
-    energies = {place: _energy_left(potential, atoms) for place, atoms in enumerate(labeled)}
-    known = {place: energy for place, energy in energies.items() if energy is not None}
-    compositions = [composition(labeled[place].symbols) for place in known]
-    for symbol, value in reference_energies(compositions, list(known.values())).values.items():
-        potential.reference_energies[atomic_numbers[symbol]] = value
-    return Step(name, choice, evaluate(potential, labeled).metrics())
-
-
 @torch.no_grad()
-def _energy_left(potential: Potential, atoms: Atoms) -> float | None:
-    """Energy label less the interaction energy (eV)."""
-    label = label_arrays(atoms).get("energy")
-    if label is None:
-        return None
-    return float(label[0]) - float(potential.interaction_energies(_graph(potential, atoms)).sum())
+def _step(name: str, choice: str, potential: Potential, fit: FitStructures) -> Step:
+    """Errors with reference energies that are fitted to the same structures."""
+    graphs = fit.graphs(potential.cutoff)
+    if not any(graphs.has(label) for label in LABELS):
+        raise DataError(f"expected labels on the training structures, got none on {len(graphs)}; label them")
+    compositions, left = [], []
+    for graph in graphs:
+        if not torch.isnan(graph.energy):
+            symbols = (chemical_symbols[number] for number in graph.atomic_numbers.tolist())
+            compositions.append(composition(symbols))
+            left.append(float(graph.energy - potential.interaction_energies(graph).sum()))
+    for symbol, value in reference_energies(compositions, left).values.items():
+        potential.reference_energies[atomic_numbers[symbol]] = value
+    return Step(name, choice, evaluate_graphs(potential, graphs).metrics())
 
 
 def _graph(potential: Potential, atoms: Atoms) -> AtomicGraph:
@@ -261,8 +261,11 @@ def _graph(potential: Potential, atoms: Atoms) -> AtomicGraph:
 @torch.no_grad()
 def _interaction(potential: Potential, data: PreparedData) -> dict[int, float]:
     """Interaction energy of each training structure (eV) by row of the store."""
-    rows = zip(data.train.rows, data.train, strict=True)
-    return {row: float(potential.interaction_energies(graph).sum()) for row, graph in rows}
+    energies: dict[int, float] = {}
+    for graph in data.train.batches(BATCH_ATOMS):
+        sums = sum_over_structures(potential.interaction_energies(graph), graph)
+        energies.update(zip(graph.frame.tolist(), sums.tolist(), strict=True))
+    return energies
 
 
 def _with_forces(frames: Sequence[Atoms]) -> list[Atoms]:

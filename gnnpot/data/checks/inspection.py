@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ase import Atoms
+from pydantic import TypeAdapter
 
 from gnnpot.data.checks.frames import (
     Duplicates,
@@ -111,6 +112,16 @@ class DataReport:
         if self.faults:
             more = f" (and {len(self.faults) - 1} more; `gnnpot validate` lists them)"
             raise DataError(self.faults[0] + (more if len(self.faults) > 1 else ""))
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DataReport:
+        """The report that :meth:`as_dict` gave.
+
+        Raises:
+            ValidationError: It was another's.
+        """
+        known = {name: value for name, value in values.items() if name in cls.__dataclass_fields__}
+        return TypeAdapter(cls).validate_python(known)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain JSON."""

@@ -1,0 +1,109 @@
+"""Structures on their one way in: read once, checked, written as graphs with neighbor lists built once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ase import Atoms
+from pydantic import ValidationError
+
+from gnnpot.data.checks.frames import contact_pairs, contact_reach
+from gnnpot.data.checks.inspection import DataReport, Inspection
+from gnnpot.data.columns import named_pairs
+from gnnpot.data.store import GraphStore, StoreWriter
+from gnnpot.data.structure_set import StructureSet
+from gnnpot.errors import DataError
+
+_FILES, _SOURCE, _REPORT = "files", "source", "report"  # what the index of a store says of its structures
+
+
+@dataclass(frozen=True)
+class CheckedGraphs:
+    """Graphs of labeled structures that were checked.
+
+    Attributes:
+        store: The graphs.
+        report: What the checks found.
+    """
+
+    store: GraphStore
+    report: DataReport
+
+    @classmethod
+    def opened(
+        cls, folder: Path, open_store: Callable[[Path], GraphStore] = GraphStore.open
+    ) -> CheckedGraphs:
+        """The graphs in ``folder``.
+
+        Args:
+            folder: Folder that :func:`checked_graphs` wrote.
+            open_store: How to open it; ``GraphStore.mapped`` trusts its files.
+
+        Raises:
+            DataError: There are none that are whole and of this version.
+        """
+        store = open_store(folder)
+        try:
+            return cls(store, DataReport.from_dict(store.about[_REPORT]))
+        except (LookupError, TypeError, ValidationError) as error:
+            raise DataError(f"expected checked graphs in {folder}, got others; build them again") from error
+
+    def with_cutoff(self, cutoff: float) -> CheckedGraphs:
+        """The same structures with edges up to ``cutoff`` (Å); in their place if it is another.
+
+        Raises:
+            OutputError: The disk is full, or the folder cannot be written to.
+        """
+        return self if cutoff == self.store.cutoff else replace(self, store=self.store.with_cutoff(cutoff))
+
+
+def checked_graphs(structures: StructureSet, cutoff: float, folder: Path) -> CheckedGraphs:
+    """The graphs of ``structures``: those in ``folder`` if they are of the same, else new ones.
+
+    Structures are read once, one at a time; the neighbor list of each is built once, for its graph and for
+    the checks alike.  Graphs that are there keep their cutoff.
+
+    Args:
+        structures: Labeled structures.
+        cutoff: Longest edge of new graphs (Å).
+        folder: Folder of the graphs; what does not fit is replaced.
+
+    Raises:
+        DataError: The structures cannot be read, or have a fault.
+        ConfigError: They were in the memory of another process.
+        OutputError: The disk is full, or the folder cannot be written to.
+    """
+    with suppress(DataError):
+        found = CheckedGraphs.opened(folder)
+        if _are_of(found.store, structures):
+            return found
+    identity = structures.identity()
+    inspection = Inspection(structures.keys)
+    with StoreWriter(folder, cutoff) as writer:
+        for atoms in structures.read():
+            _take(atoms, inspection, writer)
+        report = inspection.report()
+        report.check()
+        about = {_FILES: structures.files, _SOURCE: identity, _REPORT: report.as_dict()}
+        return CheckedGraphs(writer.finish(about), report)
+
+
+def _are_of(store: GraphStore, structures: StructureSet) -> bool:
+    """Whether a store has the graphs of ``structures``, as far as those can be told."""
+    if structures.is_gone:
+        return store.about.get(_FILES) == list(structures.files)
+    return store.about.get(_SOURCE) == structures.identity()
+
+
+def _take(atoms: Atoms, inspection: Inspection, writer: StoreWriter) -> None:
+    """Check one structure and write its graph, if there is one."""
+    if not inspection.admits(atoms):
+        inspection.add(atoms, None)
+        return
+    pairs = named_pairs(atoms, writer.cutoff)
+    reaches = writer.cutoff >= contact_reach(atoms)
+    inspection.add(atoms, pairs if reaches else contact_pairs(atoms))
+    writer.add(atoms, pairs)

@@ -1,0 +1,89 @@
+"""The graphs of all structures of a run, in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ase import Atoms
+
+from gnnpot.data.checked_graphs import CheckedGraphs, checked_graphs
+from gnnpot.data.checks.inspection import DataReport
+from gnnpot.data.store import GraphStore
+from gnnpot.data.structure_set import Structures, StructureSet
+from gnnpot.training.ranks import is_first_process
+from gnnpot.training.run_config import RunConfig
+
+_FOLDER = "graphs"
+_IN_CONFIG = Structures()
+
+
+@dataclass(frozen=True)
+class RunGraphs:
+    """Graphs of all structures of a run, checked.
+
+    Attributes:
+        train: Structures to train on, and isolated atoms.
+        validation: Structures that pick the model; None where they are taken out of those to train on.
+        test: Structures that are only evaluated, or None.
+    """
+
+    train: CheckedGraphs
+    validation: CheckedGraphs | None
+    test: CheckedGraphs | None
+
+    @property
+    def reports(self) -> tuple[DataReport, ...]:
+        """What the checks found in each set."""
+        return tuple(graphs.report for graphs in (self.train, self.validation, self.test) if graphs)
+
+    def with_cutoff(self, cutoff: float) -> RunGraphs:
+        """The same structures with edges up to ``cutoff`` (Å)."""
+        others = (self.validation, self.test)
+        return RunGraphs(
+            self.train.with_cutoff(cutoff), *(graphs and graphs.with_cutoff(cutoff) for graphs in others)
+        )
+
+
+def read_graphs(
+    config: RunConfig, output: Path, *, cutoff: float, structures: Structures = _IN_CONFIG
+) -> RunGraphs:
+    """Read and check all structures of a run, each file once, and build their graphs.
+
+    Graphs that are in ``output`` are used if they are of the same structures.  The first of several
+    processes does this; the others open what it has written.
+
+    Args:
+        config: Names of the files and of the labels.
+        output: Folder of the run.
+        cutoff: Longest edge of new graphs (Å).
+        structures: Structures in memory, in place of files.
+
+    Raises:
+        DataError: Structures cannot be read, or have a fault.
+        ConfigError: They were in the memory of another process.
+        OutputError: The disk is full, or the folder cannot be written to.
+    """
+
+    def graphs(name: str, files: Sequence[str], frames: Sequence[Atoms] | None) -> CheckedGraphs | None:
+        folder = output / _FOLDER / name
+        if frames is None and not files:
+            return None
+        if not is_first_process():
+            return CheckedGraphs.opened(folder, GraphStore.mapped)
+        return checked_graphs(StructureSet(tuple(files), config.keys, frames), cutoff, folder)
+
+    validation = config.validation if isinstance(config.validation, tuple) else ()
+    try:
+        train = graphs("train", config.train, structures.train)
+        assert train is not None
+        return RunGraphs(
+            train,
+            graphs("validation", validation, structures.validation),
+            graphs("test", config.test, structures.test),
+        )
+    finally:
+        with suppress(OSError):
+            (output / _FOLDER).rmdir()  # where nothing was written
