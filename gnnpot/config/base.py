@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Collection, Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema
 
 from gnnpot.config.descriptions import describe
+from gnnpot.config.faults import faults_of
 from gnnpot.config.registry import nearest
 from gnnpot.errors import ConfigError, UnknownNameError
 from gnnpot.system.files import write_text
 
+_INSTEAD = {"fraction": "frames", "frames": "fraction"}  # keys of which a later one replaces the other
 SHIPPED = "gnnpot:"  # prefix of files that come with the package
-_DEEPEST = 4  # sections within sections
 
 
 class Section(BaseModel):
     """A part of a configuration: frozen, without unknown keys, its numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Tell editors what each key means."""
+        found = handler(schema)
+        describe(handler.resolve_ref_schema(found), cls)
+        return found
 
 
 class Configuration(Section):
@@ -93,16 +101,6 @@ def shipped_config(name: str) -> Path:
     return found[0]
 
 
-class _Schema(GenerateJsonSchema):
-    """Where the ``kind`` may be left out, several sections can fit; oneOf would refuse that."""
-
-    def tagged_union_schema(self, schema: core_schema.TaggedUnionSchema) -> JsonSchemaValue:
-        found = super().tagged_union_schema(schema)
-        if "oneOf" in found:
-            found["anyOf"] = found.pop("oneOf")
-        return found
-
-
 def json_schema(section: type[BaseModel], *, optional: Collection[str] = ()) -> dict[str, Any]:
     """The JSON schema of a configuration file, with a description of every key.
 
@@ -110,9 +108,8 @@ def json_schema(section: type[BaseModel], *, optional: Collection[str] = ()) -> 
         section: Class of the configuration.
         optional: Keys that a file may leave out although the section has them always.
     """
-    schema = section.model_json_schema(schema_generator=_Schema)
+    schema = section.model_json_schema()
     schema["required"] = [name for name in schema["required"] if name not in optional]
-    describe(schema, Section)
     return schema
 
 
@@ -132,11 +129,6 @@ def read_values(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
         ConfigError: The file is not there or is not YAML, or an override is no ``key=value``.
     """
     return _overridden(_read_yaml(path), overrides)
-
-
-def faults_of(error: ValidationError, section: type[BaseModel]) -> str:
-    """What does not fit, in one line."""
-    return "; ".join(_fault(entry, section) for entry in error.errors())
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -180,58 +172,6 @@ def _with(value: Any, names: Sequence[str], new: Any) -> Any:
         place = int(name)
         return [*value[:place], _with(value[place], rest, new), *value[place + 1 :]]
     section = dict(value) if isinstance(value, dict) else {}
+    if not rest and name in _INSTEAD:
+        section.pop(_INSTEAD[name], None)
     return {**section, name: _with(section.get(name), rest, new)}
-
-
-def _fault(entry: Any, section: type[BaseModel]) -> str:
-    """One fault of a configuration in words, with the nearest name for an unknown key."""
-    schema = section.model_json_schema()
-    paths = list(_key_paths(schema, schema.get("$defs", {})))
-    keys = {path.rpartition(".")[2] for path in paths}
-    *above, last = entry["loc"] or ("",)
-    place = [str(part) for part in above if isinstance(part, int) or part in keys]  # kinds of sections go
-    if entry["type"] == "extra_forbidden":
-        return f"no key is called {'.'.join([*place, str(last)])}; {_suggestion(str(last), place, paths)}"
-    if isinstance(last, int) or last in keys:
-        place.append(str(last))
-    message = entry["msg"].removeprefix("Value error, ")
-    said = "got" in message or not entry["loc"]  # the whole section is no answer
-    return (f"{'.'.join(place)}: " if place else "") + message + ("" if said else f", got {entry['input']!r}")
-
-
-def _suggestion(name: str, place: Sequence[str], paths: Iterable[str]) -> str:
-    """The nearest key of the same section, else of another, with its place."""
-    here, elsewhere = set[str](), dict[str, str]()
-    for path in paths:
-        *above, key = path.split(".")
-        if above == list(place):
-            here.add(key)
-        else:
-            elsewhere.setdefault(key, path)
-    for known in (here - {name}, elsewhere):
-        if close := get_close_matches(name, known, n=1):
-            return f"did you mean {elsewhere[close[0]] if known is elsewhere else close[0]!r}?"
-    return "remove it"
-
-
-def _key_paths(schema: Any, named: dict[str, Any], above: tuple[str, ...] = ()) -> Iterator[str]:
-    """The dotted paths of all keys in a JSON schema, the outer ones of a section first.
-
-    Args:
-        schema: The schema, or a part of it.
-        named: The parts that others refer to.
-        above: Keys that lead to this part.
-    """
-    if len(above) > _DEEPEST:
-        return
-    reference = schema.get("$ref")
-    if reference is not None:
-        yield from _key_paths(named[reference.rpartition("/")[2]], named, above)
-    properties = schema.get("properties", {})
-    yield from (".".join((*above, name)) for name in properties)
-    for name, inner in properties.items():
-        yield from _key_paths(inner, named, (*above, name))
-    for choice in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
-        yield from _key_paths(choice, named, above)
-    if isinstance(schema.get("items"), dict):
-        yield from _key_paths(schema["items"], named, above)

@@ -13,28 +13,23 @@ _HEADINGS = ("Args:", "Attributes:")
 _ENTRY = re.compile(r"    (\w+): (.*)")
 
 
-def describe(schema: dict[str, Any], base: type[BaseModel]) -> None:
-    """Add to each setting of a JSON schema, in place, what the docstring of its section says.
+def describe(schema: dict[str, Any], section: type[BaseModel]) -> None:
+    """Add to each setting in the JSON schema of a section, in place, what its docstring says.
 
-    The description of a section is then its docstring without the list of settings.
+    The description of the section is then its docstring without the list of settings.
 
     Args:
-        schema: Schema of a configuration, with its sections under ``$defs``.
-        base: Class from which all sections derive.
+        schema: Schema of the section.
+        section: Class of the section.
     """
-    classes = {section.__name__: section for section in _subclasses(base)}
-    for part in (schema, *schema.get("$defs", {}).values()):
-        section = classes.get(part.get("title", ""))
-        if section is None:
-            continue
-        texts = setting_texts(section)
-        for name, setting in part.get("properties", {}).items():
-            text = texts.get(name, texts.get(f"{name}_"))  # a keyword of Python, as an attribute
-            if text is None and "const" in setting:
-                text = f"Selects this section: always {setting['const']!r}."
-            if text is not None:
-                setting["description"] = text
-        part["description"] = _introduction(section)
+    texts = setting_texts(section)
+    for name, setting in schema.get("properties", {}).items():
+        text = texts.get(name, texts.get(f"{name}_"))  # a keyword of Python, as an attribute
+        if text is None and "const" in setting:
+            text = f"Selects this section: always {setting['const']!r}."
+        if text is not None:
+            setting["description"] = text
+    schema["description"] = _introduction(section)
 
 
 def setting_texts(section: type) -> dict[str, str]:
@@ -68,9 +63,3 @@ def _entries(docstring: str) -> Iterator[tuple[str, str]]:
 def _introduction(section: type) -> str:
     text = inspect.cleandoc(section.__doc__ or "")
     return re.split(r"\n(?:Args|Attributes|Source|Raises):", text)[0].strip()
-
-
-def _subclasses(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    for section in base.__subclasses__():
-        yield section
-        yield from _subclasses(section)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
-from typing import Any, Generic, TypeVar
-
-from pydantic import BaseModel, GetJsonSchemaHandler
-from pydantic_core import CoreSchema
+from typing import Generic, TypeVar
 
 from gnnpot.errors import UnknownNameError
 
@@ -49,41 +46,12 @@ class Registry(Generic[T]):
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._entries))
 
-    def values(self) -> list[T]:
-        """All entries, by name."""
-        return [self._entries[name] for name in self]
+    def items(self) -> dict[str, T]:
+        """All entries by name."""
+        return {name: self._entries[name] for name in self}
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
-
-
-def kind_of(default: str) -> Callable[[Any], Any]:
-    """A discriminator for sections with a ``kind``, which is ``default`` where a file leaves it out."""
-    return lambda value: (
-        value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", None)
-    )
-
-
-class OneOf:
-    """In an annotation: the JSON schema shows these sections, told apart by their ``kind``.
-
-    Args:
-        sections: Gives them, when the schema is asked for.
-    """
-
-    def __init__(self, sections: Callable[[], Iterable[type[BaseModel]]]) -> None:
-        self._sections = sections
-
-    def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        """What pydantic puts in place of the common base of the sections."""
-        return {
-            "oneOf": [
-                {**handler(section.__pydantic_core_schema__), "required": ["kind"]}
-                for section in self._sections()
-            ]
-        }

@@ -11,10 +11,11 @@ from typing import Annotated, Any, ClassVar
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from pydantic import BeforeValidator, SerializeAsAny
+from pydantic import SerializeAsAny
 
 from gnnpot.config.base import Section
-from gnnpot.config.registry import OneOf, Registry
+from gnnpot.config.kinds import Kinds
+from gnnpot.config.registry import Registry
 from gnnpot.errors import EngineError, LabelingError
 from gnnpot.system.files import file_hash
 
@@ -101,11 +102,7 @@ def engine_of(value: Any) -> Any:
     return value
 
 
-Engine = Annotated[
-    SerializeAsAny[EngineConfig],
-    BeforeValidator(engine_of),
-    OneOf(lambda: [ENGINES[kind] for kind in ENGINES]),
-]
+Engine = Annotated[SerializeAsAny[EngineConfig], Kinds("reference method", known=ENGINES.items)]
 
 
 def library(name: str, install: str) -> Any:

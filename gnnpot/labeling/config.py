@@ -6,19 +6,15 @@ import os
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    Discriminator,
     Field,
     PositiveFloat,
     PositiveInt,
-    Tag,
-    ValidationError,
     model_validator,
 )
 
-from gnnpot.config.base import Configuration, Paths, Section, faults_of
-from gnnpot.config.registry import kind_of
-from gnnpot.engines import ENGINES, Engine, engine_of
-from gnnpot.errors import ConfigError
+from gnnpot.config.base import Configuration, Paths, Section
+from gnnpot.config.kinds import Kinds
+from gnnpot.engines import Engine
 
 
 class LocalConfig(Section):
@@ -55,10 +51,7 @@ class DaskConfig(Section):
         return self
 
 
-Running = Annotated[
-    Annotated[LocalConfig, Tag("local")] | Annotated[DaskConfig, Tag("dask")],
-    Discriminator(kind_of("local")),
-]
+Running = Annotated[LocalConfig | DaskConfig, Kinds("way to run", default="local")]
 
 
 class LabelConfig(Configuration):
@@ -82,15 +75,3 @@ class LabelConfig(Configuration):
     time_limit: PositiveFloat = 3600.0
     max_force: PositiveFloat = 100.0
     max_jump: PositiveFloat | None = None
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any], *, source: str) -> Self:
-        """Check a configuration; ``source`` names it in messages."""
-        try:
-            values = {**values, "method": engine_of(values.get("method"))}
-        except ValidationError as error:
-            section = ENGINES[values["method"]["kind"]]
-            raise ConfigError(f"{source} does not fit: in method, {faults_of(error, section)}") from error
-        except ValueError as error:
-            raise ConfigError(f"{source} does not fit: method: {error}") from error
-        return super().from_dict(values, source=source)

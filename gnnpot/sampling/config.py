@@ -14,9 +14,8 @@ from pydantic import (
 )
 
 from gnnpot.config.base import Configuration
-from gnnpot.config.registry import nearest
+from gnnpot.config.kinds import Kinds
 from gnnpot.engines import Engine
-from gnnpot.errors import UnknownNameError
 from gnnpot.sampling.deformation import DeformationConfig, StrainConfig
 from gnnpot.sampling.displacement import NoiseConfig, RattleConfig, ScalingConfig
 from gnnpot.sampling.md import MDConfig
@@ -40,13 +39,13 @@ WITHOUT_FORCES = (StrainConfig, RattleConfig, NoiseConfig, ScalingConfig)
 
 def _kind_of_structures(value: Any) -> str:
     keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", {})
-    return "crystal" if "element" in keys else "molecule" if "molecule" in keys else "files"
+    return "a crystal" if "element" in keys else "a molecule" if "molecule" in keys else "in files"
 
 
 StructuresSection = Annotated[
-    Annotated[CrystalConfig, Tag("crystal")]
-    | Annotated[MoleculeConfig, Tag("molecule")]
-    | Annotated[FilesConfig, Tag("files")],
+    Annotated[CrystalConfig, Tag("a crystal")]
+    | Annotated[MoleculeConfig, Tag("a molecule")]
+    | Annotated[FilesConfig, Tag("in files")],
     Discriminator(_kind_of_structures),
     BeforeValidator(
         as_section,
@@ -67,19 +66,10 @@ class SampleConfig(Configuration):
     """
 
     structures: StructuresSection
-    sampler: Annotated[SamplerConfig, Field(discriminator="kind")]
+    sampler: Annotated[SamplerConfig, Kinds("sampler")]
     calculator: Engine | None = Field(default=None, validate_default=True)
     labels: Literal["keep", "drop"] = "drop"
     seed: int = Field(default=0, ge=0)
-
-    @field_validator("sampler", mode="before")
-    @classmethod
-    def _known_sampler(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            kind = value.get("kind")
-            if kind not in SAMPLERS:
-                raise UnknownNameError(f"no sampler is called {kind!r}; {nearest(str(kind), SAMPLERS)}")
-        return value
 
     @field_validator("calculator")
     @classmethod

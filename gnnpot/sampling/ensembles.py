@@ -18,6 +18,7 @@ from ase.md.verlet import VelocityVerlet
 from pydantic import Field, FiniteFloat, PositiveFloat
 
 from gnnpot.config.base import Section
+from gnnpot.config.kinds import Kinds
 from gnnpot.units import kBar
 
 _BAR = kBar / 1000
@@ -221,11 +222,11 @@ class FlexibleNPT(_ChainNPT):
     kind: Literal["npt-flexible"] = "npt-flexible"
 
 
-IsobaricEnsemble = Annotated[LangevinNPT | IsotropicNPT, Field(discriminator="kind")]
-Thermostat = Annotated[LangevinNVT | BussiNVT, Field(discriminator="kind")]
+IsobaricEnsemble = Annotated[LangevinNPT | IsotropicNPT, Kinds("ensemble")]
+Thermostat = Annotated[LangevinNVT | BussiNVT, Kinds("thermostat")]
 Ensemble = Annotated[
     NVE | LangevinNVT | BussiNVT | BerendsenNVT | NoseHooverNVT | LangevinNPT | IsotropicNPT | FlexibleNPT,
-    Field(discriminator="kind"),
+    Kinds("ensemble"),
 ]
 CELL_MOVES = (LangevinNPT, IsotropicNPT, FlexibleNPT)
 

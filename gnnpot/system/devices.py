@@ -8,13 +8,14 @@ from gnnpot.errors import DeviceError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of this name; ``auto`` is a GPU if there is one, else the CPU.
+    """The device of this name; ``gpu`` is ``cuda``, ``auto`` a GPU if there is one, else the CPU.
 
     Raises:
         DeviceError: It is not there.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    name = name.replace("gpu", "cuda")
     there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     known = {*there, *(["cuda"] if len(there) > 1 else [])}
     if name not in known:

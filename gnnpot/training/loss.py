@@ -13,17 +13,15 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import (
-    Discriminator,
     Field,
     NonNegativeFloat,
     PositiveFloat,
-    Tag,
     model_validator,
 )
 from torch import Tensor
 
 from gnnpot.config.base import Section
-from gnnpot.config.registry import kind_of
+from gnnpot.config.kinds import Kinds
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.potential.potential import Prediction
 
@@ -215,11 +213,7 @@ class ForceMatchingLoss(Loss):
 
 
 LossConfig = Annotated[
-    Annotated[WeightedLoss, Tag("weighted")]
-    | Annotated[Low2HighLoss, Tag("low2high")]
-    | Annotated[SchNetLoss, Tag("schnet")]
-    | Annotated[ForceMatchingLoss, Tag("force_matching")],
-    Discriminator(kind_of("weighted")),
+    WeightedLoss | Low2HighLoss | SchNetLoss | ForceMatchingLoss, Kinds("loss", default="weighted")
 ]
 
 

@@ -7,19 +7,17 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    Discriminator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
-    Tag,
 )
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from gnnpot.config.base import Section
-from gnnpot.config.registry import kind_of
+from gnnpot.config.kinds import Kinds
 from gnnpot.training.low_rank import LowRank
 
 Factor = Callable[[nn.Parameter], float]  # of the learning rate
@@ -83,10 +81,7 @@ class AdamSGDConfig(Section):
         return chosen
 
 
-OptimizerConfig = Annotated[
-    Annotated[AdamWConfig, Tag("adamw")] | Annotated[AdamSGDConfig, Tag("adam+sgd")],
-    Discriminator(kind_of("adamw")),
-]
+OptimizerConfig = Annotated[AdamWConfig | AdamSGDConfig, Kinds("optimizer", default="adamw")]
 
 
 class ConstantSchedule(Section):
@@ -148,11 +143,8 @@ class PlateauSchedule(Section):
 
 
 ScheduleConfig = Annotated[
-    Annotated[ConstantSchedule, Tag("constant")]
-    | Annotated[CosineSchedule, Tag("cosine")]
-    | Annotated[ExponentialSchedule, Tag("exponential")]
-    | Annotated[PlateauSchedule, Tag("plateau")],
-    Discriminator(kind_of("cosine")),
+    ConstantSchedule | CosineSchedule | ExponentialSchedule | PlateauSchedule,
+    Kinds("schedule", default="cosine"),
 ]
 
 

@@ -18,7 +18,7 @@ from pydantic import (
 from gnnpot.config.base import Configuration, Paths, Section
 from gnnpot.config.base import data_paths as data_paths
 from gnnpot.config.base import shipped_configs as shipped_configs
-from gnnpot.config.registry import OneOf
+from gnnpot.config.kinds import Kinds
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.models import MODEL_CONFIGS, ModelConfig
@@ -51,7 +51,7 @@ class RunConfig(Configuration):
         seed: Seed of the weights, the split and the order of the structures.
     """
 
-    model: Annotated[SerializeAsAny[ModelConfig], OneOf(MODEL_CONFIGS.values)]
+    model: Annotated[SerializeAsAny[ModelConfig], Kinds("model", known=MODEL_CONFIGS.items)]
     training: TrainingConfig = TrainingConfig()
     train: Paths
     validation: Annotated[
@@ -65,13 +65,14 @@ class RunConfig(Configuration):
     repulsion: RepulsionConfig | None = RepulsionConfig()
     seed: int = 0
 
-    @field_validator("model", mode="before")
+    @field_validator("seed", mode="before")
     @classmethod
-    def _model_by_kind(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            if "kind" not in value:
-                raise ValueError(f"expected model.kind, got none; choose from {', '.join(MODEL_CONFIGS)}")
-            return MODEL_CONFIGS[str(value["kind"])].model_validate(value)
+    def _one_seed(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            raise ValueError(
+                f"expected one seed, got {list(value)}; for a committee train one run a seed, and give "
+                "GNNPotCalculator the list of model files"
+            )
         return value
 
     @field_validator("reference_energies")

@@ -15,7 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from gnnpot.config.base import Section, faults_of, read_values
+from gnnpot.config.base import Section, read_values
+from gnnpot.config.faults import faults_of
 from gnnpot.errors import ConfigError
 from gnnpot.models import MODEL_CONFIGS
 from gnnpot.potential.model_file import read_header

@@ -72,7 +72,7 @@ def test_a_cutoff_that_is_not_positive(refused, cutoff):
     "name", ["model.cutoff", "repulsion.reach", "training.optimizer.learning_rate", "training.loss.forces"]
 )
 def test_a_number_that_is_not_finite(refused, name):
-    assert f"{name}: Input should be a finite number, got inf" in refused(f"{name}=.inf")
+    assert f"{name}: expected a finite number, got inf" in refused(f"{name}=.inf")
 
 
 def test_validation_structures_that_are_in_training(refused, frames, tmp_path):
@@ -97,7 +97,7 @@ def test_values_that_make_no_sense(refused):
     assert "expected YAML after training.loss=" in refused("training.loss={energy: 1")
     assert "expected symbols of elements, got 'Xx'" in refused(reference_energies={"Xx": 1.0})
     assert "training.max_time" in refused("training.max_time=-1")
-    assert "no model is called 'None'" in refused("model.kind=null")
+    assert "expected a kind of model, got none" in refused("model.kind=null")
     said = refused(validation={"frames": 2, "fraction": 0.1})
     assert said.endswith("expected fraction or frames, got both; remove one")
     assert "did you mean 'model.hidden'" not in refused("model.hidden=3")

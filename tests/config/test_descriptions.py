@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from gnnpot.config.base import Section, json_schema
@@ -40,14 +43,24 @@ class Derived(Base):
 
 @pytest.mark.parametrize("section", [RunConfig, TransferConfig, LabelConfig, SampleConfig])
 def test_every_key_of_every_schema_has_a_description(section):
-    schema = json_schema(section)
     missing = [
         f"{part['title']}.{name}"
-        for part in (schema, *schema["$defs"].values())
-        for name, setting in part.get("properties", {}).items()
+        for part in sections(json_schema(section))
+        for name, setting in part["properties"].items()
         if not setting.get("description", "").strip()
     ]
     assert missing == []
+
+
+def sections(schema: Any) -> Iterator[dict[str, Any]]:
+    """All parts of a schema that have keys, wherever they are."""
+    if isinstance(schema, dict):
+        if "properties" in schema and "title" in schema:
+            yield schema
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for part in schema:
+            yield from sections(part)
 
 
 def test_texts_of_derived_sections_come_before_those_of_their_bases():

@@ -157,7 +157,7 @@ def _template(kind: str, elements: Sequence[str]) -> RunConfig:
     Widths and shells that were tuned on silicon miss the short bonds of hydrogen: where there is some,
     the model has its defaults, with the tuned training.
     """
-    model = MODEL_CONFIGS[kind]()
+    model = MODEL_CONFIGS[kind](kind=kind)
     configs = [RunConfig.from_yaml(path) for name, path in shipped_configs().items() if _SHIPPED in name]
     tuned = next((config for config in configs if config.model.kind == kind), None)
     if tuned is None:

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 
+from gnnpot.config.kinds import Kinds
 from gnnpot.errors import DataError
 from gnnpot.sampling.ensembles import IsobaricEnsemble, LangevinNPT
 from gnnpot.sampling.limits import Limits
@@ -45,7 +46,7 @@ class MOMTConfig(Timing):
     temperature: PositiveFloat
     mesh: MeshConfig
     order: OrderConfig
-    growth: Annotated[Growth, Field(discriminator="kind")] = ConstantSteps()
+    growth: Annotated[Growth, Kinds("growth")] = ConstantSteps()
     widths: tuple[PositiveFloat, PositiveFloat] = (1.5, 1.5)
     update_interval: PositiveInt = 100
     repetitions: PositiveInt = 1
