@@ -41,7 +41,8 @@ class LengthScales:
         Large sets are judged by 200 of their structures.
         """
         frames = [atoms for atoms in frames if len(atoms)]
-        places = np.unique(np.linspace(0, len(frames) - 1, _MOST_FRAMES).astype(int)) if frames else []
+        count = min(len(frames), _MOST_FRAMES)
+        places = np.linspace(0, len(frames) - 1, count).astype(int).tolist()
         radii = np.arange(_FIRST, _LAST + _STEP / 2, _STEP)
         counts, nearest, atoms_seen = np.zeros(len(radii)), [], 0
         for place in places:

@@ -47,8 +47,8 @@ class ModelConfig(SectionFromData):
             configuration, they are those of the training data.
     """
 
-    FROM_DATA: ClassVar = ("cutoff",)
-    LENGTHS: ClassVar = ("cutoff",)
+    FROM_DATA: ClassVar[tuple[str, ...]] = ("cutoff",)
+    LENGTHS: ClassVar[tuple[str, ...]] = ("cutoff",)
     NEIGHBORS: ClassVar[float] = 26.0  # mean number within the cutoff that the data choose
     LEAST_CUTOFF: ClassVar[float] = 4.5  # Å, of such a cutoff
 
@@ -106,10 +106,10 @@ class ANIConfig(ModelConfig):
         standardize: Bring each function to mean 0 and deviation 1 over the training data.
     """
 
-    FROM_DATA: ClassVar = (
+    FROM_DATA: ClassVar[tuple[str, ...]] = (
         "cutoff", "angular_cutoff", "radial_eta", "radial_shifts", "angular_eta", "angular_shifts"
     )  # fmt: skip
-    LENGTHS: ClassVar = ("cutoff", "angular_cutoff")
+    LENGTHS: ClassVar[tuple[str, ...]] = ("cutoff", "angular_cutoff")
     NEIGHBORS: ClassVar[float] = 45.0
     ANGULAR_NEIGHBORS: ClassVar[float] = 20.0
     LEAST_CUTOFF: ClassVar[float] = 5.0

@@ -145,8 +145,8 @@ def test_the_limit_of_forces_holds_for_labels_that_are_in_the_store_too(label, s
 FAULTS = {
     "unknown method": (["method.kind=emt"], "no reference method is called 'emt'"),
     "unknown key": (["time_limt=3"], "no key is called time_limt; did you mean 'time_limit'?"),
-    "unknown parameter": (["method.presett=x"], "no key is called presett; did you mean 'preset'?"),
-    "no kind": (["method={preset: Si-1985}"], "expected a kind, got none"),
+    "unknown parameter": (["method.presett=x"], "no key is called method.presett; did you mean 'preset'?"),
+    "no kind": (["method={preset: Si-1985}"], "expected a kind of reference method, got none"),
     "element": (
         ["structures=germanium.xyz"],
         "expected elements of Si for stillinger-weber in germanium.xyz:1",
