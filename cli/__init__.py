@@ -24,7 +24,7 @@ from gnnpot.cli.transfer import transfer
 from gnnpot.cli.transfer_structures import transfer_structures
 from gnnpot.cli.validate import validate
 
-from gnnpot.errors import GnnpotError
+from gnnpot.errors import GnnpotError, file_trouble
 from gnnpot.system.memory import keep_freed_memory
 from gnnpot.version import __version__
 
@@ -84,8 +84,10 @@ def main() -> None:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # typer's answer to Ctrl-C
             raise KeyboardInterrupt
-    except (GnnpotError, OSError) as error:
+    except GnnpotError as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(file_trouble(error))
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # it has printed the help
             sys.exit(0)

@@ -33,13 +33,13 @@ def evaluate(
     from gnnpot.data.keys import label_keys
     from gnnpot.data.reading import read_frames
     from gnnpot.evaluation.evaluation import evaluate as errors_on
-    from gnnpot.evaluation.folder import check_folder, write_evaluation
+    from gnnpot.evaluation.folder import evaluation_folder, write_evaluation
     from gnnpot.potential.model_file import load_potential
     from gnnpot.system.devices import choose_device
     from gnnpot.training.run_config import data_paths
 
     if output is not None:
-        check_folder(output)
+        evaluation_folder(output).check_new()
     potential = load_potential(model, device=choose_device(device))
     with counting("evaluating") as advance:
         frames = read_frames(data_paths(data), label_keys(keys or []))

@@ -11,7 +11,7 @@ from gnnpot.cli.tables import groups_table
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from gnnpot.benchmark.models.run import ComparisonObserver
+from gnnpot.benchmark.study import StudyObserver
 from gnnpot.training.fit import Observer
 from gnnpot.training.parameter_groups import GroupRow
 from gnnpot.units import ERROR_UNITS
@@ -53,7 +53,7 @@ class TrainingDisplay(Display, Observer):
         self._console.print(f"{text}  {self._left}", highlight=False, soft_wrap=True)
 
 
-class ComparisonDisplay(TrainingDisplay, ComparisonObserver):
+class ComparisonDisplay(TrainingDisplay, StudyObserver):
     """A bar over all trainings, with the time left for them."""
 
     def __init__(self) -> None:

@@ -18,6 +18,18 @@ Every message is one line: what was expected, what came, what to do.
 
 from __future__ import annotations
 
+import reprlib
+from collections.abc import Callable
+
+_LONGEST = 200  # characters of a value in a message
+
+
+class _Bounded(reprlib.Repr):
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxtuple = self.maxlist = self.maxdict = self.maxset = 20
+        self.maxstring = self.maxlong = self.maxother = _LONGEST
+
 
 class GnnpotError(Exception):
     """A mistake that the user can mend; the command line prints it as one line and exits with 2."""
@@ -25,7 +37,30 @@ class GnnpotError(Exception):
 
 def one_line(error: Exception) -> str:
     """What an error says, on one line; its kind where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return " ".join(words.split()) or type(error).__name__
+
+
+def file_trouble(error: OSError) -> str:
+    """What the system says of a file or a pipe, in our words."""
+    reason = error.strerror or one_line(error)
+    if error.filename is None:
+        return (
+            f"expected the system to read and write, got an error ({reason}); free space, or look at the disk"
+        )
+    names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return f"expected to use {names}, got an error ({reason}); check the path and its permissions"
+
+
+def shortened(value: object, words: Callable[[object], str] | None = None) -> str:
+    """A value as a message shows it: on one line and not longer than a line.
+
+    Args:
+        value: Anything, however large.
+        words: How to write it; as Python does if not given.
+    """
+    text = " ".join((words or _Bounded().repr)(value).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 class ConfigError(GnnpotError):

@@ -9,11 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
+from gnnpot.calculator.base import WholeCalculator
 from gnnpot.calculator.recording import Replay
 from gnnpot.errors import ConfigError
 from gnnpot.graph.graph import AtomicGraph
@@ -29,7 +28,7 @@ _DTYPES: dict[DTypeName, torch.dtype] = {"float32": torch.float32, "float64": to
 _COMMITTEE_PROPERTIES = ["energy_uncertainty", "forces_uncertainty", "energy_var", "forces_comm"]
 
 
-class GNNPotCalculator(Calculator):
+class GNNPotCalculator(WholeCalculator):
     """Energy, forces and stress of a potential or a committee, for ASE.
 
     Results are in ASE's units and order: ``energy`` and ``free_energy`` (eV; the same), ``energies`` of
@@ -95,20 +94,13 @@ class GNNPotCalculator(Calculator):
         self._predict = Replay(function, [*self.potential.parameters(), *self.potential.buffers()])
 
     @torch.inference_mode(False)
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = tuple(all_changes),
-    ) -> None:
-        """Fill ``results`` with all that the potential says of ``atoms``.
+    def computed(self) -> dict[str, Any]:
+        """All that the potential says of ``self.atoms``.
 
         Raises:
             DataError: An element that the potential was not made for, two atoms on one spot, positions
                 that are not finite, or a periodic cell without a volume.
         """
-        super().calculate(atoms, properties, system_changes)
-        self.results = {}
         if not np.array_equal(self.atoms.numbers, self._checked):
             self.potential.check_elements(torch.as_tensor(self.atoms.numbers))
             self._checked = self.atoms.numbers.copy()
@@ -123,7 +115,7 @@ class GNNPotCalculator(Calculator):
             results["stress"] = full_3x3_to_voigt_6_stress(results.pop("stress")[0])
         else:
             del results["stress"]
-        self.results = results
+        return results
 
 
 def _resident(model: Any, dtype: torch.dtype | None) -> Potential | Committee:

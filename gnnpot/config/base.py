@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, ValidationError
@@ -14,8 +15,9 @@ from pydantic_core import CoreSchema
 from gnnpot.config.descriptions import describe
 from gnnpot.config.faults import faults_of
 from gnnpot.config.registry import nearest
-from gnnpot.errors import ConfigError, UnknownNameError
-from gnnpot.system.files import write_text
+from gnnpot.errors import ConfigError, UnknownNameError, shortened
+from gnnpot.system.documents import parse_yaml, read_yaml
+from gnnpot.system.run_folder import RunFolder
 
 _INSTEAD = {"fraction": "frames", "frames": "fraction"}  # keys of which a later one replaces the other
 SHIPPED = "gnnpot:"  # prefix of files that come with the package
@@ -37,7 +39,13 @@ class Section(BaseModel):
 
 
 class Configuration(Section):
-    """A whole configuration, from a file or for one."""
+    """A whole configuration, from a file or for one.
+
+    Attributes:
+        FREE: Patterns of the dotted names of values that may be others when a run goes on.
+    """
+
+    FREE: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def from_yaml(cls, path: Path, overrides: Iterable[str] = ()) -> Self:
@@ -64,9 +72,22 @@ class Configuration(Section):
         """All values, defaults too, as plain data."""
         return self.model_dump(mode="json")
 
-    def to_yaml(self, path: Path) -> None:
-        """Write them."""
-        write_text(path, yaml.safe_dump(self.written(), sort_keys=False))
+    def as_yaml(self) -> str:
+        """All values as the text of a configuration file."""
+        return yaml.safe_dump(self.written(), sort_keys=False)
+
+    def check_same(self, folder: RunFolder) -> None:
+        """Refuse to go on with another run than the one that has begun in ``folder``, if there is one.
+
+        Raises:
+            ConfigError: Naming the values that differ.
+            OutputError: The configuration there is damaged.
+        """
+        if folder.is_begun:
+            old = folder.written()
+            with suppress(ValidationError, ConfigError):  # what an older version did not know has its default
+                old = self.model_validate(old).written()
+            folder.check_same(old, self.written(), free=self.FREE)
 
 
 def _one_or_several(value: Any) -> Any:
@@ -133,19 +154,17 @@ def read_values(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
+        values = read_yaml(path)
+    except OSError as error:
         raise ConfigError(
-            f"expected a configuration file, got {path} ({getattr(error, 'strerror', None) or 'not text'}); "
-            "`gnnpot template` lists ready ones"
+            f"expected a configuration file, got {path} ({error.strerror}); `gnnpot template` lists ready "
+            "ones"
         ) from error
-    except yaml.YAMLError as error:
-        raise ConfigError(
-            f"expected YAML in {path}, got {' '.join(str(error).split())}; mend the file"
-        ) from error
+    except ValueError as error:
+        raise ConfigError(f"expected YAML in {path}, got {error}; mend the file") from error
     if not isinstance(values, dict):
         raise ConfigError(
-            f"expected sections in {path}, got {values!r}; `gnnpot template` shows how they look"
+            f"expected sections in {path}, got {shortened(values)}; `gnnpot template` shows how they look"
         )
     return values
 
@@ -154,11 +173,13 @@ def _overridden(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, A
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals or not name:
-            raise ConfigError(f"expected key=value, got {override!r}; e.g. training.max_epochs=10")
+            raise ConfigError(f"expected key=value, got {shortened(override)}; e.g. training.max_epochs=10")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"expected YAML after {name}=, got {text!r}; e.g. {name}=3") from error
+            value = parse_yaml(text)
+        except ValueError as error:
+            raise ConfigError(
+                f"expected YAML after {shortened(name, str)}=, got {shortened(text)} ({error}); e.g. {name}=3"
+            ) from error
         values = _with(values, name.split("."), value)
     return values
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from gnnpot.errors import shortened
+
 _DEEPEST = 4  # sections within sections
-_LONGEST = 60  # characters of a value that a message repeats
+_SHOWN = 10  # faults that a message tells
 _OWN = ("value_error", "assertion_error")  # of our validators, which say it all
 _TYPES = {
     "boolean": "true or false",
@@ -31,7 +33,9 @@ def faults_of(error: ValidationError, section: type[BaseModel]) -> str:
     """What does not fit, in one line."""
     schema = section.model_json_schema()
     keys = _Keys(schema)
-    return "; ".join(dict.fromkeys(_fault(entry, keys) for entry in _without_branches(error, keys)))
+    faults = list(dict.fromkeys(_fault(entry, keys) for entry in _without_branches(error, keys)))
+    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
+    return "; ".join(shortened(fault, str) for fault in faults[:_SHOWN]) + more
 
 
 class _Keys:
@@ -118,7 +122,7 @@ def _fault(entry: Any, keys: _Keys) -> str:
     *above, last = entry["loc"] or ("",)
     place = keys.place(above)
     if entry["type"] == "extra_forbidden":
-        name = ".".join([*place, str(last)])
+        name = shortened(".".join([*place, str(last)]), str)
         return f"no key is called {name}; {_suggestion(str(last), place, keys.paths)}"
     place = keys.place(entry["loc"])
     where = f"{'.'.join(place)}: " if place else ""
@@ -133,8 +137,7 @@ def _fault(entry: Any, keys: _Keys) -> str:
 
 
 def _short(value: Any) -> str:
-    text = "null" if value is None else repr(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return "null" if value is None else shortened(value)
 
 
 def _suggestion(name: str, place: Sequence[str], paths: Iterable[str]) -> str:

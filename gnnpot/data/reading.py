@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-import struct
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
 import ase.db
 import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import compare_atoms
-from ase.io.formats import UnknownFileTypeError
 
 from gnnpot.config.registry import nearest
 from gnnpot.data.extxyz import read_extxyz
@@ -24,23 +19,6 @@ from gnnpot.data.keys import LabelKeys
 from gnnpot.data.labels import labeled
 from gnnpot.errors import DataError, one_line
 
-# What the parsers of ASE raise on files that they cannot read.
-_PARSER_ERRORS = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    ParseError,
-    RuntimeError,
-    TypeError,
-    UnknownFileTypeError,
-    ValueError,
-    sqlite3.Error,
-    struct.error,
-    zlib.error,
-)
 _AS_READ = LabelKeys()
 _NO_PART = {"initial_charges", "initial_magmoms"}  # of what a structure is
 MEMORY = "memory:"  # stands for a file where structures are in memory
@@ -163,8 +141,18 @@ def _raw_frames(path: Path) -> Iterator[Atoms]:
     try:
         for atoms in _reader(path)(path):
             number += 1
+            if not len(atoms):
+                raise DataError(f"expected atoms in {path}:{number}, got none; remove the frame")
             yield atoms
-    except _PARSER_ERRORS as error:
+    except DataError:
+        raise
+    except ImportError as error:
+        package = (error.name or "").partition(".")[0] or "that it names"
+        raise DataError(
+            f"expected the package {package} to read {path}, got none ({one_line(error)[:100]}); install it: "
+            f"pip install {package}"
+        ) from error
+    except Exception as error:  # ASE's parsers raise anything at all on files that they cannot read
         reason = one_line(error)
         raise DataError(
             f"expected a structure at {path}:{number + 1}, got {reason[:200]}; check the file"

@@ -14,6 +14,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from gnnpot.config.base import Section
 from gnnpot.errors import DataError
+from gnnpot.system.documents import read_json
 from gnnpot.system.files import write_text
 
 Array = np.ndarray
@@ -138,7 +139,7 @@ def read_splits(path: Path) -> dict[str, list[SplitRow]]:
         DataError: The file is not a split of this format.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         if content["format"] != FORMAT:
             raise ValueError(f"format {content['format']!r}")
         parts = {name: rows for name, rows in content.items() if isinstance(rows, list)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -66,6 +67,14 @@ class EngineConfig(Section):
             for name, value in self.model_dump().items()
             if name not in self.runtime and value is not None
         }
+
+    def identity_text(self) -> str:
+        """The identity as JSON, which is the same for the same method.
+
+        Raises:
+            EngineError: A file is missing.
+        """
+        return json.dumps(self.identity(), sort_keys=True)
 
     def check(self, atoms: Atoms, known: frozenset[str] | None, origin: str) -> None:
         """Refuse a structure that the method cannot treat.

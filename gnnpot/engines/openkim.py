@@ -6,7 +6,6 @@ Tadmor et al., JOM 63 (7), 17 (2011).
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from ctypes.util import find_library
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from jaxtyping import Float
 
+from gnnpot.calculator.base import WholeCalculator
 from gnnpot.engines.base import ENGINES, EngineConfig, library
 from gnnpot.errors import EngineError
 
@@ -57,7 +57,7 @@ class KimConfig(EngineConfig):
         return frozenset(get_model_supported_species(self.model))
 
 
-class _Kim(Calculator):
+class _Kim(WholeCalculator):
     """ASE's KIM, shown the images of all atoms inside the cell, with the energies of single atoms.
 
     ASE's KIM misses neighbors of atoms outside it, and does not say so.  At every call it also lets the
@@ -76,24 +76,19 @@ class _Kim(Calculator):
             calculator._model_refresh_and_update_neighbor_list_parameters = lambda: None
             self._ask_for_energies(calculator._kimmodeldata.compute_args)
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = tuple(all_changes),
-    ) -> None:
-        """Take over what the calculator finds."""
-        super().calculate(atoms, properties, system_changes)
+    def computed(self) -> dict[str, Any]:
+        """What the inner calculator finds."""
         inside = Atoms(self.atoms.numbers, self.atoms.positions, cell=self.atoms.cell, pbc=self.atoms.pbc)
         inside.wrap()
         try:
-            self.calculator.calculate(inside, list(properties), list(system_changes))
+            self.calculator.calculate(inside, ["energy", "forces", "stress"], list(all_changes))
         except Exception:
             self.reset()  # the model has seen who knows what of this structure
             raise
-        self.results = dict(self.calculator.results)
+        results = dict(self.calculator.results)
         if self._energies is not None:
-            self.results["energies"] = self._energies[: len(inside)].copy()
+            results["energies"] = self._energies[: len(inside)].copy()
+        return results
 
     def _ask_for_energies(self, arguments: Any) -> None:
         """Have the model write the energies of atoms, if it can, whenever its arrays are made anew."""

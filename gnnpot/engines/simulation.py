@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
+from ase.calculators.calculator import CalculationFailed
 from ase.data import atomic_masses, atomic_numbers
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 from jaxtyping import Float
 
+from gnnpot.calculator.base import WholeCalculator
 from gnnpot.engines.base import library
 from gnnpot.errors import EngineError
 
@@ -55,7 +56,7 @@ def shipped_potentials() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-class LammpsCalculator(Calculator):
+class LammpsCalculator(WholeCalculator):
     """Energy, energies of the atoms, forces and stress of a pair style, in metal units.
 
     The cell may be skewed, left-handed or small; along open directions the box ends beyond the atoms.
@@ -106,19 +107,12 @@ class LammpsCalculator(Calculator):
                 f"({' '.join(str(error).split())[:200]}); mend pair_style, pair_coeff or commands"
             ) from error
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = tuple(all_changes),
-    ) -> None:
-        """Fill ``results``.
+    def computed(self) -> dict[str, Any]:
+        """Energy, forces, and stress in a periodic cell.
 
         Raises:
             CalculationFailed: LAMMPS refuses the structure.
         """
-        super().calculate(atoms, properties, system_changes)
-        self.results = {}
         box, low, rotation, order = _box(self.atoms)
         periodic = tuple(bool(self.atoms.pbc[axis]) for axis in order)
         engine = self._engine if periodic == self._periodic else None
@@ -129,7 +123,7 @@ class LammpsCalculator(Calculator):
         self._engine, self._periodic = engine, periodic
         if not self.atoms.pbc.all():
             del results["stress"]
-        self.results = results
+        return results
 
     def _started(self, periodic: tuple[bool, ...]) -> Any:
         engine = lammps_module().lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])

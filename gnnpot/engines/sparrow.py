@@ -5,17 +5,17 @@ Gaus, Cui and Elstner, J. Chem. Theory Comput. 7, 931 (2011); Bosia et al., J. C
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
+from ase.calculators.calculator import CalculationFailed, Calculator
 from pydantic import PositiveFloat, PositiveInt
 from scipy.sparse.csgraph import minimum_spanning_tree
 
 from gnnpot import units
+from gnnpot.calculator.base import WholeCalculator
 from gnnpot.engines.base import ENGINES, EngineConfig, library
 from gnnpot.errors import LabelingError
 
@@ -75,7 +75,7 @@ def longest_gap(atoms: Atoms) -> float:
     return float(minimum_spanning_tree(distances).data.max(initial=0.0))
 
 
-class _Sparrow(Calculator):
+class _Sparrow(WholeCalculator):
     name = "dftb3"
     implemented_properties = ["energy", "free_energy", "forces"]  # noqa: RUF012
 
@@ -92,14 +92,8 @@ class _Sparrow(Calculator):
         wanted = [self._scine.Property.Energy, self._scine.Property.Gradients]
         self._engine.set_required_properties(wanted)
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = tuple(all_changes),
-    ) -> None:
-        """Fill ``results``."""
-        super().calculate(atoms, properties, system_changes)
+    def computed(self) -> dict[str, Any]:
+        """Energy and forces."""
         kinds = [getattr(self._scine.ElementType, symbol) for symbol in self.atoms.symbols]
         self._engine.structure = self._scine.AtomCollection(kinds, self.atoms.positions / units.Bohr)
         results = self._engine.calculate()
@@ -107,4 +101,4 @@ class _Sparrow(Calculator):
             raise CalculationFailed("DFTB3 did not converge")
         energy = results.energy * units.Hartree
         forces = -np.array(results.gradients) * units.Hartree / units.Bohr
-        self.results = {"energy": energy, "free_energy": energy, "forces": forces}
+        return {"energy": energy, "free_energy": energy, "forces": forces}

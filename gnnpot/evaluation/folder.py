@@ -6,28 +6,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gnnpot.errors import OutputError
 from gnnpot.evaluation.evaluation import Evaluation
 from gnnpot.evaluation.report import Report, write_report
 from gnnpot.potential.potential import Potential
-from gnnpot.system.files import make_folder, write_text
+from gnnpot.system.files import write_text
+from gnnpot.system.run_folder import RunFolder
 from gnnpot.version import __version__
 
-_RESULTS = ("config.yaml", "metrics.json", "report.html")
 
-
-def check_folder(output: Path) -> None:
-    """Refuse a folder that holds results, before time is spent on new ones.
-
-    Raises:
-        OutputError: It holds a run or an evaluation, or is a file.
-    """
-    output = Path(output)
-    if output.exists() and not output.is_dir():
-        raise OutputError(f"expected a folder to write to, got the file {output}; choose another --output")
-    there = [name for name in _RESULTS if (output / name).exists()]
-    if there:
-        raise OutputError(f"expected a new folder, got {output} with {there[0]}; choose another --output")
+def evaluation_folder(output: Path) -> RunFolder:
+    """The folder of an evaluation, which is always new."""
+    return RunFolder(output, "evaluation", advice="choose another --output")
 
 
 def write_evaluation(
@@ -45,18 +34,16 @@ def write_evaluation(
     Raises:
         OutputError: The folder holds results, or cannot be written to.
     """
-    output = Path(output)
-    check_folder(output)
-    make_folder(output)
-    write_text(output / "metrics.json", json.dumps(evaluation.metrics(), indent=1) + "\n")
     report = Report(
         title=f"Errors of {Path(model).name}",
         evaluations={"evaluated": evaluation},
         facts=_facts(potential, model, data),
         model=str(model),
     )
-    write_report(output / "report.html", report)
-    return output / "report.html"
+    with evaluation_folder(output).held(resume=False) as folder:
+        write_text(folder.path / "metrics.json", json.dumps(evaluation.metrics(), indent=1) + "\n")
+        write_report(folder.path / "report.html", report)
+    return folder.path / "report.html"
 
 
 def model_facts(potential: Potential) -> dict[str, str]:

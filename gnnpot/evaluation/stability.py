@@ -10,16 +10,17 @@ from typing import NamedTuple
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.calculator import Calculator
-from ase.data import covalent_radii
 from ase.md.langevin import Langevin
-from ase.neighborlist import neighbor_list
 
 from gnnpot.errors import DataError
 from gnnpot.graph.graph import label_arrays
+from gnnpot.sampling.ensembles import thermalize
+from gnnpot.sampling.limits import Limits
 
 LOOK_EVERY = 10  # steps
-_TOO_CLOSE = 0.6  # of the sum of two covalent radii
-_TOO_HOT = 10.0  # times the temperature of the thermostat
+# Closer than sampling allows: at the temperatures of a test no bond is shorter, and a potential that
+# lets atoms come so near has lost its repulsion.
+LASTING = Limits(distance=0.6)
 _ENOUGH = 64  # atoms: fewer measure the overhead of a step
 _FAST = 0.5  # fs, where hydrogen vibrates
 
@@ -82,8 +83,7 @@ def stability(
     """
     moving = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, calculator=calculator)
     rng = np.random.default_rng(0)
-    masses = moving.get_masses()[:, None]
-    moving.set_momenta(rng.normal(size=(len(moving), 3)) * np.sqrt(masses * units.kB * temperature))
+    thermalize(moving, temperature, rng=rng)
     dynamics = Langevin(
         moving, timestep * units.fs, temperature_K=temperature, friction=0.01 / units.fs, fixcm=False, rng=rng
     )
@@ -101,15 +101,7 @@ def stability(
 
 def failure_of(atoms: Atoms, temperature: float) -> str:
     """Why dynamics that began at ``temperature`` (K) have failed, or nothing: heat, overlap, no numbers."""
-    if not np.isfinite(atoms.positions).all():
-        return "positions that are not finite"
-    if not atoms.get_temperature() < _TOO_HOT * temperature:
-        return f"a temperature of {atoms.get_temperature():.0f} K"
-    limits = _TOO_CLOSE * covalent_radii[atoms.numbers]
-    first, second, lengths = neighbor_list("ijd", atoms, limits)
-    if len(lengths):
-        return f"{atoms.symbols[first[0]]} and {atoms.symbols[second[0]]} {lengths.min():.2f} Å apart"
-    return ""
+    return LASTING.motion_of(atoms, temperature) or LASTING.overlap_in(atoms)
 
 
 def _root_mean_square_force(atoms: Atoms) -> float:

@@ -18,6 +18,7 @@ from gnnpot.labeling.running import LabelingPlan
 from gnnpot.labeling.store.store import LabelStore
 from gnnpot.system.files import atomic_write, write_text
 
+LABELS, FAILURES = "labels.xyz", "failures.json"
 _NOT_KEPT = {"label_keys", "origin", "source"}
 _SELF_EVIDENT = {"group": "", "energy_weight": 1.0, "forces_weight": 1.0, "stress_weight": 1.0}
 
@@ -49,7 +50,7 @@ def export(
     written, origins = 0, [_origin(atoms) for atoms in _with_label(store, planned)]
     behind = set() if max_jump is None else set(after_jumps(list(_labeled(store, planned)), max_jump))
     jumped = f"expected jumps of the energy below {max_jump or 0:g} eV along the path, got one before it"
-    with atomic_write(folder / "labels.xyz") as aside, aside.open("w") as file:
+    with atomic_write(folder / LABELS) as aside, aside.open("w") as file:
         for number, atoms in enumerate(_labeled(store, planned)):
             kind, reason = "force over limit", unbelievable(atoms.calc.results["forces"], max_force)
             if number in behind:
@@ -59,7 +60,7 @@ def export(
             else:
                 write_extxyz(file, [atoms])
                 written += 1
-    write_text(folder / "failures.json", json.dumps(failures, indent=1))
+    write_text(folder / FAILURES, json.dumps(failures, indent=1))
     return written, failures
 
 

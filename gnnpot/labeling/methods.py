@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import NamedTuple
 
 from ase import Atoms
@@ -11,6 +9,7 @@ from ase import Atoms
 from gnnpot.data.reading import content_hash
 from gnnpot.engines import EngineConfig
 from gnnpot.labeling.labeler import Outcome
+from gnnpot.system.files import text_hash
 
 
 class Method(NamedTuple):
@@ -27,11 +26,11 @@ class Method(NamedTuple):
     @property
     def hash(self) -> str:
         """SHA-256 of the identity."""
-        return hashlib.sha256(self.identity.encode()).hexdigest()
+        return text_hash(self.identity)
 
     def key(self, atoms: Atoms) -> str:
         """Key of the label of ``atoms`` by this method."""
-        return hashlib.sha256(f"{content_hash(atoms)} {self.hash}".encode()).hexdigest()
+        return text_hash(f"{content_hash(atoms)} {self.hash}")
 
 
 def method_of(engine: EngineConfig) -> Method:
@@ -40,7 +39,7 @@ def method_of(engine: EngineConfig) -> Method:
     Raises:
         EngineError: A file is missing.
     """
-    return Method(engine.kind, json.dumps(engine.identity(), sort_keys=True))
+    return Method(engine.kind, engine.identity_text())
 
 
 class Record(NamedTuple):

@@ -14,15 +14,18 @@ from ase import Atoms
 
 from gnnpot.config.base import data_paths
 from gnnpot.data.reading import check_finite, read_frames
+from gnnpot.errors import OutputError
 from gnnpot.labeling.config import DaskConfig, LabelConfig, LocalConfig
-from gnnpot.labeling.export import export
+from gnnpot.labeling.export import FAILURES, LABELS, export
 from gnnpot.labeling.labeler import CalculatorLabeler
 from gnnpot.labeling.local import LocalPool, WorkerPool
 from gnnpot.labeling.methods import Method, method_of
 from gnnpot.labeling.running import LabelingProgress, estimate, fill, plan
 from gnnpot.labeling.store.database import is_server, without_password
 from gnnpot.labeling.store.store import LabelStore
-from gnnpot.system.files import make_folder, write_text
+from gnnpot.system.run_folder import RunFolder
+
+_ADVICE = "choose another --output"
 
 
 def label_files(
@@ -53,23 +56,35 @@ def label_files(
         OutputError: The store or the folder cannot be written to.
     """
     frames, method = _checked(config), method_of(config.method)
-    make_folder(output)
-    place = _place(config, output)
-    resolved = config.model_dump(mode="json") | {"store": without_password(place)}
-    write_text(output / "config.yaml", yaml.safe_dump(resolved, sort_keys=False))
-    store = LabelStore(place)
-    planned = plan(frames, method, store)
-    progress = LabelingProgress(len(planned.structures), len(planned.found), len(planned.failed), 0, 0, 0.0)
-    if planned.pending(retry_failed=retry_failed):
-        with pool_of(config, output / "scratch") as pool:
-            progress = fill(store, planned, pool, retry_failed=retry_failed, observe=observe)
-    written, failures = export(store, planned, output, max_force=config.max_force, max_jump=config.max_jump)
+    folder = RunFolder(output, "labeling run", files=(LABELS, FAILURES), advice=_ADVICE)
+    with folder.held(resume=True):
+        _check_labels_of(folder)
+        place = _place(config, output)
+        resolved = config.written() | {"store": without_password(place)}
+        folder.begin(yaml.safe_dump(resolved, sort_keys=False))
+        store = LabelStore(place)
+        planned = plan(frames, method, store)
+        progress = LabelingProgress(
+            len(planned.structures), len(planned.found), len(planned.failed), 0, 0, 0.0
+        )
+        if planned.pending(retry_failed=retry_failed):
+            with pool_of(config, output / "scratch") as pool:
+                progress = fill(store, planned, pool, retry_failed=retry_failed, observe=observe)
+        written, failures = export(
+            store, planned, output, max_force=config.max_force, max_jump=config.max_jump
+        )
     return _figures(method, store, progress, len(frames)) | {
         "rate": progress.rate,
         "written": written,
         "failures": failures,
-        "labels": str(output / "labels.xyz"),
+        "labels": str(output / LABELS),
     }
+
+
+def _check_labels_of(folder: RunFolder) -> None:
+    """Refuse the folder of another command; labels of any method and structures go into one folder."""
+    if folder.is_begun and "method" not in folder.written():
+        raise OutputError(f"expected a folder of labels, got the run in {folder.path}; {_ADVICE}")
 
 
 def preview(config: LabelConfig, output: Path, *, retry_failed: bool = False) -> dict[str, Any]:

@@ -21,11 +21,18 @@ from safetensors.torch import save
 from torch import Tensor
 
 from gnnpot.config.base import Section
-from gnnpot.errors import GnnpotError, ModelFileError, one_line
+from gnnpot.errors import GnnpotError, ModelFileError, one_line, shortened
 from gnnpot.models import MODEL_CONFIGS, MODELS, AtomicEnergyModel
+from gnnpot.potential.file_checks import (
+    bounded_construction,
+    check_same_kinds,
+    check_sizes,
+    check_tensors,
+)
 from gnnpot.potential.potential import Potential
 from gnnpot.potential.repulsion import ZBLRepulsion
 from gnnpot.system.devices import choose_device
+from gnnpot.system.documents import parse_json
 from gnnpot.system.files import write_bytes
 from gnnpot.version import __version__
 
@@ -33,6 +40,7 @@ FORMAT = 1
 UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
 _KEY = "gnnpot"  # of the JSON document in the metadata
 _CONSTANT = "constant/"  # before the names of tensors that are no state
+_UNBUILT = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
 
 class RepulsionHeader(Section):
@@ -129,7 +137,7 @@ def load_potential(
         raise ModelFileError(f"expected {path} as it was written, got a changed file; get a fresh copy")
     try:
         potential = _build(header, tensors)
-    except (GnnpotError, ValidationError) as error:
+    except (GnnpotError, ValidationError, *_UNBUILT) as error:
         raise ModelFileError(
             f"expected a model that this gnnpot knows, got {path}: {_one_line(error)}; update gnnpot"
         ) from error
@@ -165,7 +173,9 @@ def _tensors(model: AtomicEnergyModel) -> dict[str, Tensor]:
 
 
 def _build(header: ModelHeader, tensors: dict[str, Tensor]) -> Potential:
-    with torch.random.fork_rng(devices=[]):  # first weights are drawn, and then replaced
+    check_tensors(tensors)
+    check_sizes(header.model, tensors)
+    with torch.random.fork_rng(devices=[]), bounded_construction(tensors):  # weights are drawn, then replaced
         config = MODEL_CONFIGS[str(header.model.get("kind"))].model_validate(header.model)
         model = MODELS[config.kind](config)
     state = {name: tensor for name, tensor in tensors.items() if not name.startswith(_CONSTANT)}
@@ -175,6 +185,7 @@ def _build(header: ModelHeader, tensors: dict[str, Tensor]) -> Potential:
         want, got = expected.get(name, "none"), shapes.get(name, "none")
         if want != got:
             raise ModelFileError(f"expected tensor {name} of shape {want}, got {got}")
+    check_same_kinds(state, model.state_dict(), header.dtype)
     model.load_state_dict(state, assign=True)
     for name, buffer in list(model.named_buffers()):
         constant = tensors.get(f"{_CONSTANT}{name}", buffer)
@@ -207,8 +218,10 @@ def _document(file: Any, path: str | Path) -> dict[str, Any]:
             f"expected a model file of gnnpot, got {path}, which another program wrote; give one of ours"
         )
     try:
-        document = json.loads(text)
-        version = int(document["format"])
+        document = parse_json(text)
+        version = document["format"]
+        if type(version) is not int:
+            raise TypeError(f"format {shortened(version)}")
     except (ValueError, KeyError, TypeError) as error:
         raise ModelFileError(
             f"expected a header that tells its format, got {path} ({_one_line(error)}); get a fresh copy"
@@ -243,5 +256,5 @@ def _header(document: dict[str, Any], path: str | Path) -> ModelHeader:
 def _one_line(error: Exception) -> str:
     if isinstance(error, ValidationError):
         faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        return ", ".join(faults)
-    return one_line(error)
+        return shortened(", ".join(faults), str)
+    return shortened(one_line(error), str)

@@ -22,6 +22,7 @@ from gnnpot.sampling.md import MDConfig
 from gnnpot.sampling.momt.sampler import MOMTConfig
 from gnnpot.sampling.steered import SteeredConfig
 from gnnpot.sampling.structures import CrystalConfig, FilesConfig, MoleculeConfig, as_section
+from gnnpot.system.files import text_hash
 
 SamplerConfig = (
     MDConfig
@@ -70,6 +71,18 @@ class SampleConfig(Configuration):
     calculator: Engine | None = Field(default=None, validate_default=True)
     labels: Literal["keep", "drop"] = "drop"
     seed: int = Field(default=0, ge=0)
+
+    def inputs(self) -> dict[str, str]:
+        """Hashes of what the run reads: the calculator with its files, and files of structures.
+
+        Raises:
+            DataError: A file of structures is not there.
+            EngineError: A file of the calculator is not there.
+        """
+        found = {} if self.calculator is None else {"calculator": text_hash(self.calculator.identity_text())}
+        if isinstance(self.structures, FilesConfig):
+            found["structures"] = self.structures.content_hash()
+        return found
 
     @field_validator("calculator")
     @classmethod

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from ase import Atoms
 
 from gnnpot.engines import EngineConfig, calculator_from
-from gnnpot.errors import ConfigError, DataError, OutputError
+from gnnpot.errors import DataError
 from gnnpot.sampling.config import SampleConfig
 from gnnpot.sampling.figures import draw_momt, draw_steered
 from gnnpot.sampling.momt.sampler import MOMTSampler
 from gnnpot.sampling.steered import SteeredSampler, read_work_curves
-from gnnpot.sampling.trajectory import LOG, FrameWriter
+from gnnpot.sampling.trajectory import FRAMES, LOG, STATE, FrameWriter
 from gnnpot.sampling.walk import Walks
-from gnnpot.system.files import locked_folder, make_folder, write_text
+from gnnpot.system.files import write_text
+from gnnpot.system.run_folder import RunFolder
 
 Watch = Callable[[int, float | None], None]  # of the number of frames and the share of steps, if known
-CONFIG, SUMMARY, BIAS = "config.yaml", "summary.json", "bias.json"
+SUMMARY, BIAS = "summary.json", "bias.json"
 
 
 def sample(
@@ -38,28 +38,32 @@ def sample(
 
     Args:
         config: The run.
-        output: New folder; with ``resume`` that of the run to go on with.
-        resume: Go on with a run that was stopped.
+        output: Folder for everything that is written.
+        resume: Go on with the run in ``output``, if there is one.
         watch: Told now and then how many frames there are, and, of dynamics, which share of the steps is
             done.
 
     Raises:
-        ConfigError: The folder holds a run of another configuration.
+        ConfigError: The folder holds a run of another configuration, calculator or structures.
         DataError: The structures cannot be used, or no frame came.
         LabelingError: The calculator lacks an element of a structure, or needs a cell.
-        OutputError: The folder is not empty, cannot be written to, or another run is there.
+        OutputError: The folder holds results, cannot be written to, or another run is there.
     """
-    output, begun = Path(output), time.monotonic()
-    _check_folder(config, output, resume)
-    calculator = (
-        None if config.calculator is None else calculator_from(config.calculator, output / "calculator")
-    )
-    sampler = config.sampler.sampler(calculator)
-    frames = sampler(_treatable(config), np.random.default_rng(config.seed))
-    make_folder(output)
-    with locked_folder(output):
-        config.to_yaml(output / CONFIG)
-        trajectory, state = FrameWriter.go_on(output) if resume else (FrameWriter.begin(output), None)
+    begun = time.monotonic()
+    folder = RunFolder(output, "sampling run", files=(FRAMES, LOG, STATE, SUMMARY))
+    with folder.held(resume=resume):
+        config.check_same(folder)
+        inputs = config.inputs()
+        folder.check_inputs(inputs)
+        calculator = (
+            None
+            if config.calculator is None
+            else calculator_from(config.calculator, folder.path / "calculator")
+        )
+        sampler = config.sampler.sampler(calculator)
+        frames = sampler(_treatable(config), np.random.default_rng(config.seed))
+        folder.begin(config.as_yaml(), inputs)
+        trajectory, state = FrameWriter.go_on(folder.path)
         with trajectory:
             coming = _taken_up(frames, state, trajectory.count)
             _write(coming, trajectory, keep=config.labels == "keep", watch=watch)
@@ -70,8 +74,8 @@ def sample(
             "runs": _runs(frames),
         }
         _check(summary)
-        summary |= _findings(sampler, output)
-        write_text(output / SUMMARY, json.dumps(summary, indent=2))
+        summary |= _findings(sampler, folder.path)
+        write_text(folder.path / SUMMARY, json.dumps(summary, indent=2))
     return summary
 
 
@@ -86,27 +90,6 @@ def _checked(structures: Iterator[Atoms], engine: EngineConfig) -> Iterator[Atom
     for number, atoms in enumerate(structures, start=1):
         engine.check(atoms, known, str(atoms.info.get("origin", f"structure {number} ({atoms.symbols})")))
         yield atoms
-
-
-def _check_folder(config: SampleConfig, output: Path, resume: bool) -> None:
-    path = output / CONFIG
-    if resume:
-        if not path.exists():
-            raise ConfigError(f"expected a sampling run in {output}, got no {CONFIG}; leave out --resume")
-        if _written(path) != config.model_dump(mode="json"):
-            raise ConfigError(f"expected the configuration in {path}, got another; resume with that file")
-        return
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise OutputError(
-            f"expected a new or empty folder, got {output}; choose another --output, or go on with --resume"
-        )
-
-
-def _written(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text())
-    except (UnicodeDecodeError, yaml.YAMLError):
-        return None  # damaged: not this run
 
 
 def _taken_up(frames: Iterator[Atoms], state: Mapping[str, Any] | None, count: int) -> Iterator[Atoms]:

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator
 from ase.stress import full_3x3_to_voigt_6_stress
 from jaxtyping import Float
 
+from gnnpot.calculator.base import WholeCalculator
 from gnnpot.errors import ConfigError
 from gnnpot.sampling.step_cache import OncePerStep
 
 Array = np.ndarray
 
 
-class SpringCalculator(Calculator):
+class SpringCalculator(WholeCalculator):
     r"""Energy, forces and stress of U + K (d − target)² / 2.
 
     d is the distance between the centers of mass of two groups.  Periodic images are chosen once, in the
@@ -71,14 +72,8 @@ class SpringCalculator(Calculator):
         """Force of the spring, positive where it pulls the groups apart (eV/Å)."""
         return 0.0 if self.target is None else self.stiffness * (self.target - self.distance(atoms))
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = tuple(all_changes),
-    ) -> None:
-        """Fill ``results`` with those of calculator and spring together."""
-        super().calculate(atoms, properties, system_changes)
+    def computed(self) -> dict[str, Any]:
+        """Results of calculator and spring together."""
         moving = self.atoms
         periodic = "stress" in self.implemented_properties and moving.cell.rank == 3
         wanted = ("energy", "forces", "stress") if periodic else ("energy", "forces")
@@ -87,10 +82,11 @@ class SpringCalculator(Calculator):
         direction = separation / np.linalg.norm(separation)
         energy = self.unbiased["energy"] + (pull**2 / (2 * self.stiffness))
         forces = self.unbiased["forces"] + pull * np.outer(self._weights, direction)
-        self.results = {"energy": energy, "free_energy": energy, "forces": forces}
+        results = {"energy": energy, "free_energy": energy, "forces": forces}
         if periodic:
             virial = -pull * np.outer(separation, direction) / moving.get_volume()
-            self.results["stress"] = self.unbiased["stress"] + full_3x3_to_voigt_6_stress(virial)
+            results["stress"] = self.unbiased["stress"] + full_3x3_to_voigt_6_stress(virial)
+        return results
 
     def move_to(self, target: float) -> None:
         """Give the spring the length ``target`` (Å)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any, Literal
 
 from ase import Atoms
@@ -12,7 +13,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from gnnpot.config.base import Section, data_paths
 from gnnpot.data.reading import read_frames
-from gnnpot.errors import ConfigError
+from gnnpot.errors import ConfigError, DataError
+from gnnpot.system.files import file_hash, text_hash
 
 Repeats = PositiveInt | tuple[PositiveInt, PositiveInt, PositiveInt]
 
@@ -74,6 +76,14 @@ class FilesConfig(Section):
     every: PositiveInt = 1
     repeats: Repeats = 1
 
+    def content_hash(self) -> str:
+        """SHA-256 of what the files hold, one after another.
+
+        Raises:
+            DataError: A file is not there.
+        """
+        return text_hash(" ".join(map(_hash_of, data_paths(self.files))))
+
     def structures(self) -> Iterator[Atoms]:
         """The structures, one after another; a missing file is told of at once."""
         frames = read_frames(data_paths(self.files))
@@ -84,6 +94,15 @@ class FilesConfig(Section):
         repeated = atoms * self.repeats
         repeated.info = dict(atoms.info)
         return repeated
+
+
+def _hash_of(path: Path) -> str:
+    try:
+        return file_hash(path)
+    except OSError as error:
+        raise DataError(
+            f"expected a file of structures, got {path} ({error.strerror}); check the path"
+        ) from error
 
 
 def as_section(value: Any) -> Any:

@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.io.extxyz import write_extxyz
 
 from gnnpot.errors import DataError, OutputError
+from gnnpot.system.documents import read_json
 from gnnpot.system.files import write_text
 
 FRAMES, LOG, STATE = "frames.xyz", "log.csv", "state.json"
@@ -59,7 +60,7 @@ class FrameWriter:
         if not path.exists():
             return cls.begin(folder), None
         try:
-            note = json.loads(path.read_text())
+            note = read_json(path)
             _cut(folder / FRAMES, note["frames_bytes"])
             _cut(folder / LOG, note["log_bytes"])
             state, count = note["sampler"], note["frames"]

@@ -10,10 +10,8 @@ from pathlib import Path
 
 from gnnpot.errors import OutputError
 
-try:
-    import fcntl
-except ImportError:  # not POSIX
-    fcntl = None  # type: ignore[assignment]
+LOCK, CONFIG = ".lock", "config.yaml"  # in the folder of a run
+_PARTIAL = ".partial"
 
 
 def make_folder(folder: Path) -> None:
@@ -36,25 +34,27 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder until the block ends, or this process does.
+def text_hash(text: str) -> str:
+    """SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    Where the system has no ``flock`` nothing happens.
 
-    Raises:
-        OutputError: Another run is there.
+def remove_partial_files(folder: Path, *, depth: int = 2) -> None:
+    """Remove what killed processes left of files that they were writing; nobody may write there now.
+
+    Args:
+        folder: The folder; those in it are looked through too, but for those that another run has begun in.
+        depth: How many folders within each other.
     """
-    with (folder / ".lock").open("a") as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise OutputError(
-                    f"expected {folder} for one run alone, got another that writes there; wait for its end, "
-                    "or choose another --output"
-                ) from error
-        yield
+    for path in folder.iterdir():
+        if path.is_symlink():
+            continue
+        if path.is_dir():
+            if depth and not any((path / name).exists() for name in (LOCK, CONFIG)):
+                remove_partial_files(path, depth=depth - 1)
+        elif path.name.startswith(".") and path.name.endswith(_PARTIAL):
+            with suppress(OSError):
+                path.unlink()
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         OutputError: The disk is full, or the folder cannot be written to.
     """
     path = Path(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    aside = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
     try:
         with write_errors_told(path):
             yield aside

@@ -20,6 +20,8 @@ from gnnpot.config.base import Section
 from gnnpot.training.loss import LossConfig, WeightedLoss
 from gnnpot.training.optimizers import AdamWConfig, CosineSchedule, OptimizerConfig, ScheduleConfig
 
+RESUMABLE = ("max_epochs", "max_time", "devices", "num_nodes", "num_workers", "device")  # may change
+
 
 class TrainingConfig(Section):
     """Everything that :func:`gnnpot.training.fit` needs besides a potential and data.

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-import io
 import logging
-import pickle
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch.utils.data import DataLoader
 
 from gnnpot.data.dataset import GraphDataset
-from gnnpot.errors import DataError, TrainingError
+from gnnpot.errors import DataError, TrainingError, one_line
 from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.potential.potential import Potential
 from gnnpot.system.devices import choose_device
-from gnnpot.system.files import write_bytes
 from gnnpot.system.memory import objects_settled
+from gnnpot.system.processes import end_with_parent
 from gnnpot.system.signals import held_signals
 from gnnpot.training.batches import EpochBatches
+from gnnpot.training.checkpoint import (
+    CHECKPOINT,
+    UNREADABLE,
+    CheckpointFile,
+    check_checkpoint,
+    identity_of,
+    no_checkpoint,
+)
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.low_rank import merged
 from gnnpot.training.module import PotentialModule
 from gnnpot.training.parameter_groups import GroupRow
 from gnnpot.training.warm_up import warm_up
-
-CHECKPOINT = "last.ckpt"
 
 
 class Observer:
@@ -107,29 +109,23 @@ def fit(
 
     Raises:
         DataError: A structure lacks a label that the loss needs.
+        ConfigError: More epochs are trained already than ``config`` asks for.
         DeviceError: The device is not there.
-        TrainingError: The loss is not finite.
+        OutputError: The checkpoint in the folder belongs to another training.
+        TrainingError: The loss is not finite, or the checkpoint is damaged.
     """
     check_trainable(config, train, validation)
+    identity = identity_of(potential, train, validation, config=config, seed=settings.seed)
     module = PotentialModule(
         potential, loss=config.loss, config=config, name_frames=lambda graph: _names(graph, train)
     )
+    module.identity = identity
     last = settings.output / CHECKPOINT
+    if last.exists():
+        check_checkpoint(last, identity, module.state_dict(), config)
     with _quiet(), _passing_on_stops() as stops:
         trainer = _trainer(config, settings.output, [_Bookkeeping(settings.observer, last), stops])
-        rank, world_size = trainer.global_rank, trainer.world_size
-        if len(train) < world_size:
-            raise DataError(
-                f"expected at least {world_size} structures for as many processes, got {len(train)}"
-            )
-        batches = EpochBatches(
-            len(train),
-            config.batch_size,
-            seed=settings.seed,
-            repeats=config.repeats,
-            rank=rank,
-            world_size=world_size,
-        )
+        batches = _batches(trainer, len(train), config, settings.seed)
         validated = EpochBatches(len(validation), config.batch_size, seed=None)
         if choose_device(config.device).type == "cpu":  # where loops are compiled
             first = (
@@ -137,7 +133,7 @@ def fit(
                 for data, places in ((train, batches), (validation, validated))
             )
             warm_up(potential, config.loss, *first)
-        with objects_settled():
+        with objects_settled(), _restoring(module, last):
             trainer.fit(
                 module,
                 _loader(train, batches, config),
@@ -146,6 +142,36 @@ def fit(
                 weights_only=True,
             )
     return module
+
+
+def _batches(trainer: Trainer, size: int, config: TrainingConfig, seed: int) -> EpochBatches:
+    """The training batches of this process.
+
+    Raises:
+        DataError: There are fewer structures than processes.
+    """
+    rank, processes = trainer.global_rank, trainer.world_size
+    if size < processes:
+        raise DataError(f"expected at least {processes} structures for as many processes, got {size}")
+    return EpochBatches(
+        size, config.batch_size, seed=seed, repeats=config.repeats, rank=rank, world_size=processes
+    )
+
+
+@contextmanager
+def _restoring(module: PotentialModule, checkpoint: Path) -> Iterator[None]:
+    """Tell what a checkpoint lacks in one line; what fails after the restart is raised as it is.
+
+    Raises:
+        TrainingError: The state of optimizers or loops does not fit.
+    """
+    is_there = checkpoint.exists()
+    try:
+        yield
+    except UNREADABLE as error:
+        if not is_there or module.has_started:
+            raise
+        raise no_checkpoint(checkpoint, f"{type(error).__name__}: {one_line(error)}") from error
 
 
 def check_trainable(config: TrainingConfig, train: GraphDataset, validation: GraphDataset) -> None:
@@ -225,29 +251,6 @@ class _Bookkeeping(Callback):
             trainer.should_stop = True
 
 
-class _CheckpointFile(TorchCheckpointIO):
-    """Checkpoints that are whole or not there: written aside, then renamed; loaded without running code."""
-
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
-    ) -> None:
-        buffer = io.BytesIO()
-        torch.save(checkpoint, buffer)
-        write_bytes(Path(path), buffer.getbuffer())
-
-    def load_checkpoint(self, path: str | Path, *args: Any, **options: Any) -> dict[str, Any]:
-        try:
-            return super().load_checkpoint(path, *args, **options)
-        except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-            raise TrainingError(
-                f"expected a whole checkpoint, got {path} ({_first_line(error)}); remove it to train anew"
-            ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def _trainer(config: TrainingConfig, output: Path, callbacks: list[Callback]) -> Trainer:
     device = choose_device(config.device)
     several = config.devices * config.num_nodes > 1
@@ -260,7 +263,7 @@ def _trainer(config: TrainingConfig, output: Path, callbacks: list[Callback]) ->
         max_epochs=config.max_epochs,
         logger=TensorBoardLogger(output, name=None, version="tensorboard"),
         callbacks=callbacks,
-        plugins=[_CheckpointFile()],
+        plugins=[CheckpointFile()],
         use_distributed_sampler=False,
         inference_mode=False,
         num_sanity_val_steps=0,
@@ -271,12 +274,18 @@ def _trainer(config: TrainingConfig, output: Path, callbacks: list[Callback]) ->
     )
 
 
+def _follow_parent(worker: int) -> None:
+    """Let a process that prepares batches end with the training."""
+    end_with_parent()
+
+
 def _loader(dataset: GraphDataset, batches: EpochBatches, config: TrainingConfig) -> DataLoader[AtomicGraph]:
     return DataLoader(
         dataset,
         batch_sampler=batches,
         collate_fn=collate,
         num_workers=config.num_workers,
+        worker_init_fn=_follow_parent,
         persistent_workers=config.num_workers > 0,
     )
 

@@ -79,6 +79,8 @@ class PotentialModule(LightningModule):
         self.history: list[dict[str, float]] = []
         self.best: dict[str, float] = {}  # row of the history whose model is kept
         self.spent = 0.0  # seconds, over all resumptions
+        self.identity: dict[str, Any] = {}  # what the training is, for its checkpoint
+        self.has_started = False
         self._sums: dict[Stage, ErrorSums] = {}
         self._started = time.monotonic()
         self._rates: LearningRates | None = None
@@ -214,6 +216,7 @@ class PotentialModule(LightningModule):
             "best": self.best,
             "seconds": self.seconds,
             "rates": self.rates.state_dict(),
+            "identity": self.identity,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -221,9 +224,11 @@ class PotentialModule(LightningModule):
         state = checkpoint["gnnpot"]
         self.history, self.best, self.spent = state["history"], state["best"], state["seconds"]
         self._resumed_rates = state["rates"]
+        self.identity = state.get("identity", self.identity)
 
     def on_train_start(self) -> None:
         """Count time from here, and go on with the rates of a resumed run."""
         self._started = time.monotonic()
+        self.has_started = True
         if resumed := self.__dict__.pop("_resumed_rates", None):
             self.rates.load_state_dict(resumed)

@@ -3,47 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
-import time
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from pydantic import ValidationError
 
 from gnnpot.data.structure_set import Structures
-from gnnpot.errors import ConfigError, OutputError
 from gnnpot.evaluation.evaluation import BATCH_ATOMS, Evaluation, evaluate_graphs
 from gnnpot.evaluation.folder import model_facts
 from gnnpot.evaluation.report import Report, write_report
 from gnnpot.potential.model_file import load_potential, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.system.devices import choose_device
-from gnnpot.system.files import make_folder, write_text
+from gnnpot.system.files import write_text
+from gnnpot.system.run_folder import RunFolder
+from gnnpot.training.checkpoint import CHECKPOINT
 from gnnpot.training.fit import Observer, RunSettings, check_trainable, fit
 from gnnpot.training.module import PotentialModule
 from gnnpot.training.preparation import PreparedData, initial_potential, prepare
-from gnnpot.training.ranks import is_first_process
+from gnnpot.training.ranks import is_first_process, shared_folder
 from gnnpot.training.run_config import RunConfig
 from gnnpot.training.run_graphs import RunGraphs, read_graphs
 from gnnpot.version import __version__
 
 MODEL_FILE = "model.safetensors"
-_FILES = ("train", "validation", "test")
-_FREE_TO_CHANGE = ("max_epochs", "max_time", "devices", "num_nodes", "num_workers", "device")
-
-
-def check_output(output: Path, *, resume: bool) -> None:
-    """Refuse to write over a run.
-
-    Raises:
-        OutputError: The folder holds a run that is not to be resumed, or cannot be made.
-    """
-    if (output / "config.yaml").exists() and not resume:
-        raise OutputError(f"expected a new folder, got the run in {output}; use --resume or another --output")
-    make_folder(output)
 
 
 _IN_CONFIG = Structures()
@@ -80,28 +64,37 @@ def train(
     Raises:
         GnnpotError: Bad data, configuration, output folder or device, or a loss that is not finite.
     """
-    output, observer = Path(output), observer or Observer()
+    observer = observer or Observer()
     config = config.model_copy(update=structures.named())
-    open_run(config, output, resume=resume)
-    graphs = read_graphs(config, output, cutoff=config.model.cutoff, structures=structures)
-    return train_on(graphs.with_cutoff(config.model.cutoff), config, output, observer=observer)
+    with shared_folder(folder_of(output), resume=resume) as folder:
+        check_run(config, folder)
+        graphs = read_graphs(config, folder.path, cutoff=config.model.cutoff, structures=structures)
+        return train_on(graphs.with_cutoff(config.model.cutoff), config, folder, observer=observer)
 
 
-def train_on(graphs: RunGraphs, config: RunConfig, output: Path, *, observer: Observer) -> dict[str, Any]:
+def folder_of(output: Path) -> RunFolder:
+    """The folder of a training."""
+    return RunFolder(output, "training", files=(MODEL_FILE, CHECKPOINT))
+
+
+def train_on(
+    graphs: RunGraphs, config: RunConfig, folder: RunFolder, *, observer: Observer
+) -> dict[str, Any]:
     """Train as :func:`train` does, on structures that were read.
 
     Args:
         graphs: Graphs of all structures, with edges up to the cutoff of the model.
         config: Configuration of the run.
-        output: Folder of the run.
+        folder: Folder of the run, which this process holds.
         observer: Receives progress events.
 
     Returns:
         What ``metrics.json`` holds.
     """
+    output = folder.path
     data = prepare(config, graphs, output)
     check_trainable(config.training, data.train, data.validation)
-    record_config(config, output)
+    record_config(config, folder)
     potential = initial_potential(config, data)
     for text in notes(data, potential):
         observer.note(text)
@@ -117,54 +110,22 @@ def train_on(graphs: RunGraphs, config: RunConfig, output: Path, *, observer: Ob
     return metrics
 
 
-def open_run(config: RunConfig, output: Path, *, resume: bool) -> None:
-    """Check folder, configuration and device; other processes wait until the first has prepared the data.
+def check_run(config: RunConfig, folder: RunFolder) -> None:
+    """Check the configuration of a run that has begun, and the device.
 
     Raises:
         GnnpotError: A folder that holds another run, or a device that is not there.
     """
     if not is_first_process():
-        _wait_for(output / "config.yaml")
         return
-    check_output(output, resume=resume)
-    check_same_config(config, output)
+    config.check_same(folder)
     choose_device(config.training.device)
 
 
-def check_same_config(config: RunConfig, output: Path) -> None:
-    """Refuse to resume a run as another one.
-
-    Where files of data are is free to change: what they hold is compared when they are read.
-
-    Raises:
-        ConfigError: Naming what differs.
-    """
-    path = output / "config.yaml"
-    if not path.exists():
-        return
-    old, new = yaml.safe_load(path.read_text()), config.model_dump(mode="json")
-    with suppress(ValidationError):  # what is not there has its default, as in the file of an older version
-        old = type(config).model_validate(old).model_dump(mode="json")
-    for values in (old, new):
-        for name in _FILES:
-            if isinstance(values.get(name), list):
-                del values[name]
-        for section in (values.get("training", {}), *values.get("stages", [])):
-            for name in _FREE_TO_CHANGE:
-                section.pop(name, None)
-    different = sorted(_leaves(old).items() ^ _leaves(new).items())
-    if different:
-        names = sorted({name for name, _ in different})
-        raise ConfigError(
-            f"expected the configuration of the run in {output}, got other values of {', '.join(names)}; "
-            "resume with the same, or use another --output"
-        )
-
-
-def record_config(config: RunConfig, output: Path) -> None:
-    """Write the configuration, which tells other processes that the data are ready."""
+def record_config(config: RunConfig, folder: RunFolder, inputs: Mapping[str, str] | None = None) -> None:
+    """Note what the run is, which tells other processes that the data are ready."""
     if is_first_process():
-        config.to_yaml(output / "config.yaml")
+        folder.begin(config.as_yaml(), inputs)
 
 
 def fit_and_keep(
@@ -290,21 +251,3 @@ def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds:
         "time": f"{seconds / 60:.1f} min",
         "gnnpot": __version__,
     }
-
-
-def _leaves(values: Any, prefix: str = "") -> dict[str, str]:
-    if isinstance(values, dict):
-        parts = [
-            _leaves(value, f"{prefix}.{name}" if prefix else str(name)) for name, value in values.items()
-        ]
-        return {name: leaf for part in parts for name, leaf in part.items()}
-    return {prefix: repr(values)}
-
-
-def _wait_for(path: Path, timeout: float = 3600.0) -> None:
-    """Let other processes wait until the first has prepared the data."""
-    deadline = time.monotonic() + timeout
-    while not path.exists():
-        if time.monotonic() > deadline or os.getppid() == 1:
-            raise OutputError(f"expected {path} from the first process, got none; look at its output")
-        time.sleep(0.2)

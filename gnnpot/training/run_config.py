@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from ase.data import atomic_numbers
 from pydantic import (
@@ -22,7 +22,7 @@ from gnnpot.config.kinds import Kinds
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.models import MODEL_CONFIGS, ModelConfig
-from gnnpot.training.config import TrainingConfig
+from gnnpot.training.config import RESUMABLE, TrainingConfig
 
 
 class RepulsionConfig(Section):
@@ -50,6 +50,11 @@ class RunConfig(Configuration):
         repulsion: Short-range repulsion, or null.
         seed: Seed of the weights, the split and the order of the structures.
     """
+
+    FREE: ClassVar = frozenset(  # where files of data are, for what they hold is compared, and the budget
+        ["train", "validation.[0-9]*", "test"]
+        + [f"{section}.{name}" for section in ("training", "stages.*") for name in RESUMABLE]
+    )
 
     model: Annotated[SerializeAsAny[ModelConfig], Kinds("model", known=MODEL_CONFIGS.items)]
     training: TrainingConfig = TrainingConfig()

@@ -17,6 +17,8 @@ from gnnpot.evaluation.stability import Stability, stability, starting_structure
 from gnnpot.potential.model_file import load_potential, read_header, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.system.files import file_hash, make_folder, write_text
+from gnnpot.system.run_folder import RunFolder
+from gnnpot.training.checkpoint import CHECKPOINT
 from gnnpot.training.fit import Observer, StepsOnly, check_trainable
 from gnnpot.training.module import PotentialModule
 from gnnpot.training.parameter_groups import GroupRow, group_rows
@@ -26,14 +28,15 @@ from gnnpot.training.preparation import (
     initial_potential,
     prepare,
 )
-from gnnpot.training.ranks import is_first_process
+from gnnpot.training.ranks import is_first_process, shared_folder
 from gnnpot.training.run import (
     MODEL_FILE,
+    check_run,
     evaluate_splits,
     fit_and_keep,
+    folder_of,
     metrics_of,
     notes,
-    open_run,
     record_config,
     run_report,
     train_on,
@@ -107,13 +110,27 @@ def transfer(
         GnnpotError: Bad data, configuration, source, output folder or device, or a loss that is not
             finite.
     """
-    output, observer = Path(output), observer or Observer()
+    observer = observer or Observer()
     if compare_scratch and config.source is None:
         raise ConfigError("expected a source to compare with training from scratch, got none; give --from")
     config = config.model_copy(update=structures.named())
-    open_run(config, output, resume=resume)
-    job = prepare_transfer(config, output, structures)
-    record_config(config, output)
+    files = (MODEL_FILE, CHECKPOINT, START_FILE, RESULT_FILE)
+    with shared_folder(RunFolder(output, "transfer", files=files), resume=resume) as folder:
+        job = _begun(config, folder, structures)
+        return _carried(job, observer, compare_scratch=compare_scratch)
+
+
+def _begun(config: TransferConfig, folder: RunFolder, structures: Structures) -> Transfer:
+    """Check that the folder, the data and the source fit, and note what the transfer is."""
+    check_run(config, folder)
+    inputs = {} if config.source is None else {"source": file_hash(Path(config.source))}
+    folder.check_inputs(inputs)
+    job = prepare_transfer(config, folder.path, structures)
+    record_config(config, folder, inputs)
+    return job
+
+
+def _carried(job: Transfer, observer: Observer, *, compare_scratch: bool) -> dict[str, Any]:
     _tell(job, observer)
     baseline = _score_start(job, observer)
     module = _train_stages(job, observer)
@@ -189,30 +206,12 @@ def _score_start(job: Transfer, observer: Observer) -> dict[str, Any] | None:
     if job.start is None or not is_first_process():
         return None
     said = _said(job)
-    _check_same_source(job, said["source_hash"])
     provenance = {"transfer": said, "reference_energies_source": job.data.references.source}
     save_potential(job.potential, job.output / START_FILE, provenance=provenance)
     untuned = load_potential(job.output / START_FILE)
     baseline = metrics_of(evaluate_splits(untuned, job.data))
     observer.note(f"before training: {errors_in_words(baseline)} on the {baseline['split']} structures")
     return baseline
-
-
-def _check_same_source(job: Transfer, source_hash: str) -> None:
-    """Refuse to go on from another source.
-
-    Raises:
-        ConfigError: The potential that an earlier part of the transfer began with was another.
-    """
-    path = job.output / START_FILE
-    if not path.exists():
-        return
-    before = read_header(path).provenance["transfer"].get("source_hash")
-    if before not in (None, source_hash):
-        raise ConfigError(
-            f"expected the source that the transfer in {job.output} began with, got another file at "
-            f"{job.config.source}; resume with the same, or use another --output"
-        )
 
 
 def _train_stages(job: Transfer, observer: Observer) -> PotentialModule:
@@ -239,7 +238,7 @@ def _close_stage(stage: Stage, job: Transfer, module: PotentialModule) -> None:
     evaluations = evaluate_splits(potential, job.data)
     report = run_report(stage.config, job.data, evaluations, potential=potential, module=module)
     write_report(stage.folder / "report.html", report)
-    stage.config.to_yaml(stage.folder / "config.yaml")
+    RunFolder(stage.folder).begin(stage.config.as_yaml())
     write_metrics(metrics_of(evaluations), stage.folder)
 
 
@@ -258,9 +257,9 @@ def _train_scratch(job: Transfer, observer: Observer) -> dict[str, Any]:
     observer.note("the same model from scratch")
     run = job.stages[0].config
     config = plain_run(job.config, model=run.model, scale=None, training=job.config.scratch_training)
-    folder = job.output / "scratch"
-    open_run(config, folder, resume=True)
-    return train_on(job.graphs, config, folder, observer=StepsOnly(observer))
+    with shared_folder(folder_of(job.output / "scratch"), resume=True) as folder:
+        check_run(config, folder)
+        return train_on(job.graphs, config, folder, observer=StepsOnly(observer))
 
 
 def _dynamics(job: Transfer) -> dict[str, dict[str, Any]]:

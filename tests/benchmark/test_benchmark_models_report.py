@@ -15,12 +15,12 @@ from gnnpot.benchmark.models.config import ComparisonConfig, candidates
 from gnnpot.benchmark.models.figures import comparison_images
 from gnnpot.benchmark.models.report import spread_cells, verdict, write_comparison
 from gnnpot.benchmark.models.run import (
-    ComparisonObserver,
     collect,
     compare,
     planned,
     warnings_of,
 )
+from gnnpot.benchmark.study import StudyObserver
 from gnnpot.benchmark.subsets import read_pool
 from gnnpot.benchmark.trials import Comparison, Measurement, Point, SeedStatistics, Trial
 from gnnpot.units import ERROR_UNITS
@@ -128,7 +128,7 @@ def test_a_model_is_measured_if_any_seed_was_trained(tmp_path, monkeypatch):
     (tmp_path / "trainings" / "schnet-4-0" / "failure.txt").write_text("loss is nan")
     pool = read_pool(config.data, config.test, config.keys)
     plans = planned(config, {"schnet": candidates(["schnet"], ["Si"])[0].template}, tmp_path)
-    found = collect(config, pool, plans, ComparisonObserver())
+    found = collect(config, pool, plans, StudyObserver())
     assert [one.model for one in found.measurements] == ["schnet"]
     assert found.spread("schnet", 4, "forces").mean > 0
     assert verdict(found).startswith("On 4 frames schnet has the smallest force error")

@@ -20,7 +20,7 @@ from structures import silicon
 
 from gnnpot.errors import OutputError
 from gnnpot.evaluation.evaluation import Evaluation, evaluate
-from gnnpot.evaluation.folder import check_folder, write_evaluation
+from gnnpot.evaluation.folder import evaluation_folder, write_evaluation
 from gnnpot.evaluation.report import Report, write_report
 from gnnpot.potential.model_file import save_potential
 from gnnpot.report.tables import number
@@ -228,9 +228,9 @@ def test_isolated_atoms_that_were_left_out_are_told(page):
 def test_a_run_is_not_written_over(tmp_path):
     (tmp_path / "config.yaml").touch()
     with pytest.raises(OutputError, match=r"with config.yaml; choose another --output"):
-        check_folder(tmp_path)
+        evaluation_folder(tmp_path).check_new()
     with pytest.raises(OutputError, match="expected a folder to write to, got the file"):
-        check_folder(tmp_path / "config.yaml")
+        evaluation_folder(tmp_path / "config.yaml").check_new()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import PositiveFloat, field_serializer, field_validator
 
-from gnnpot.benchmark.config import StudyConfig
+from gnnpot.config.base import Configuration
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError
@@ -28,7 +28,7 @@ class Candidate(NamedTuple):
     template: RunConfig
 
 
-class ComparisonConfig(StudyConfig):
+class ComparisonConfig(Configuration):
     """A comparison of models on one set of data.
 
     Args:
@@ -45,7 +45,6 @@ class ComparisonConfig(StudyConfig):
         steps: Number of steps of the dynamics.
     """
 
-    NOUN: ClassVar = "comparison"
     FREE: ClassVar = frozenset({"models", "sizes", "seeds", "device", "temperature", "steps"})
 
     data: tuple[str, ...]

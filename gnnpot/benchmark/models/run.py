@@ -14,29 +14,22 @@ import torch
 from gnnpot.benchmark.models.config import Candidate, ComparisonConfig, candidates, fitting_loss
 from gnnpot.benchmark.models.dynamics import StartingStructure, measured, starting_structure
 from gnnpot.benchmark.models.report import write_comparison
+from gnnpot.benchmark.study import StudyObserver, run_study
 from gnnpot.benchmark.subsets import StructurePool, check_parts, nested_order, parts, read_pool, write_frames
 from gnnpot.benchmark.trials import Comparison, Measurement, Point, Trial
 from gnnpot.errors import DataError, TrainingError
-from gnnpot.evaluation.folder import check_folder
 from gnnpot.potential.model_file import load_potential, read_header
 from gnnpot.system.devices import choose_device
-from gnnpot.system.files import make_folder, write_text
-from gnnpot.training.fit import CHECKPOINT, Observer, StepsOnly
-from gnnpot.training.run import MODEL_FILE, check_same_config, train
+from gnnpot.system.files import write_text
+from gnnpot.training.checkpoint import CHECKPOINT
+from gnnpot.training.fit import StepsOnly
+from gnnpot.training.run import MODEL_FILE, folder_of, train
 from gnnpot.training.run_config import RunConfig, data_paths
 from gnnpot.units import ERROR_UNITS
 from gnnpot.version import __version__
 
-_FINISHED = "report.html"  # what a run writes last
 _FAILED = "failure.txt"
 _FEW_EPOCHS = 50  # fewer end before the errors have settled
-
-
-class ComparisonObserver(Observer):
-    """Callback interface for the progress of a comparison; the default ignores all events."""
-
-    def begin(self, what: str, number: int, total: int) -> None:
-        """Before each of ``total`` pieces of work, counted from 1."""
 
 
 class ComparisonPlan(NamedTuple):
@@ -49,12 +42,7 @@ class ComparisonPlan(NamedTuple):
     run: RunConfig
 
     def __str__(self) -> str:
-        return f"{self.model} on {self.size} frames, seed {self.seed}"
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether nothing is left to be done."""
-        return (self.folder / _FINISHED).exists()
+        return f"training {self.model} on {self.size} frames, seed {self.seed}"
 
     @property
     def has_failed(self) -> bool:
@@ -67,7 +55,7 @@ def compare(
     output: Path,
     *,
     resume: bool = False,
-    observer: ComparisonObserver | None = None,
+    observer: StudyObserver | None = None,
 ) -> Comparison:
     """Train every model on every size with every seed, measure speed and conservation, write the report.
 
@@ -84,41 +72,61 @@ def compare(
     Raises:
         GnnpotError: Bad data, models, sizes, output folder or device, or no training succeeded.
     """
-    output, observer = Path(output).resolve(), observer or ComparisonObserver()
-    check_same_or_new(config, output, resume=resume)
-    choose_device(config.device)
-    pool = read_pool(config.data, config.test, config.keys)
-    chosen = candidates(config.models, _elements(pool))
-    check_parts(pool, config.sizes, config.seeds)
-    plans = planned(config, {one.name: run_template(one, config, pool) for one in chosen}, output)
-    for plan in plans:
-        if not plan.has_failed:
-            check_same_config(plan.run, plan.folder)
-    make_folder(output)
-    write_data(pool, config, output / "data")
-    config.to_yaml(output / "config.yaml")
-    for warning in pool.warnings:
-        observer.note(f"warning: {warning}")
-    for number, plan in enumerate(todo := [plan for plan in plans if not plan.is_finished], start=1):
-        observer.begin(f"training {plan}", number, len(todo))
-        _train(plan, observer)
-    comparison = collect(config, pool, plans, observer)
-    write_text(output / "metrics.json", json.dumps(comparison.as_dict(), indent=1, allow_nan=False) + "\n")
-    write_comparison(output / "report.html", comparison)
-    return comparison
+    observer = observer or StudyObserver()
+    return run_study(ModelComparison(config, observer), output, resume=resume, observer=observer)
 
 
-def check_same_or_new(config: ComparisonConfig, output: Path, *, resume: bool) -> None:
-    """Refuse to write over results.
+class ModelComparison:
+    """The steps of a comparison of models.
 
-    Raises:
-        ConfigError: The comparison to resume is another one.
-        OutputError: The folder holds results that are not to be resumed, or is a file.
+    Args:
+        config: What to compare.
+        observer: Receives progress events.
     """
-    if resume and (output / "config.yaml").exists():
-        config.check_same(output / "config.yaml")
-    else:
-        check_folder(output)
+
+    noun = "comparison"
+
+    def __init__(self, config: ComparisonConfig, observer: StudyObserver) -> None:
+        self.config = config
+        self.observer = observer
+
+    def inputs(self) -> dict[str, str]:
+        """No models."""
+        return {}
+
+    def prepare(self, output: Path) -> list[ComparisonPlan]:
+        """Write the data, and list all trainings; those that have begun are as they began."""
+        config = self.config
+        choose_device(config.device)
+        self.pool = pool = read_pool(config.data, config.test, config.keys)
+        chosen = candidates(config.models, _elements(pool))
+        check_parts(pool, config.sizes, config.seeds)
+        plans = planned(config, {one.name: run_template(one, config, pool) for one in chosen}, output)
+        for plan in plans:
+            if not plan.has_failed:
+                plan.run.check_same(folder_of(plan.folder))
+        write_data(pool, config, output / "data")
+        for warning in pool.warnings:
+            self.observer.note(f"warning: {warning}")
+        return plans
+
+    def train(self, plan: ComparisonPlan) -> None:
+        """Train one model; a failure is recorded and does not stop the others."""
+        if plan.has_failed:
+            shutil.rmtree(plan.folder)
+        try:
+            train(plan.run, plan.folder, resume=True, observer=StepsOnly(self.observer))
+        except (DataError, TrainingError) as error:
+            write_text(plan.folder / _FAILED, f"{error}\n")
+            self.observer.note(f"{plan} failed: {error}")
+
+    def collect(self, plans: Sequence[ComparisonPlan]) -> Comparison:
+        """Gather all results, and run dynamics with the first seed of each model's largest size."""
+        return collect(self.config, self.pool, plans, self.observer)
+
+    def write_report(self, path: Path, found: Comparison) -> None:
+        """Write the page."""
+        write_comparison(path, found)
 
 
 def planned(
@@ -182,7 +190,7 @@ def collect(
     config: ComparisonConfig,
     pool: StructurePool,
     plans: Sequence[ComparisonPlan],
-    observer: ComparisonObserver,
+    observer: StudyObserver,
 ) -> Comparison:
     """Gather all results, and run dynamics with the first seed of each model's largest size."""
     trials = [_trial(plan) for plan in plans]
@@ -223,17 +231,6 @@ def warnings_of(trials: Sequence[Trial], measurements: Sequence[Measurement]) ->
     named = ", ".join(f"{model} on {size} frames" for size, model in short)
     told = f"fewer than {_FEW_EPOCHS} epochs fitted into the time: {named}; more would lower these errors"
     return [*failed, *flown, told]
-
-
-def _train(plan: ComparisonPlan, observer: ComparisonObserver) -> None:
-    """Train one model; a failure is recorded and does not stop the others."""
-    if plan.has_failed:
-        shutil.rmtree(plan.folder)
-    try:
-        train(plan.run, plan.folder, resume=True, observer=StepsOnly(observer))
-    except (DataError, TrainingError) as error:
-        write_text(plan.folder / _FAILED, f"{error}\n")
-        observer.note(f"{plan} failed: {error}")
 
 
 def _trial(plan: ComparisonPlan) -> Trial:

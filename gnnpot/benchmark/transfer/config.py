@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from pydantic import PositiveFloat, PositiveInt, field_validator
 
-from gnnpot.benchmark.config import StudyConfig
+from gnnpot.config.base import Configuration
 from gnnpot.errors import ConfigError
-from gnnpot.system.files import file_hash
 from gnnpot.training.config import TrainingConfig
 from gnnpot.transfer.config import TransferConfig
 
 _EPOCH = 32  # structures an epoch has at least, so that validation is not most of the work
 
 
-class EfficiencyConfig(StudyConfig):
+class EfficiencyConfig(Configuration):
     """Configuration of a study of how many target structures a transfer saves.
 
     Transfer and training from scratch get the same number of steps for each size; for each of them the
@@ -37,8 +35,9 @@ class EfficiencyConfig(StudyConfig):
         scratch_rates: Learning rates tried for training from scratch.
     """
 
-    NOUN: ClassVar = "study"
-    FREE: ClassVar = frozenset({"sizes", "splits", "rates", "scratch_rates"})
+    FREE: ClassVar = frozenset(
+        {"sizes", "splits", "rates", "scratch_rates", "source_hash"}  # the last in files of older versions
+    )
 
     transfer: TransferConfig
     sizes: tuple[PositiveInt, ...] = (1, 10, 40, 100, 195)
@@ -73,7 +72,3 @@ class EfficiencyConfig(StudyConfig):
         optimizer = base.optimizer.model_copy(update={"learning_rate": rate})
         changes = {"batch_size": batch, "repeats": repeats, "max_epochs": epochs, "optimizer": optimizer}
         return base.model_copy(update={**changes, "max_time": None})
-
-    def written(self) -> dict[str, Any]:
-        """All values, and the content hash of the source model."""
-        return {**super().written(), "source_hash": file_hash(Path(str(self.transfer.source)))}

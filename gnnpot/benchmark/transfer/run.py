@@ -9,15 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gnnpot.benchmark.models.run import ComparisonObserver
+from gnnpot.benchmark.study import StudyObserver, run_study
 from gnnpot.benchmark.subsets import StructurePool, read_pool, write_frames
 from gnnpot.benchmark.transfer.config import EfficiencyConfig
 from gnnpot.benchmark.transfer.report import Efficiency, Outcome, write_efficiency
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import DataError
-from gnnpot.evaluation.folder import check_folder
 from gnnpot.potential.model_file import read_header
-from gnnpot.system.files import make_folder, write_text
+from gnnpot.system.files import file_hash
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.fit import StepsOnly
 from gnnpot.training.run import MODEL_FILE, train
@@ -44,18 +43,13 @@ class EfficiencyPlan(NamedTuple):
         words = {"scratch": "from scratch", "transfer": "transfer"}[self.side]
         return f"{words} on {self.size} structures, split {self.split}, rate {self.rate:g}"
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether nothing is left to be done: the report is written last."""
-        return (self.folder / "report.html").exists()
-
 
 def study(
     config: EfficiencyConfig,
     output: Path,
     *,
     resume: bool = False,
-    observer: ComparisonObserver | None = None,
+    observer: StudyObserver | None = None,
 ) -> Efficiency:
     """Train from the source and from scratch on subsets of the pool, and compare on the same test set.
 
@@ -70,24 +64,62 @@ def study(
     Raises:
         GnnpotError: Bad data, source, sizes, output folder or device, or a loss that is not finite.
     """
-    output, observer = Path(output).resolve(), observer or ComparisonObserver()
-    if resume and (output / "config.yaml").exists():
-        config.check_same(output / "config.yaml")
-    else:
-        check_folder(output)
-    pool = pool_of(config)
-    make_folder(output)
-    write_parts(pool, config, output / "data")
-    config.to_yaml(output / "config.yaml")
-    plans = planned(config, output / "trainings")
-    todo = [plan for plan in plans if not plan.is_finished]
-    for number, plan in enumerate(todo, start=1):
-        observer.begin(str(plan), number, len(todo))
-        _train(plan, config, output / "data", observer)
-    found = collect(config, pool, plans)
-    write_text(output / "metrics.json", json.dumps(found.as_dict(), indent=1) + "\n")
-    write_efficiency(output / "report.html", found)
-    return found
+    observer = observer or StudyObserver()
+    return run_study(EfficiencyStudy(config, observer), output, resume=resume, observer=observer)
+
+
+class EfficiencyStudy:
+    """The steps of a study of data efficiency.
+
+    Args:
+        config: What to study.
+        observer: Receives progress events.
+    """
+
+    noun = "study"
+
+    def __init__(self, config: EfficiencyConfig, observer: StudyObserver) -> None:
+        self.config = config
+        self.observer = observer
+
+    def inputs(self) -> dict[str, str]:
+        """The hash of the potential to start from."""
+        return {"source": file_hash(Path(str(self.config.transfer.source)))}
+
+    def prepare(self, output: Path) -> list[EfficiencyPlan]:
+        """Write the data, and list all trainings."""
+        self.pool, self.data = pool_of(self.config), output / "data"
+        write_parts(self.pool, self.config, self.data)
+        return planned(self.config, output / "trainings")
+
+    def train(self, plan: EfficiencyPlan) -> None:
+        """Run one training of one side."""
+        files, given, quiet = (
+            self.data / f"split-{plan.split}",
+            self.config.transfer,
+            StepsOnly(self.observer),
+        )
+        changes: dict[str, Any] = {
+            "train": (str(files / f"{plan.size}.traj"),),
+            "validation": (str(files / "validation.traj"),),
+            "test": (str(self.data / "test.traj"),),
+            "keys": type(given.keys)(),
+            "seed": plan.split,
+        }
+        training = self.config.training(_given(plan, self.config), plan.size, plan.rate)
+        if plan.side == "transfer":
+            run = given.model_copy(update={**changes, "training": training, "stages": ()})
+            transfer(run, plan.folder, resume=True, observer=quiet)
+        else:
+            train(plain_run(given, training=training, **changes), plan.folder, resume=True, observer=quiet)
+
+    def collect(self, plans: Sequence[EfficiencyPlan]) -> Efficiency:
+        """Gather the results; for each side, the learning rate with the smallest validation error counts."""
+        return collect(self.config, self.pool, plans)
+
+    def write_report(self, path: Path, found: Efficiency) -> None:
+        """Write the page."""
+        write_efficiency(path, found)
 
 
 def pool_of(config: EfficiencyConfig) -> StructurePool:
@@ -141,24 +173,6 @@ def planned(config: EfficiencyConfig, folder: Path) -> list[EfficiencyPlan]:
         for side in _SIDES
         for rate in rates[side]
     ]
-
-
-def _train(plan: EfficiencyPlan, config: EfficiencyConfig, data: Path, observer: ComparisonObserver) -> None:
-    files = data / f"split-{plan.split}"
-    changes: dict[str, Any] = {
-        "train": (str(files / f"{plan.size}.traj"),),
-        "validation": (str(files / "validation.traj"),),
-        "test": (str(data / "test.traj"),),
-        "keys": type(config.transfer.keys)(),
-        "seed": plan.split,
-    }
-    given, quiet = config.transfer, StepsOnly(observer)
-    training = config.training(_given(plan, config), plan.size, plan.rate)
-    if plan.side == "transfer":
-        run = given.model_copy(update={**changes, "training": training, "stages": ()})
-        transfer(run, plan.folder, resume=True, observer=quiet)
-    else:
-        train(plain_run(given, training=training, **changes), plan.folder, resume=True, observer=quiet)
 
 
 def _given(plan: EfficiencyPlan, config: EfficiencyConfig) -> TrainingConfig:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator
 
+from gnnpot.calculator.base import WholeCalculator
 from gnnpot.sampling.momt.bias import Bias, BiasValue
 from gnnpot.sampling.momt.order import Order
 from gnnpot.sampling.step_cache import OncePerStep
@@ -16,7 +17,7 @@ from gnnpot.sampling.step_cache import OncePerStep
 _VOIGT_IDENTITY = np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
 
 
-class BiasedCalculator(Calculator):
+class BiasedCalculator(WholeCalculator):
     r"""Energy, forces and stress of U + ΔH(H, O) with H = U + P V.
 
     With a = 1 + ∂ΔH/∂H:
@@ -54,14 +55,8 @@ class BiasedCalculator(Calculator):
         self.order_value = 0.0
         self.bias_value = BiasValue(0.0, 0.0, 0.0)
 
-    def calculate(
-        self,
-        atoms: Atoms | None = None,
-        properties: Sequence[str] = ("energy",),
-        system_changes: Sequence[str] = tuple(all_changes),
-    ) -> None:
-        """Fill ``results`` with the biased energy, forces and stress."""
-        super().calculate(atoms, properties, system_changes)
+    def computed(self) -> dict[str, Any]:
+        """The biased energy, forces and stress."""
         base, moving = self.calculator, self.atoms
         stress = base.get_property("stress", moving)
         energy, forces = base.get_property("energy", moving), base.get_property("forces", moving)
@@ -72,7 +67,7 @@ class BiasedCalculator(Calculator):
         self.unbiased = {"energy": energy, "forces": forces, "stress": stress}
         slope = self.bias_value.enthalpy_slope
         biased = energy + self.bias_value.energy
-        self.results = {
+        return {
             "energy": biased,
             "free_energy": biased,
             "forces": (1 + slope) * forces - self.bias_value.order_slope * order.gradient,
