@@ -113,6 +113,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         for name, kind in parts.items():
             if not (isinstance(values, dict) and isinstance(values.get(name), kind)):
                 raise no_checkpoint(path, f"it has no {name} as this version writes it")
+    if not isinstance(saved["loops"].get("fit_loop", {}).get("epoch_progress"), dict):
+        raise no_checkpoint(path, "it does not say how far the training has come")
     return saved
 
 
