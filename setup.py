@@ -7,11 +7,12 @@ from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 
+PROPERTIES = ["phonopy", "spglib", "symfc"]
 TEST = [
+    *PROPERTIES,
     "beartype",
     "hypothesis",
     "jsonschema",
-    "phonopy",
     "pytest",
     "pytest-xdist",
     "torchani",
@@ -58,7 +59,8 @@ setup(
             "scine-sparrow",
             "tblite",
         ],
-        "phonons": ["phonopy"],
+        "phonons": PROPERTIES,  # the former name
+        "properties": PROPERTIES,
         "test": TEST,
         "dev": [*TEST, "import-linter", "mypy", "pre-commit", "ruff", "types-PyYAML"],
     },

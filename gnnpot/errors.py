@@ -11,7 +11,8 @@
     ├── DeviceError          a device that is not there
     ├── TrainingError        a run that cannot go on
     ├── EngineError          a reference method that is not installed, or a file that it needs
-    └── LabelingError        a structure that a reference method cannot label
+    ├── LabelingError        a structure that a reference method cannot label
+    └── PropertyError        a property that a structure or a calculator does not have
 
 Every message is one line: what was expected, what came, what to do.
 """
@@ -97,3 +98,7 @@ class EngineError(GnnpotError):
 
 class LabelingError(GnnpotError):
     """The reference method cannot label this structure."""
+
+
+class PropertyError(GnnpotError):
+    """The structure or the calculator does not have this property."""

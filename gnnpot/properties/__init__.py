@@ -1,0 +1,1 @@
+"""What a potential predicts: crystals, elasticity, phonons, defects, dynamics, and a certificate."""

@@ -1,0 +1,1 @@
+"""What physics demands of any potential, with numbers."""

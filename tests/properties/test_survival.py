@@ -1,0 +1,83 @@
+"""Dynamics that last are counted, and those that do not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+
+from gnnpot.errors import PropertyError
+from gnnpot.properties.crystals import crystal
+from gnnpot.properties.dynamics import DynamicsConfig, dynamics
+from gnnpot.properties.survival import (
+    Survival,
+    SurvivalConfig,
+    survival,
+    survival_curve,
+    wilson_interval,
+)
+
+
+class Unstable(Calculator):
+    """Atoms that are driven from where they started, the farther the harder."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=tuple(all_changes)) -> None:
+        super().calculate(atoms, properties, system_changes)
+        if not hasattr(self, "home"):
+            self.home = self.atoms.positions.copy()
+        away = self.atoms.positions - self.home
+        self.results = {"energy": -np.sum(away**2), "forces": 60 * away, "stress": np.zeros(6)}
+
+
+def test_runs_of_copper_last_and_are_counted():
+    found = survival(
+        EMT(), crystal("Cu"), config=SurvivalConfig(temperature=300, time="60fs", runs=3, size=3, timestep=2)
+    )
+    assert found.survived == 1.0
+    assert found.times == (0.06,) * 3
+    assert found.mean_time_to_failure == float("inf")
+    assert found.survived_interval[0] == pytest.approx(0.4385, abs=1e-3)
+    assert found.as_dict()["mean_time_to_failure"] is None
+
+
+def test_dynamics_that_explode_are_counted_and_not_raised():
+    told = []
+    config = SurvivalConfig(temperature=300, time="2ps", runs=3, size=3, timestep=1)
+    found = survival(Unstable(), crystal("Cu"), config=config, watch=told.append)
+    assert found.survived == 0.0
+    assert all(found.failures)
+    assert max(found.times) < 2.0
+    assert told
+    with pytest.raises(PropertyError, match="expected dynamics that last at 300 K"):
+        dynamics(Unstable(), crystal("Cu"), config=DynamicsConfig(time="2ps", size=3, seeds=2))
+
+
+def test_intervals_are_the_published_ones():
+    assert wilson_interval(100, 100) == pytest.approx((0.9630, 1.0), abs=1e-4)
+    assert wilson_interval(35, 100) == pytest.approx((0.2636, 0.4475), abs=1e-4)
+    found = Survival(times=(1.0, 2.0, 3.0, 4.0), failures=("hot", "", "hot", ""), length=4.0)
+    assert found.mean_time_to_failure == pytest.approx(5.0)
+    lower, upper = found.mean_time_to_failure_interval
+    assert lower == pytest.approx(20 / 14.449, rel=1e-3)  # χ² of 6 degrees of freedom at 97.5 %
+    assert upper == pytest.approx(20 / 0.48442, rel=1e-3)  # χ² of 4 degrees of freedom at 2.5 %
+
+
+def test_the_curve_of_survival_leaves_out_those_who_left_alive():
+    found = Survival(times=(1.0, 2.0, 3.0, 4.0), failures=("hot", "", "hot", ""), length=4.0)
+    times, shares = survival_curve([found])
+    np.testing.assert_allclose(times, [0, 1, 3])
+    np.testing.assert_allclose(shares, [1, 0.75, 0.375])
+
+
+def test_solid_copper_keeps_its_neighbors_and_does_not_diffuse():
+    config = DynamicsConfig(temperature=200, time="200fs", equilibration="100fs", timestep=5, size=7, seeds=2)
+    found = dynamics(EMT(), crystal("Cu"), config=config)
+    assert found.radial.first_peak == pytest.approx(2.55, abs=0.15)
+    assert np.mean(found.coordination) == pytest.approx(12, abs=0.5)
+    assert found.displacement.squares.max() < 0.2
+    assert found.radial_band.max() > 0
+    assert np.mean(found.density) == pytest.approx(8.96, abs=0.1)
+    assert found.num_atoms == 32
