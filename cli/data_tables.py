@@ -36,6 +36,7 @@ def print_report(report: DataReport) -> None:
         )
     if report.stress_checks and not told:
         console.print("stress test   no strained frames or volumes that could tell sign and unit")
+    _print_findings(console, "note", "cyan", report.notes)
     _print_findings(console, "warning", "yellow", report.warnings)
     _print_findings(console, "fault", "bold red", report.faults)
     if not report.faults:

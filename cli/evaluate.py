@@ -36,13 +36,12 @@ def evaluate(
     from gnnpot.evaluation.folder import evaluation_folder, write_evaluation
     from gnnpot.potential.model_file import load_potential
     from gnnpot.system.devices import choose_device
-    from gnnpot.training.run_config import data_paths
 
     if output is not None:
         evaluation_folder(output).check_new()
     potential = load_potential(model, device=choose_device(device))
     with counting("evaluating") as advance:
-        frames = read_frames(data_paths(data), label_keys(keys or []))
+        frames = read_frames(data, label_keys(keys or []))
         evaluation = errors_on(potential, frames, batch_atoms=batch_atoms, advance=advance)
     metrics, notes = evaluation.metrics(), dict[str, object]()
     if evaluation.num_isolated:

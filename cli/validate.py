@@ -30,10 +30,10 @@ def validate(
     """Report what is in labeled structures, and fail if training on them would go wrong."""
     from gnnpot.data.checks.inspection import inspect
     from gnnpot.data.keys import label_keys
-    from gnnpot.data.reading import read_frames
+    from gnnpot.data.reading import read_as_found
 
     keys = label_keys(settings or [])
-    report = inspect(_watched(read_frames(data, keys)), keys)
+    report = inspect(_watched(read_as_found(data, keys)), keys)
     if as_json:
         typer.echo(json.dumps(report.as_dict(), allow_nan=False))
     else:

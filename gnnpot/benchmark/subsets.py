@@ -14,13 +14,14 @@ from ase import Atoms
 from gnnpot.config.registry import nearest
 from gnnpot.data.checks.inspection import inspect
 from gnnpot.data.columns import label_hash
+from gnnpot.data.files import Files
+from gnnpot.data.forces_mask import MASK
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.reading import content_hash, is_isolated_atom, read_frames
 from gnnpot.data.split import SplitConfig, split_indices
 from gnnpot.errors import DataError
 from gnnpot.graph.graph import LABELS, label_arrays
 from gnnpot.system.files import atomic_write, make_folder
-from gnnpot.training.run_config import data_paths
 
 VALIDATION_EVERY = 10  # one of so many frames picks the model, at least one
 _KEPT = ("group", "config_type", *(f"{name}_weight" for name in LABELS))
@@ -46,8 +47,8 @@ class StructurePool:
 
 
 def read_pool(
-    names: Sequence[str],
-    test: SplitConfig | Sequence[str],
+    names: Files,
+    test: SplitConfig | Files,
     keys: LabelKeys,
     *,
     exclude: Collection[str] = (),
@@ -64,8 +65,8 @@ def read_pool(
         DataError: The data have a fault, only some frames are labeled, a structure is in both sets, or a
             group is unknown.
     """
-    every = list(read_frames(data_paths(names), keys))
-    apart = [] if isinstance(test, SplitConfig) else list(read_frames(data_paths(test), keys))
+    every = list(read_frames(names, keys))
+    apart = [] if isinstance(test, SplitConfig) else list(read_frames(test, keys))
     known = sorted({atoms.info["group"] for atoms in (*every, *apart)})
     if unknown := sorted(set(exclude).difference(known)):
         raise DataError(
@@ -220,6 +221,8 @@ def _labeled(atoms: Atoms) -> Atoms:
     bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     bare.calc = atoms.calc
     bare.info = {name: atoms.info[name] for name in _KEPT if name in atoms.info}
+    if MASK in atoms.arrays:  # which this format has no place for among the arrays
+        bare.info[MASK] = atoms.arrays[MASK]
     return bare
 
 

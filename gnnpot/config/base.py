@@ -134,15 +134,6 @@ def json_schema(section: type[BaseModel], *, optional: Collection[str] = ()) -> 
     return schema
 
 
-def data_paths(names: Sequence[str]) -> list[Path]:
-    """Paths of data files, those that come with the package included."""
-    folder = Path(str(files("gnnpot.configs")))
-    return [
-        folder / name.removeprefix(SHIPPED) if name.startswith(SHIPPED) else Path(name).expanduser()
-        for name in names
-    ]
-
-
 def read_values(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """The values in a configuration file, with ``key=value`` in place of some.
 

@@ -81,20 +81,20 @@ def checked_graphs(structures: StructureSet, cutoff: float, folder: Path) -> Che
         if _are_of(found.store, structures):
             return found
     identity = structures.identity()
-    inspection = Inspection(structures.keys)
+    inspection = Inspection(structures.keys, trained=structures.trained)
     with StoreWriter(folder, cutoff) as writer:
         for atoms in structures.read():
             _take(atoms, inspection, writer)
         report = inspection.report()
         report.check()
-        about = {_FILES: structures.files, _SOURCE: identity, _REPORT: report.as_dict()}
+        about = {_FILES: structures.names, _SOURCE: identity, _REPORT: report.as_dict()}
         return CheckedGraphs(writer.finish(about), report)
 
 
 def _are_of(store: GraphStore, structures: StructureSet) -> bool:
     """Whether a store has the graphs of ``structures``, as far as those can be told."""
     if structures.is_gone:
-        return store.about.get(_FILES) == list(structures.files)
+        return store.about.get(_FILES) == structures.names
     return store.about.get(_SOURCE) == structures.identity()
 
 

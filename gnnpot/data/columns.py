@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from ase import Atoms
 
+from gnnpot.data.labels import nonfinite_labels
 from gnnpot.data.reading import content_hash, is_isolated_atom
 from gnnpot.errors import DataError
 from gnnpot.graph.graph import LABELS, label_arrays
@@ -69,11 +70,8 @@ def structure_row(atoms: Atoms, pairs: Pairs) -> StructureRow:
         DataError: A label is not finite, or two neighbors lie too many cells apart.
     """
     labels, origin = label_arrays(atoms), origin_of(atoms)
-    for name, value in labels.items():
-        if not np.isfinite(value).all():
-            raise DataError(
-                f"expected a finite {name} label in {origin}, got NaN or infinity; remove the frame"
-            )
+    for name in nonfinite_labels(atoms, labels):
+        raise DataError(f"expected a finite {name} label in {origin}, got NaN or infinity; remove the frame")
     values = {
         "atomic_numbers": atoms.numbers,
         "positions": atoms.positions,

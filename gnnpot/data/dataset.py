@@ -14,6 +14,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from torch.utils.data import Dataset
 
 from gnnpot.data.columns import hash_of_labels
+from gnnpot.data.forces_mask import MASK
 from gnnpot.data.store import GraphStore
 from gnnpot.graph.graph import LABELS, AtomicGraph, collate
 
@@ -25,7 +26,8 @@ class GraphDataset(Dataset[AtomicGraph]):
         store: Store that holds the structures.
         rows: Rows of the store, in this order.
         dtype: Floating-point type of the graphs.
-        labels: Labels to carry; a structure that lacks one gets NaN, with weight 0.
+        labels: Labels to carry; a structure that lacks one gets NaN, with weight 0.  Forces that do not count
+            are NaN, too.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class GraphDataset(Dataset[AtomicGraph]):
         }
         for name in self.labels:
             graph[name] = torch.tensor(values[name], dtype=torch.float64 if name == "energy" else dtype)
-            weight = 0.0 if np.isnan(values[name]).any() else store.weights[row, LABELS.index(name)]
+            weight = 0.0 if np.isnan(values[name]).all() else store.weights[row, LABELS.index(name)]
             graph[f"{name}_weight"] = torch.tensor([weight], dtype=dtype)
         return graph
 
@@ -114,7 +116,9 @@ class GraphDataset(Dataset[AtomicGraph]):
             )
             frame.info.update(origin=store.origins[row], group=store.groups[row])
             labels = {"energy": store.energy[row], "forces": store.forces[atoms], "stress": store.stress[row]}
-            there = {name: np.array(value) for name, value in labels.items() if not np.isnan(value).any()}
+            there = {name: np.array(value) for name, value in labels.items() if not np.isnan(value).all()}
+            if "forces" in there and np.isnan(there["forces"]).any():
+                frame.set_array(MASK, ~np.isnan(there["forces"]))
             if "stress" in there:
                 there["stress"] = full_3x3_to_voigt_6_stress(there["stress"])
             frame.calc = SinglePointCalculator(frame, **there)
@@ -132,6 +136,6 @@ class GraphDataset(Dataset[AtomicGraph]):
     def _absent(self, label: str) -> np.ndarray:
         store = self.store
         if label == "forces":
-            first_atoms = store.ends[:, 0] - store.num_atoms()
-            return np.isnan(store.forces[first_atoms[self.rows], 0])
+            counted = ~np.isnan(store.forces).all(axis=1)
+            return ~np.logical_or.reduceat(counted, store.ends[:, 0] - store.num_atoms())[self.rows]
         return np.isnan(getattr(store, label)[self.rows]).reshape(len(self.rows), -1).any(axis=1)

@@ -14,6 +14,7 @@ from gnnpot.config.registry import nearest
 from gnnpot.errors import ConfigError
 
 QUANTITIES = ("energy", "forces", "stress")
+NONE = "none"  # in place of a key: there is no such label
 ENERGY_UNITS = {
     "eV": 1.0,
     "meV": units.meV,
@@ -51,6 +52,10 @@ STRESS_ORDERS = {
 }
 _OFFSET = re.compile(r"\s*([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*(\S*)\s*", re.IGNORECASE)
 
+STRESS_NAMES = ("REF_stress", "REF_virial", "REF_virials", "stress", "virial", "virials")
+_KEYS = ("energy", "forces", "stress", "virial", "group", "forces_mask")
+_NOT = "not "
+
 
 class LabelKeys(Section):
     """Where the labels of a file are, and in which units and signs.
@@ -58,7 +63,9 @@ class LabelKeys(Section):
     A named key comes first and must be in some frame; then ``REF_energy``, ``REF_forces``,
     ``REF_stress``, ``REF_virial(s)``; then what ASE takes for results: ``energy``, ``forces``,
     ``stress``, ``virial(s)``.  Beside ``forces``, ``free_energy`` comes before ``energy``, for forces are
-    its derivatives; without, after it.  ASE's readers of program outputs convert units themselves.
+    its derivatives; without, after it.  ``none`` in place of a key drops the label: under
+    ``stress: none`` no stress is read, whatever its key, unless ``virial`` names one.  ASE's readers of
+    program outputs convert units themselves; units that the metadata of an ASE database name are taken.
 
     Args:
         energy: Key of the energy.
@@ -66,6 +73,10 @@ class LabelKeys(Section):
         stress: Key of the stress: 3×3, nine numbers, or six.
         virial: Key of the virial W = −V σ, in the unit of energy.
         group: Key that names the group of a frame; without it, ``group``, then ``config_type``.
+        forces_mask: Key of what says where forces count (T or 1) and where not (F or 0): a value an atom or
+            a component, or one for the frame; ``not fixed`` for a key that says it the other way round.
+            Without it, ``forces_mask``, else the forces of atoms that ASE's ``move_mask`` or constraints
+            hold do not count if they are exactly zero; ``none`` takes all forces as they are.
         energy_unit: Unit of energy and virial.
         energy_per: What an energy is of: the whole structure, or one of its atoms on average.
         forces_unit: Unit of forces.
@@ -85,6 +96,7 @@ class LabelKeys(Section):
     stress: str | None = None
     virial: str | None = None
     group: str | None = None
+    forces_mask: str | None = None
     energy_unit: Literal["eV", "meV", "Hartree", "Ry", "kcal/mol", "kJ/mol"] = "eV"
     energy_per: Literal["structure", "atom"] = "structure"
     forces_unit: Literal[
@@ -135,8 +147,20 @@ class LabelKeys(Section):
     @property
     def named(self) -> dict[str, str]:
         """The keys that were named, by field."""
-        fields = {name: getattr(self, name) for name in ("energy", "forces", "stress", "virial", "group")}
-        return {name: key for name, key in fields.items() if key is not None}
+        fields = {name: getattr(self, name) for name in _KEYS}
+        named = {name: key for name, key in fields.items() if key not in (None, NONE)}
+        if "forces_mask" in named:
+            named["forces_mask"] = named["forces_mask"].removeprefix(_NOT)
+        return named
+
+    def replaced(self, other: LabelKeys) -> LabelKeys:
+        """These, but for what was said of the others."""
+        return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
+
+    @property
+    def forces_mask_is_inverse(self) -> bool:
+        """Whether the mask says where forces do not count."""
+        return (self.forces_mask or "").startswith(_NOT)
 
 
 def _plain(unit: str) -> str:

@@ -3,60 +3,86 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import ase.db
 import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import compare_atoms
 
 from gnnpot.config.registry import nearest
+from gnnpot.data.database import read_database
 from gnnpot.data.extxyz import read_extxyz
-from gnnpot.data.keys import LabelKeys
-from gnnpot.data.labels import labeled
+from gnnpot.data.files import Files, Source, sources
+from gnnpot.data.keys import QUANTITIES, LabelKeys
+from gnnpot.data.labels import UNUSABLE, cure_for, labeled, nonfinite_labels
+from gnnpot.data.vasp import with_convergence
 from gnnpot.errors import DataError, one_line
 
 _AS_READ = LabelKeys()
 _NO_PART = {"initial_charges", "initial_magmoms"}  # of what a structure is
 MEMORY = "memory:"  # stands for a file where structures are in memory
+_ISOLATED = ("isolatedatom", "isolatedatoms", "freeatom", "freeatoms")
 
 Array = np.ndarray
 
 
-def read_frames(paths: Iterable[Path], keys: LabelKeys = _AS_READ) -> Iterator[Atoms]:
-    """Read labeled structures; only one of them is in memory.
+def read_frames(
+    files: Files, keys: LabelKeys = _AS_READ, *, needed: Collection[str] = QUANTITIES
+) -> Iterator[Atoms]:
+    """Read labeled structures that can be used; only one of them is in memory.
 
     Each frame is new, without constraints (they would zero forces).  Its calculator holds the labels
-    that are there; its ``info`` holds ``origin`` ("file.xyz:17", counted from 1), ``group`` ("" if
-    none), ``energy_weight``, ``forces_weight``, ``stress_weight``, ``label_keys`` (quantity → key that
-    it came from), and what else the file says of the frame.
+    that are there and have a weight; its ``info`` holds ``origin`` ("file.xyz:17", counted from 1 in the
+    whole file), ``group`` ("" if none), ``energy_weight``, ``forces_weight``, ``stress_weight``,
+    ``label_keys`` (quantity → key that it came from), and what else the file says of the frame.  Forces that
+    do not count are NaN, and the array ``forces_mask`` says which.
 
     Args:
-        paths: Extended XYZ, ASE trajectories and databases, outputs of VASP, Quantum ESPRESSO, ….
-        keys: Names, units and signs of the labels.
+        files: Extended XYZ, ASE trajectories and databases, outputs of VASP, Quantum ESPRESSO, …, with a
+            selection of frames as in ``train.xyz@::4`` or without.
+        keys: Names, units and signs of the labels, but for files that have their own.
+        needed: Labels that are refused if they are there and cannot be used; others are then left out.
 
     Raises:
-        DataError: A file is missing, empty or not of structures; a label has the wrong shape, or a
-            virial no volume; a weight is negative; or no frame has a named key.
+        DataError: A file is missing, empty or not of structures; positions, a cell or a needed label cannot
+            be used; a weight is negative; or no frame has a named key.
     """
-    missing, present = keys.named, set[str]()
-    for path in paths:
-        for number, atoms in enumerate(_raw_frames(Path(path)), start=1):
+    for atoms in read_as_found(files, keys):
+        check_finite(atoms)
+        for quantity, fault in atoms.info.get(UNUSABLE, {}).items():
+            if quantity in needed:
+                raise DataError(f"{atoms.info['origin']}: {fault}; {cure_for(quantity)}")
+        yield atoms
+
+
+def read_as_found(files: Files, keys: LabelKeys = _AS_READ) -> Iterator[Atoms]:
+    """Read labeled structures as :func:`read_frames` does, faults and all, to be looked for.
+
+    Labels that cannot be used are left out, and ``info["unusable"]`` says why, by quantity.
+    """
+    wanted, present = dict[tuple[str, str], list[str]](), set[str]()
+    for source in sources(files, keys):
+        for field, name in source.keys.named.items():
+            wanted.setdefault((field, name), []).append(str(source.path))
+        for number, atoms in _selected(source):
             values = _values(atoms)
-            if missing:
-                missing = {field: name for field, name in missing.items() if name not in values}
-                present.update(values)
-            yield labeled(atoms, values, f"{path}:{number}", keys)
-    for field, name in missing.items():
-        known = nearest(name, present - {"numbers", "positions"})
-        raise DataError(f"expected keys.{field} = {name!r} in some frame, got none; {known}")
+            present.update(values)
+            yield labeled(atoms, values, f"{source.path}:{number}", source.keys)
+    for (field, name), paths in wanted.items():
+        if name not in present:
+            known = nearest(name, present - {"numbers", "positions"})
+            raise DataError(
+                f"expected keys.{field} = {name!r} in some frame of {', '.join(paths)}, got none; {known}"
+            )
 
 
 def read_memory(frames: Iterable[Atoms], keys: LabelKeys = _AS_READ) -> Iterator[Atoms]:
-    """Labeled structures in memory, as :func:`read_frames` yields those of files.
+    """Labeled structures in memory, as :func:`read_as_found` yields those of files.
 
     Their origins are "memory:17", counted from 1.
 
@@ -98,15 +124,15 @@ def content_hash(atoms: Atoms) -> str:
 
 def is_isolated_atom(atoms: Atoms) -> bool:
     """Whether the frame is there to give the energy of a free atom."""
-    kinds = (str(atoms.info.get(name, "")).replace("_", "").lower() for name in ("config_type", "group"))
-    return len(atoms) == 1 and "isolatedatom" in kinds
+    kinds = (re.sub("[^a-z]", "", str(atoms.info.get(name, "")).lower()) for name in ("config_type", "group"))
+    return len(atoms) == 1 and any(kind in _ISOLATED for kind in kinds)
 
 
 def nonfinite(atoms: Atoms) -> list[str]:
-    """Which of positions, cell and labels hold NaN or infinity."""
-    results = {} if atoms.calc is None else atoms.calc.results
-    values = {"positions": atoms.positions, "cell": atoms.cell.array, **results}
-    return [name for name, value in values.items() if not np.isfinite(value).all()]
+    """Which of positions, cell and labels hold NaN or infinity where they count."""
+    places = {"positions": atoms.positions, "cell": atoms.cell.array}
+    broken = [name for name, value in places.items() if not np.isfinite(value).all()]
+    return broken + nonfinite_labels(atoms, {} if atoms.calc is None else atoms.calc.results)
 
 
 def check_finite(atoms: Atoms) -> None:
@@ -132,6 +158,29 @@ def check_file(path: Path) -> None:
         raise DataError(f"expected a file of structures, got {found} at {path}; check the path")
     if path.stat().st_size == 0:
         raise DataError(f"expected structures in {path}, got an empty file; check how it was written")
+
+
+def _selected(source: Source) -> Iterator[tuple[int, Atoms]]:
+    """The frames of a file that are meant, each with its number in the file.
+
+    Raises:
+        DataError: There are none of them.
+    """
+    numbered = enumerate(_raw_frames(source.path), start=1)
+    if source.frames is None:
+        yield from numbered
+        return
+    limits = (source.frames.start, source.frames.stop, source.frames.step)
+    if all(limit is None or limit >= 0 for limit in limits):
+        chosen: Iterator[tuple[int, Atoms]] = islice(numbered, *limits)
+    else:  # counted from the end, which only who has read it knows
+        chosen = iter(list(numbered)[source.frames])
+    first = next(chosen, None)
+    if first is None:
+        said = ":".join("" if limit is None else str(limit) for limit in limits)
+        raise DataError(f"expected frames {said} of {source.path}, got none; choose others")
+    yield first
+    yield from chosen
 
 
 def _raw_frames(path: Path) -> Iterator[Atoms]:
@@ -163,20 +212,14 @@ def _raw_frames(path: Path) -> Iterator[Atoms]:
 
 def _reader(path: Path) -> Callable[[Path], Iterator[Atoms]]:
     suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".bz2", ".xz")]
-    known = {".xyz": read_extxyz, ".extxyz": read_extxyz, ".db": _read_database}
+    known = {".xyz": read_extxyz, ".extxyz": read_extxyz, ".db": read_database}
     return known.get(suffixes[-1] if suffixes else "", _read_with_ase)
 
 
 def _read_with_ase(path: Path) -> Iterator[Atoms]:
-    yield from ase.io.iread(str(path), index=":", do_not_split_by_at_sign=True)
-
-
-def _read_database(path: Path) -> Iterator[Atoms]:
-    with ase.db.connect(path, serial=True) as database:
-        for row in database.select():
-            atoms = row.toatoms()
-            atoms.info.update({**row.data, **row.key_value_pairs})
-            yield atoms
+    kind = ase.io.formats.filetype(str(path))
+    frames = ase.io.iread(str(path), index=":", format=kind, do_not_split_by_at_sign=True)
+    yield from with_convergence(frames, path) if kind == "vasp-xml" else frames
 
 
 def _values(atoms: Atoms) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from jaxtyping import Float
 from gnnpot.errors import DataError
 
 Array = np.ndarray
+
+_SMALL = 1e-10  # squares and shares that are zero but for rounding
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def reference_energies(
 
     The last minimize :math:`\sum_s (E_s - \sum_Z n_{sZ} E_Z)^2 / N_s^2` over the structures, where
     known elements keep their values.  Where the compositions leave a combination of the elements
-    open, as those of SiO₂ alone do, it is put at the smallest norm, and ``source`` says so.
+    open, as those of SiO₂ alone do, it is put at the smallest norm, and ``source`` says so and what to do.
 
     Args:
         compositions: Number of atoms of each symbol, for each structure.
@@ -65,6 +67,30 @@ def reference_energies(
         values |= fitted
         origins |= dict.fromkeys(open_elements, origin)
     return ReferenceEnergies({symbol: values[symbol] for symbol in needed}, _describe(origins))
+
+
+def undetermined(compositions: Iterable[Mapping[str, int]], known: Collection[str] = ()) -> list[str]:
+    """Elements whose energies the compositions leave open: both of SiO₂ alone, none of Si and SiO₂.
+
+    Args:
+        compositions: Number of atoms of each symbol, for each structure.
+        known: Elements whose energies are known otherwise.
+    """
+    different = {tuple(sorted(one.items())) for one in compositions}
+    elements = sorted({s for one in different for s, count in one if count and s not in known})
+    counts = np.array([[dict(one).get(s, 0) for s in elements] for one in different], dtype=float)
+    if not elements:
+        return []
+    sizes = np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
+    squares, axes = np.linalg.eigh((counts / sizes).T @ (counts / sizes))
+    open_axes = axes[:, squares < _SMALL * max(len(different), 1)]
+    shares = np.linalg.norm(open_axes, axis=1)
+    return [symbol for symbol, share in zip(elements, shares, strict=True) if share**2 > _SMALL]
+
+
+def cure_for_open(elements: Sequence[str]) -> str:
+    """What to do where the energies of some elements are open."""
+    return f"add isolated atoms of {', '.join(elements)}, or give reference_energies"
 
 
 def composition(symbols: Iterable[str]) -> dict[str, int]:
@@ -101,14 +127,17 @@ def _least_squares(
     if absent := [symbol for column, symbol in enumerate(elements) if not counts[:, column].any()]:
         raise DataError(
             f"expected structures with an energy and with {', '.join(absent)}, got none; "
-            "give reference_energies"
+            f"{cure_for_open(absent)}"
         )
     used = counts.any(axis=1)
     sizes = np.array([sum(c.values()) for c in compositions], dtype=float)[used]
     solution, _, rank, _ = np.linalg.lstsq(counts[used] / sizes[:, None], rest[used] / sizes)
     source = f"least squares over {used.sum()} structures"
     if rank < len(elements):
-        source += f" (smallest norm: their compositions fix {rank} of {len(elements)} values)"
+        source += (
+            f" (smallest norm: their compositions fix {rank} of {len(elements)} values; "
+            f"{cure_for_open(undetermined(compositions, known))})"
+        )
     return dict(zip(elements, solution.tolist(), strict=True)), source
 
 

@@ -20,8 +20,9 @@ class GraphStore:
     """Structures with their neighbor pairs and labels, in one array a quantity.
 
     On disk each array is a file that is mapped into memory, so that a set of any size takes the memory of
-    the structures that are looked at.  Labels that a structure lacks are NaN; labels that are not finite
-    never get here.  :meth:`build`, :meth:`open` and :meth:`in_memory` make one.
+    the structures that are looked at.  Labels that a structure lacks are NaN, and so are forces that do not
+    count; labels that are not finite never get here.  :meth:`build`, :meth:`open` and :meth:`in_memory`
+    make one.
 
     Args:
         index: Origins, groups and hashes of the structures, and sizes.

@@ -9,15 +9,15 @@ from typing import NamedTuple
 
 from ase import Atoms
 
-from gnnpot.config.base import data_paths
 from gnnpot.data.columns import label_hash
-from gnnpot.data.keys import LabelKeys
+from gnnpot.data.files import DataFile, sources
+from gnnpot.data.keys import QUANTITIES, LabelKeys
 from gnnpot.data.reading import (
     MEMORY,
     check_file,
     content_hash,
     is_isolated_atom,
-    read_frames,
+    read_as_found,
     read_memory,
 )
 from gnnpot.errors import ConfigError
@@ -43,9 +43,10 @@ class Structures(NamedTuple):
     validation: Sequence[Atoms] | None = None
     test: Sequence[Atoms] | None = None
 
-    def named(self) -> dict[str, tuple[str, ...]]:
+    def named(self) -> dict[str, tuple[DataFile, ...]]:
         """What stands in the configuration in place of files."""
-        return {name: (MEMORY,) for name, frames in self._asdict().items() if frames is not None}
+        memory = (DataFile(path=MEMORY),)
+        return {name: memory for name, frames in self._asdict().items() if frames is not None}
 
 
 @dataclass(frozen=True)
@@ -53,22 +54,29 @@ class StructureSet:
     """Labeled structures in files, or in memory.
 
     Attributes:
-        files: Names of the files; ``memory:`` for structures in memory.
-        keys: Names, units and signs of the labels.
+        files: The files; ``memory:`` for structures in memory.
+        keys: Names, units and signs of the labels, but for files with keys of their own.
         frames: Structures in memory, or None.
+        trained: Labels that will be trained on; faults of others are only warnings.
     """
 
-    files: tuple[str, ...]
+    files: tuple[DataFile, ...]
     keys: LabelKeys = _AS_READ
     frames: Sequence[Atoms] | None = None
+    trained: tuple[str, ...] = QUANTITIES
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the files."""
+        return [str(file) for file in self.files]
 
     @property
     def is_gone(self) -> bool:
         """Whether the structures were in the memory of another process."""
-        return self.frames is None and MEMORY in self.files
+        return self.frames is None and MEMORY in self.names
 
     def read(self) -> Iterator[Atoms]:
-        """The structures one after another, as :func:`gnnpot.data.reading.read_frames` yields them.
+        """The structures one after another, as :func:`gnnpot.data.reading.read_as_found` yields them.
 
         Raises:
             ConfigError: They were in the memory of another process.
@@ -81,7 +89,7 @@ class StructureSet:
             )
         if self.frames is not None:
             return read_memory(self.frames, self.keys)
-        return read_frames(data_paths(self.files), self.keys)
+        return read_as_found(self.files, self.keys)
 
     def identity(self) -> str:
         """A hash of all that decides what :meth:`read` gives.
@@ -91,13 +99,14 @@ class StructureSet:
         Raises:
             DataError: A file is not there, or structures in memory cannot be read.
         """
-        state = hashlib.sha256(f"{__version__} {self.keys.model_dump_json()} {self.files}".encode())
+        said = f"{__version__} {self.keys.model_dump_json()} {self.names} {self.trained}"
+        state = hashlib.sha256(said.encode())
         if self.frames is not None:
             for atoms in self.read():
-                said = (content_hash(atoms), label_hash(atoms), atoms.info["group"], is_isolated_atom(atoms))
-                state.update(repr(said).encode())
+                one = (content_hash(atoms), label_hash(atoms), atoms.info["group"], is_isolated_atom(atoms))
+                state.update(repr(one).encode())
         else:
-            for path in data_paths(self.files):
+            for path, frames, keys in sources(self.files, self.keys):
                 check_file(path)
-                state.update(file_hash(path).encode())
+                state.update(f"{file_hash(path)} {frames} {keys.model_dump_json()}".encode())
         return state.hexdigest()

@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import minimum_spanning_tree
 from gnnpot import units
 from gnnpot.calculator.base import WholeCalculator
 from gnnpot.engines.base import ENGINES, EngineConfig, library
+from gnnpot.engines.charges import check_charge, check_multiplicity
 from gnnpot.errors import LabelingError
 
 INSTALL = "pip install scine-sparrow"
@@ -54,6 +55,8 @@ class SparrowConfig(EngineConfig):
     def check(self, atoms: Atoms, known: frozenset[str] | None, origin: str) -> None:
         """Check that the method can treat a structure."""
         super().check(atoms, known, origin)
+        check_charge(atoms, self.charge, kind=self.kind, origin=origin)
+        check_multiplicity(atoms, self.multiplicity, kind=self.kind, origin=origin)
         if atoms.pbc.any():
             raise LabelingError(
                 f"expected a molecule for {self.kind} in {origin}, got pbc={atoms.pbc.tolist()}; "

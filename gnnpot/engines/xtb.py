@@ -14,6 +14,7 @@ from ase.calculators.calculator import Calculator
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 
 from gnnpot.engines.base import ENGINES, EngineConfig, library
+from gnnpot.engines.charges import check_charge, check_multiplicity, lowest_multiplicity
 from gnnpot.errors import LabelingError
 
 
@@ -46,6 +47,9 @@ class XtbConfig(EngineConfig):
     def check(self, atoms: Atoms, known: frozenset[str] | None, origin: str) -> None:
         """Check that the method can treat a structure."""
         super().check(atoms, known, origin)
+        multiplicity = self.multiplicity or lowest_multiplicity(atoms, self.charge)
+        check_charge(atoms, self.charge, kind=self.kind, origin=origin)
+        check_multiplicity(atoms, multiplicity, kind=self.kind, origin=origin)
         if atoms.pbc.any() and not (atoms.pbc.all() and abs(atoms.cell.volume) > 0):
             raise LabelingError(
                 f"expected no periodic direction, or three and a cell, for {self.kind} in {origin}, got "

@@ -49,7 +49,7 @@ class Evaluation:
         energy: Label and prediction per atom (eV).
         stress: Label and prediction (eV/Å³); both NaN without three periodic directions.
         atomic_numbers: Atomic numbers of all atoms, structure after structure.
-        forces: Label and prediction (eV/Å).
+        forces: Label and prediction (eV/Å); labels that do not count are NaN.
         num_isolated: Isolated atoms that were left out.
     """
 
@@ -70,7 +70,8 @@ class Evaluation:
     @property
     def has_forces(self) -> Bool[Array, "S"]:
         """Whether the structure has labels of forces."""
-        return ~np.isnan(self.forces[0, self._first_atoms, 0])
+        counted = ~np.isnan(self.forces[0]).all(axis=1)
+        return np.logical_or.reduceat(counted, self._first_atoms)
 
     @property
     def _first_atoms(self) -> Int[Array, "S"]:
@@ -96,8 +97,9 @@ class Evaluation:
 
     def worst(self, count: int) -> list[StructureError]:
         """The structures with the largest root-mean-square force errors, worst first."""
-        square = np.square(self.forces[1] - self.forces[0]).sum(axis=1)
-        errors = np.sqrt(np.add.reduceat(square, self._first_atoms) / (3 * self.sizes))
+        square = np.nansum(np.square(self.forces[1] - self.forces[0]), axis=1)
+        counted = np.add.reduceat((~np.isnan(self.forces[0])).sum(axis=1), self._first_atoms)
+        errors = np.sqrt(np.add.reduceat(square, self._first_atoms) / np.maximum(counted, 1))
         largest = np.sqrt(np.maximum.reduceat(square, self._first_atoms))
         labeled = np.flatnonzero(self.has_forces)
         order = labeled[np.argsort(-errors[labeled], kind="stable")][:count]
@@ -137,7 +139,7 @@ def evaluate(
 ) -> Evaluation:
     """Predict labeled structures where the potential is, and keep labels and predictions.
 
-    Graphs live for one batch.  Weights do not count: every label that is there enters.
+    Graphs live for one batch.  Weights do not count, but that labels with a weight of zero are not read.
     Isolated atoms are there for reference energies and are left out, as in training.
 
     Args:

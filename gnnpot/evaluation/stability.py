@@ -12,6 +12,7 @@ from ase import Atoms, units
 from ase.calculators.calculator import Calculator
 from ase.md.langevin import Langevin
 
+from gnnpot.data.structure import bare_structure
 from gnnpot.errors import DataError
 from gnnpot.graph.graph import label_arrays
 from gnnpot.sampling.ensembles import thermalize
@@ -62,7 +63,7 @@ def starting_structure(frames: Iterable[Atoms]) -> StartingStructure:
     while len(calm) * repeats.prod() < _ENOUGH and calm.pbc.any():
         lengths = np.where(calm.pbc, calm.cell.lengths() * repeats, np.inf)
         repeats[lengths.argmin()] += 1
-    atoms = Atoms(calm.numbers, calm.positions, cell=calm.cell, pbc=calm.pbc) * tuple(repeats.tolist())
+    atoms = bare_structure(calm) * tuple(repeats.tolist())
     return StartingStructure(atoms, str(calm.info["origin"]), _FAST if "H" in calm.symbols else 1.0)
 
 
@@ -81,7 +82,8 @@ def stability(
         steps: Length.
         timestep: Time step (fs).
     """
-    moving = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc, calculator=calculator)
+    moving = bare_structure(atoms)
+    moving.calc = calculator
     rng = np.random.default_rng(0)
     thermalize(moving, temperature, rng=rng)
     dynamics = Langevin(

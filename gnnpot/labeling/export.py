@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io.extxyz import write_extxyz
 
+from gnnpot.data.structure import bare_structure
 from gnnpot.labeling.labeler import unbelievable
 from gnnpot.labeling.methods import Method
 from gnnpot.labeling.paths import after_jumps
@@ -81,7 +82,7 @@ def _labeled(store: LabelStore, planned: LabelingPlan) -> Iterator[Atoms]:
 
 
 def _joined(atoms: Atoms, results: Mapping[str, Any], method: Method) -> Atoms:
-    structure = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    structure = bare_structure(atoms)
     structure.info = {
         name: value
         for name, value in atoms.info.items()

@@ -88,7 +88,7 @@ class CalculatorLabeler:
             LabelingError: The method fails, or a force is over the limit.
         """
         structure = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-        self.engine.check(structure, self._known, str(atoms.info.get("origin", atoms.symbols)))
+        self.engine.check(atoms, self._known, str(atoms.info.get("origin", atoms.symbols)))
         if not self.engine.writes_files:
             if self._shared is None:
                 self._shared = self.engine.calculator(self.scratch)

@@ -12,8 +12,7 @@ from typing import Any
 import yaml
 from ase import Atoms
 
-from gnnpot.config.base import data_paths
-from gnnpot.data.reading import check_finite, read_frames
+from gnnpot.data.reading import read_frames
 from gnnpot.errors import OutputError
 from gnnpot.labeling.config import DaskConfig, LabelConfig, LocalConfig
 from gnnpot.labeling.export import FAILURES, LABELS, export
@@ -140,10 +139,9 @@ def _checked(config: LabelConfig) -> list[Atoms]:
     with redirect_stdout(sys.stderr):  # some engines greet, and figures go to stdout
         config.method.calculator(Path())  # says what is missing before anything runs
         known = config.method.elements()
-    frames = list(read_frames(data_paths(config.structures)))
+    frames = list(read_frames(config.structures, needed=()))
     for atoms in frames:
         atoms.calc = None
-        check_finite(atoms)
         config.method.check(atoms, known, atoms.info["origin"])
     return frames
 

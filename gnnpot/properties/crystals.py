@@ -116,7 +116,7 @@ def structure(word: str) -> Atoms:
                 f"expected a file of structures, got {word}, which is not there; check the path"
             )
         return crystal(word)
-    atoms = next(iter(read_frames([path])))
+    atoms = next(iter(read_frames([path], needed=())))
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
 
 

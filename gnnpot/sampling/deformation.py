@@ -21,6 +21,7 @@ from pydantic import (
 
 from gnnpot.config.base import Section
 from gnnpot.config.registry import nearest
+from gnnpot.data.structure import bare_structure
 from gnnpot.errors import DataError
 from gnnpot.sampling.ensembles import LangevinNVT, Thermostat
 from gnnpot.sampling.limits import Limits
@@ -236,7 +237,7 @@ class StrainSampler:
         """
         for seed, atoms in enumerate(with_cells(seeds, "strain")):
             for strain in self.config.grid:
-                frame = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+                frame = bare_structure(atoms)
                 frame.set_cell(atoms.cell.array @ deformation_gradient(strain), scale_atoms=True)
                 frame.positions += self.config.rattle * rng.normal(size=frame.positions.shape)
                 named = {f"strain_{name}": value for name, value in strain.items()}

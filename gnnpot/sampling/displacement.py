@@ -12,6 +12,7 @@ from jaxtyping import Float
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, field_validator
 
 from gnnpot.config.base import Section
+from gnnpot.data.structure import bare_structure
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.sampling.substitution import check_symbols, parse_scale, transferred
 
@@ -76,8 +77,8 @@ class DisplacementSampler:
         kind = self.config.kind
         for seed, atoms in enumerate(seeds):
             for copy in range(self.config.copies):
-                moved = atoms.positions + self.config.draw(rng, atoms.positions.shape)
-                frame = Atoms(atoms.numbers, moved, cell=atoms.cell, pbc=atoms.pbc)
+                frame = bare_structure(atoms)
+                frame.positions += self.config.draw(rng, atoms.positions.shape)
                 frame.info = {"sampler": kind, "group": kind, "seed": seed, "copy": copy}
                 yield frame
 

@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorError
 from pydantic import PositiveInt, model_validator
 
+from gnnpot.data.structure import bare_structure
 from gnnpot.errors import DataError, GnnpotError
 from gnnpot.sampling.ensembles import CELL_MOVES, Ensemble, LangevinNVT
 from gnnpot.sampling.limits import Limits
@@ -106,7 +107,7 @@ def side_by_side(
     found: list[Walk] = []
     for seed, structure in enumerate(seeds):
         for plan in plans:
-            atoms = Atoms(structure.numbers, structure.positions, cell=structure.cell, pbc=structure.pbc)
+            atoms = bare_structure(structure)
             atoms.calc, action = prepare(atoms)
             if plan is plans[0]:
                 if overlap := plan.limits.overlap_in(atoms):

@@ -11,7 +11,8 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from gnnpot.config.base import Section, data_paths
+from gnnpot.config.base import Section
+from gnnpot.data.files import data_paths
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.system.files import file_hash, text_hash
@@ -86,7 +87,7 @@ class FilesConfig(Section):
 
     def structures(self) -> Iterator[Atoms]:
         """The structures, one after another; a missing file is told of at once."""
-        frames = read_frames(data_paths(self.files))
+        frames = read_frames(self.files, needed=())
         first = list(islice(frames, 1))
         return (self._repeated(atoms) for atoms in islice(chain(first, frames), 0, None, self.every))
 

@@ -62,7 +62,7 @@ def transfer_file(source: Path, target: Path, *, names: Mapping[str, str], scale
     check_symbols(names)
     present: set[str] = set()
     frames = []
-    for atoms in read_frames([Path(source)]):
+    for atoms in read_frames([source], needed=()):
         present.update(atoms.symbols)
         frames.append(transferred(atoms, names=names, scale=scale))
     if absent := set(names) - present:

@@ -12,6 +12,7 @@ from ase.calculators.calculator import CalculatorError
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.md import MolecularDynamics
 
+from gnnpot.data.structure import bare_structure
 from gnnpot.errors import GnnpotError, one_line
 from gnnpot.sampling.ensembles import Ensemble, internal_temperature, memory_of, remember, thermalize
 from gnnpot.sampling.limits import Limits
@@ -228,7 +229,7 @@ class Walk(Iterator[Atoms]):
         raise error
 
     def _frame(self) -> Atoms:
-        frame = Atoms(self.atoms.numbers, self.atoms.positions, cell=self.atoms.cell, pbc=self.atoms.pbc)
+        frame = bare_structure(self.atoms)
         calculator = self.atoms.calc
         wraps = isinstance(calculator, Wrapping)
         frame.info = {

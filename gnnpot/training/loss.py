@@ -1,7 +1,8 @@
 r"""Losses: what is made small, in eV and Å.
 
 Every term is a sum over items (structures or force components) and the number of those items, so that
-several processes can join their parts of a batch exactly.  The weight of a structure multiplies its items.
+batches, and the parts of a batch that several processes hold, can be joined exactly.  The weight of a
+structure multiplies its items; those without a label or with a weight of zero are not counted.
 """
 
 from __future__ import annotations
@@ -29,10 +30,15 @@ ErrorName = Literal["mse", "mae", "huber"]
 
 
 class Term(NamedTuple):
-    """One weighted part of a loss; its value is ``total / size``."""
+    """One weighted part of a loss; its value is ``total / size``, or 0 where nothing is labeled."""
 
     total: Float[Tensor, ""]
     size: Float[Tensor, ""]
+
+    @property
+    def value(self) -> Float[Tensor, ""]:
+        """The mean over the items."""
+        return self.total / self.size.clamp(min=1.0)
 
 
 class Loss(Section, ABC):
@@ -55,7 +61,8 @@ class WeightedLoss(Loss):
 
     over structures for the energy per atom (eV), over the Cartesian components of all atoms for forces
     (eV/Å), over the nine components of all structures for stress (eV/Å³) and for the virial per atom
-    Vσ/N (eV); ρ is the square, the absolute value, or Huber's function, and c the structure's weight.
+    Vσ/N (eV), as far as they have a label that counts; ρ is the square, the absolute value, or Huber's
+    function, and c the structure's weight.
 
     Args:
         energy: Weight of the energy term.
@@ -92,21 +99,23 @@ class WeightedLoss(Loss):
         terms = {}
         if self.energy:
             difference = energy_difference(prediction, graph) / sizes
-            terms["energy"] = self._term(self.energy, difference[:, None], graph.energy_weight)
+            terms["energy"] = self._term(self.energy, difference[:, None], energy_weights(graph)[:, None])
         if self.forces:
-            weight = graph.forces_weight.index_select(0, graph.batch)
-            terms["forces"] = self._term(self.forces, forces_difference(prediction, graph), weight)
+            terms["forces"] = self._term(
+                self.forces, forces_difference(prediction, graph), forces_weights(graph)
+            )
         if self.stress:
             difference = stress_difference(prediction, graph).flatten(1)
-            terms["stress"] = self._term(self.stress, difference, graph.stress_weight)
+            terms["stress"] = self._term(self.stress, difference, stress_weights(graph).flatten(1))
         if self.virial:
             difference = stress_difference(prediction, graph).flatten(1) * (graph.volume / sizes)[:, None]
-            terms["virial"] = self._term(self.virial, difference, graph.stress_weight)
+            terms["virial"] = self._term(self.virial, difference, stress_weights(graph).flatten(1))
         return terms
 
-    def _term(self, weight: float, difference: Float[Tensor, "I C"], item_weight: Float[Tensor, "I"]) -> Term:
-        errors = weight * item_weight[:, None] * self._error(difference)
-        return Term(errors.sum(), errors.new_tensor(float(errors.numel())))
+    def _term(
+        self, weight: float, difference: Float[Tensor, "I C"], item_weights: Float[Tensor, "I C"]
+    ) -> Term:
+        return _weighted_sum(weight, self._error(difference), item_weights)
 
     def _error(self, difference: Tensor) -> Tensor:
         if self.error == "mse":
@@ -152,16 +161,26 @@ class Low2HighLoss(Loss):
         terms = {}
         if self.energy:
             square = energy_difference(prediction, graph).square() / sizes.sqrt()
-            terms["energy"] = _structure_term(self.energy, square, graph.energy_weight)
+            terms["energy"] = _weighted_sum(self.energy, square, energy_weights(graph))
         if self.forces:
-            square = forces_difference(prediction, graph).square().sum(1)
-            summed = square.new_zeros(graph.num_structures).index_add(0, graph.batch, square) / sizes
-            terms["forces"] = _structure_term(self.forces, summed, graph.forces_weight)
+            terms["forces"] = self._forces_term(prediction, graph)
         if self.stress:
             i, j = torch.triu_indices(3, 3)
             virial = stress_difference(prediction, graph)[:, i, j] * graph.volume[:, None]
-            terms["stress"] = _structure_term(self.stress, virial.square().sum(1), graph.stress_weight)
+            terms["stress"] = _weighted_sum(
+                self.stress, virial.square().sum(1), stress_weights(graph)[:, 0, 0]
+            )
         return terms
+
+    def _forces_term(self, prediction: Prediction, graph: AtomicGraph) -> Term:
+        """Squares an atom, of the atoms whose forces count, and one item a structure that has some."""
+        per_structure = graph.num_atoms.new_zeros(graph.num_structures, dtype=prediction.forces.dtype)
+        square = forces_difference(prediction, graph).square().sum(1)
+        counted = (forces_weights(graph) > 0).sum(1).to(square.dtype) / 3
+        summed = per_structure.index_add(0, graph.batch, square)
+        atoms = per_structure.index_add(0, graph.batch, counted)
+        weights = torch.where(atoms > 0, graph.forces_weight, 0.0)
+        return _weighted_sum(self.forces, summed / atoms.clamp(min=1.0), weights)
 
 
 class SchNetLoss(Loss):
@@ -186,7 +205,7 @@ class SchNetLoss(Loss):
         terms = {}
         if self.rho > 0:
             square = energy_difference(prediction, graph).square()
-            terms["energy"] = _structure_term(self.rho, square, graph.energy_weight)
+            terms["energy"] = _weighted_sum(self.rho, square, energy_weights(graph))
         if self.rho < 1:
             terms["forces"] = _mean_square_force(1 - self.rho, prediction, graph)
         return terms
@@ -217,29 +236,41 @@ LossConfig = Annotated[
 ]
 
 
+def energy_weights(graph: AtomicGraph) -> Float[Tensor, "B"]:
+    """Weight of each energy label; zero where there is none."""
+    return torch.where(graph.energy.isnan(), 0.0, graph.energy_weight)
+
+
+def forces_weights(graph: AtomicGraph) -> Float[Tensor, "N 3"]:
+    """Weight of each component of the force labels; zero where there is none, or where it does not count."""
+    weight = graph.forces_weight.index_select(0, graph.batch)[:, None]
+    return torch.where(graph.forces.isnan(), 0.0, weight)
+
+
+def stress_weights(graph: AtomicGraph) -> Float[Tensor, "B 3 3"]:
+    """Weight of each component of the stress labels; zero where there is none."""
+    return torch.where(graph.stress.isnan(), 0.0, graph.stress_weight[:, None, None])
+
+
 def energy_difference(prediction: Prediction, graph: AtomicGraph) -> Float[Tensor, "B"]:
     """Prediction less label (eV); zero where the weight is, so that an absent label is not read."""
-    return torch.where(graph.energy_weight > 0, prediction.energy - graph.energy, 0.0)
+    return torch.where(energy_weights(graph) > 0, prediction.energy - graph.energy, 0.0)
 
 
 def forces_difference(prediction: Prediction, graph: AtomicGraph) -> Float[Tensor, "N 3"]:
-    """Prediction less label (eV/Å); zero where the weight of the structure is."""
-    weight = graph.forces_weight.index_select(0, graph.batch)
-    return torch.where(weight[:, None] > 0, prediction.forces - graph.forces, 0.0)
+    """Prediction less label (eV/Å); zero where the weight is."""
+    return torch.where(forces_weights(graph) > 0, prediction.forces - graph.forces, 0.0)
 
 
 def stress_difference(prediction: Prediction, graph: AtomicGraph) -> Float[Tensor, "B 3 3"]:
     """Prediction less label (eV/Å³); zero where the weight is."""
-    weight = graph.stress_weight[:, None, None]
-    return torch.where(weight > 0, prediction.stress - graph.stress, 0.0)
+    return torch.where(stress_weights(graph) > 0, prediction.stress - graph.stress, 0.0)
 
 
 def _mean_square_force(weight: float, prediction: Prediction, graph: AtomicGraph) -> Term:
-    item_weight = graph.forces_weight.index_select(0, graph.batch)
-    square = weight * item_weight[:, None] * forces_difference(prediction, graph).square()
-    return Term(square.sum(), square.new_tensor(float(square.numel())))
+    return _weighted_sum(weight, forces_difference(prediction, graph).square(), forces_weights(graph))
 
 
-def _structure_term(weight: float, values: Float[Tensor, "B"], item_weight: Float[Tensor, "B"]) -> Term:
-    weighted = weight * item_weight * values
-    return Term(weighted.sum(), weighted.new_tensor(float(len(values))))
+def _weighted_sum(weight: float, errors: Float[Tensor, "*I"], item_weights: Float[Tensor, "*I"]) -> Term:
+    """Sum of the errors times their weights, and the number of those that have one."""
+    return Term((weight * item_weights * errors).sum(), (item_weights > 0).sum().to(errors.dtype))

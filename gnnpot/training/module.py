@@ -122,10 +122,10 @@ class PotentialModule(LightningModule):
         epoch = self.current_epoch + batch_index / self.trainer.num_training_batches
         self.rates.before_step(epoch, self._agreed(self.progress(epoch)))
         prediction = self.potential(graph)
-        total = self._total(self.loss.terms(prediction, graph))
+        terms = self.loss.terms(prediction, graph)
+        total = self._total(terms)
         self._check_finite(total, prediction, graph)
-        self._sums["train"].add(prediction, graph)
-        self._sums["train"].add_loss(total, 1)
+        self._sums["train"].add(prediction, graph, terms)
         if self.tuning.strength:
             total = total + self.tuning.penalty()
 
@@ -146,10 +146,7 @@ class PotentialModule(LightningModule):
     def validation_step(self, graph: AtomicGraph, batch_index: int) -> None:
         """Add up the errors of the potential that would be kept."""
         prediction = self.chosen(graph)
-        terms = self.loss.terms(prediction, graph)
-        total = torch.stack([term.total / term.size for term in terms.values()]).sum()
-        self._sums["validation"].add(prediction, graph)
-        self._sums["validation"].add_loss(total, graph.num_structures)
+        self._sums["validation"].add(prediction, graph, self.loss.terms(prediction, graph))
 
     def progress(self, epoch: float) -> float:
         """Fraction of the budget that is spent: of epochs or of time, whichever runs out first."""
@@ -186,7 +183,7 @@ class PotentialModule(LightningModule):
         counts = torch.stack([term.size for term in terms.values()])
         everywhere = counts if self.trainer.world_size == 1 else self._reduced(counts)
         totals = torch.stack([term.total for term in terms.values()])
-        return (totals / everywhere).sum() * self.trainer.world_size  # gradients are averaged
+        return (totals / everywhere.clamp(min=1.0)).sum() * self.trainer.world_size  # gradients are averaged
 
     def _reduced(self, values: Tensor) -> Tensor:
         return self.trainer.strategy.reduce(values.clone(), reduce_op="sum")

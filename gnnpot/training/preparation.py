@@ -149,8 +149,8 @@ def _check_sets(
             raise DataError(f"expected structures for {name}, got none; check the files")
     if not any(training.has(name) for name in LABELS):
         raise DataError(
-            f"expected labels in {', '.join(config.train)}, got none on {len(training)} structures; name "
-            "their keys with keys.energy, keys.forces and keys.stress"
+            f"expected labels in {', '.join(map(str, config.train))}, got none on {len(training)} "
+            "structures; name their keys with keys.energy, keys.forces and keys.stress"
         )
     trained, validated = _origins(training), _origins(validation)
     check_disjoint(trained, validated)

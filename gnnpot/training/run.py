@@ -241,9 +241,9 @@ def notes(data: PreparedData, potential: Potential) -> list[str]:
 def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds: float) -> dict[str, str]:
     return {
         **model_facts(potential),
-        "training data": f"{', '.join(config.train)}: {len(data.train)} structures",
+        "training data": f"{', '.join(map(str, config.train))}: {len(data.train)} structures",
         "validation data": f"{len(data.validation)} structures",
-        "test data": ", ".join(config.test) or "none",
+        "test data": ", ".join(map(str, config.test)) or "none",
         "reference energies": str(data.references),
         "unit of the output": f"{data.scale:.4g} eV",
         "seed": str(config.seed),

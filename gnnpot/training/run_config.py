@@ -15,10 +15,10 @@ from pydantic import (
     field_validator,
 )
 
-from gnnpot.config.base import Configuration, Paths, Section
-from gnnpot.config.base import data_paths as data_paths
+from gnnpot.config.base import Configuration, Section
 from gnnpot.config.base import shipped_configs as shipped_configs
 from gnnpot.config.kinds import Kinds
+from gnnpot.data.files import DataFile, DataFiles
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.models import MODEL_CONFIGS, ModelConfig
@@ -35,16 +35,26 @@ class RepulsionConfig(Section):
     reach: PositiveFloat = 0.8
 
 
+def _kind_of_validation(value: Any) -> str:
+    """Whether a section says how to split, or which files there are."""
+    if isinstance(value, SplitConfig) or (isinstance(value, dict) and "path" not in value):
+        return "split"
+    return "files"
+
+
 class RunConfig(Configuration):
     """One training run.
+
+    Files are paths, ``{path: …, keys: …}`` where labels are under keys of their own, or a list of both;
+    ``data.xyz@::4`` takes some frames of a file, and ``gnnpot:NAME`` comes with the package.
 
     Args:
         model: Kind and hyperparameters of the model.
         training: Loss, optimizer, budget.
-        train: Files of labeled structures; ``gnnpot:NAME`` is a file that comes with the package.
+        train: Files of labeled structures.
         validation: Files, or how to take a part of the training structures.
         test: Files that are only evaluated, in the end.
-        keys: Under which keys and in which units the labels are.
+        keys: Under which keys and in which units the labels are, but for files with keys of their own.
         reference_energies: Energies of free atoms (eV) by symbol; the others are found from the data.
         scale: Unit of the model's output (eV); the root mean square of the forces if not given.
         repulsion: Short-range repulsion, or null.
@@ -58,12 +68,12 @@ class RunConfig(Configuration):
 
     model: Annotated[SerializeAsAny[ModelConfig], Kinds("model", known=MODEL_CONFIGS.items)]
     training: TrainingConfig = TrainingConfig()
-    train: Paths
+    train: DataFiles
     validation: Annotated[
-        Annotated[SplitConfig, Tag("split")] | Annotated[Paths, Tag("files")],
-        Discriminator(lambda value: "split" if isinstance(value, dict | SplitConfig) else "files"),
+        Annotated[SplitConfig, Tag("split")] | Annotated[DataFiles, Tag("files")],
+        Discriminator(_kind_of_validation),
     ] = SplitConfig()
-    test: Paths = ()
+    test: DataFiles = ()
     keys: LabelKeys = LabelKeys()
     reference_energies: dict[str, float] = Field(default_factory=dict)
     scale: PositiveFloat | None = None
@@ -91,3 +101,13 @@ class RunConfig(Configuration):
     @field_serializer("train", "validation", "test")
     def _as_list(self, value: Any) -> Any:
         return list(value) if isinstance(value, tuple) else value
+
+    @property
+    def validation_files(self) -> tuple[DataFile, ...]:
+        """The files of the validation structures; none where they are a part of the training files."""
+        return self.validation if isinstance(self.validation, tuple) else ()
+
+    @property
+    def trained_labels(self) -> tuple[str, ...]:
+        """The labels that are trained on."""
+        return self.training.loss.labels

@@ -11,6 +11,7 @@ from ase import Atoms
 
 from gnnpot.data.checked_graphs import CheckedGraphs, checked_graphs
 from gnnpot.data.checks.inspection import DataReport
+from gnnpot.data.files import DataFile
 from gnnpot.data.store import GraphStore
 from gnnpot.data.structure_set import Structures, StructureSet
 from gnnpot.training.ranks import is_first_process
@@ -67,21 +68,22 @@ def read_graphs(
         OutputError: The disk is full, or the folder cannot be written to.
     """
 
-    def graphs(name: str, files: Sequence[str], frames: Sequence[Atoms] | None) -> CheckedGraphs | None:
+    def graphs(
+        name: str, files: tuple[DataFile, ...], frames: Sequence[Atoms] | None
+    ) -> CheckedGraphs | None:
         folder = output / _FOLDER / name
         if frames is None and not files:
             return None
         if not is_first_process():
             return CheckedGraphs.opened(folder, GraphStore.mapped)
-        return checked_graphs(StructureSet(tuple(files), config.keys, frames), cutoff, folder)
+        return checked_graphs(StructureSet(files, config.keys, frames, config.trained_labels), cutoff, folder)
 
-    validation = config.validation if isinstance(config.validation, tuple) else ()
     try:
         train = graphs("train", config.train, structures.train)
         assert train is not None
         return RunGraphs(
             train,
-            graphs("validation", validation, structures.validation),
+            graphs("validation", config.validation_files, structures.validation),
             graphs("test", config.test, structures.test),
         )
     finally:

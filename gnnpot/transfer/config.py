@@ -102,6 +102,11 @@ class TransferConfig(RunConfig):
         return [_training(self.training, values) for values in self.stages or ({},)]
 
     @property
+    def trained_labels(self) -> tuple[str, ...]:
+        """The labels that some stage is trained on."""
+        return tuple(dict.fromkeys(name for training in self.trainings for name in training.loss.labels))
+
+    @property
     def scratch_training(self) -> TrainingConfig:
         """How the same model is trained from scratch: all of it, for as many epochs as all stages."""
         epochs = sum(training.max_epochs for training in self.trainings)

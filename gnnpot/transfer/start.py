@@ -294,6 +294,8 @@ def _derivatives(potential: Potential, frames: Sequence[Atoms], scale: float) ->
 
 def _relative(pairs: Sequence[tuple[Array, Array]], noise: float) -> _Pairs:
     predicted, labels = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    counted = ~np.isnan(labels)
+    predicted, labels = predicted[counted], labels[counted]
     norm, least = float(np.linalg.norm(labels)), noise * math.sqrt(labels.size)
     unit = max(norm, least)
     return _Pairs(predicted / unit, labels / unit, tells=norm > least)

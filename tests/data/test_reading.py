@@ -18,7 +18,14 @@ from hypothesis.extra.numpy import arrays
 
 from gnnpot import units
 from gnnpot.data.keys import LabelKeys, label_keys
-from gnnpot.data.reading import check_finite, content_hash, is_isolated_atom, nonfinite, read_frames
+from gnnpot.data.reading import (
+    check_finite,
+    content_hash,
+    is_isolated_atom,
+    nonfinite,
+    read_as_found,
+    read_frames,
+)
 from gnnpot.errors import ConfigError, DataError
 
 numbers = st.floats(-1e3, 1e3).filter(lambda x: x == 0 or abs(x) > 1e-6)
@@ -298,9 +305,9 @@ def test_a_path_without_a_file_is_one_line(tmp_path):
 @pytest.mark.parametrize(
     ("comment", "words"),
     [
-        ('stress="1 2 3 4 5 6 7 8 9"', "expected a symmetric 'stress' in .*a.xyz:1"),
-        ('virial="1 2 3 4"', "expected 6 or 9 or 3×3 numbers as 'virial'"),
-        ("energy=low", "expected one numbers as 'energy'"),
+        ('stress="1 2 3 4 5 6 7 8 9"', "a.xyz:1: expected a symmetric 'stress'.*keys.stress=none"),
+        ('virial="1 2 3 4"', "expected 6 or 9 or 3×3 numbers as 'virial', got 4"),
+        ("energy=low", "expected a number as 'energy'"),
         ('energy="1 2"', "'energy'"),
     ],
 )
@@ -310,18 +317,27 @@ def test_a_label_of_the_wrong_shape_is_refused(tmp_path, comment, words):
 
 
 def test_a_virial_without_a_volume_is_refused(tmp_path):
-    (tmp_path / "a.xyz").write_text('1\nvirial="1 0 0 0 1 0 0 0 1"\nSi 0 0 0\n')
-    with pytest.raises(DataError, match="cell with a volume for 'virial'"):
+    (tmp_path / "a.xyz").write_text('2\nvirial="1 0 0 0 1 0 0 0 1"\nSi 0 0 0\nSi 0 0 2\n')
+    with pytest.raises(DataError, match=r"a.xyz:1: expected a cell with a volume for 'virial'"):
         read_one(tmp_path / "a.xyz")
 
 
 def test_a_number_that_is_not_finite_is_found_and_refused(tmp_path):
     path = write(tmp_path / "a.xyz", "energy=nan", forces="0 inf 0", columns=":forces:R:3")
-    atoms = read_one(path)
-    assert nonfinite(atoms) == ["energy", "forces"]
-    with pytest.raises(DataError, match=r"expected finite energy in .*a.xyz:1"):
+    (atoms,) = read_as_found([path])
+    assert atoms.info["unusable"] == {
+        "energy": "NaN or infinity in energy",
+        "forces": "NaN or infinity in forces",
+    }
+    assert atoms.calc is None
+    with pytest.raises(DataError, match=r"a.xyz:1: NaN or infinity in energy"):
+        read_one(path)
+    atoms = read_one(write(path, "energy=1"))
+    check_finite(atoms)
+    atoms.positions[1, 2] = np.nan
+    assert nonfinite(atoms) == ["positions"]
+    with pytest.raises(DataError, match=r"expected finite positions in .*a.xyz:1"):
         check_finite(atoms)
-    check_finite(read_one(write(path, "energy=1")))
 
 
 @settings(deadline=None)

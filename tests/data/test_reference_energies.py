@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gnnpot.data.reference_energies import composition, reference_energies, root_mean_square
+from gnnpot.data.reference_energies import composition, reference_energies, root_mean_square, undetermined
 from gnnpot.errors import DataError
 
 TRUE = {"H": -13.6, "O": -430.0, "Si": -105.0}
@@ -36,11 +36,21 @@ def test_least_squares_finds_the_energies_that_the_compositions_fix(structures):
 
 def test_one_compound_alone_does_not_tell_its_elements_apart():
     references = reference_energies([{"Si": 1, "O": 2}, {"Si": 2, "O": 4}], [-965.0, -1930.0])
-    assert (
-        references.source
-        == "least squares over 2 structures (smallest norm: their compositions fix 1 of 2 values)"
+    assert references.source == (
+        "least squares over 2 structures (smallest norm: their compositions fix 1 of 2 values; add isolated "
+        "atoms of O, Si, or give reference_energies)"
     )
     assert references.values == pytest.approx({"Si": -193.0, "O": -386.0})
+
+
+def test_the_open_elements_are_those_that_other_compositions_do_not_fix():
+    silica, silicon, water = {"Si": 1, "O": 2}, {"Si": 8}, {"H": 2, "O": 1}
+    assert undetermined([silica, {"Si": 4, "O": 8}]) == ["O", "Si"]
+    assert undetermined([silica, silicon]) == []
+    assert undetermined([silica, water]) == ["H", "O", "Si"]
+    assert undetermined([silica, water], known=["H"]) == []
+    assert undetermined([silicon, {"Cu": 3, "Zr": 3}]) == ["Cu", "Zr"]
+    assert undetermined([]) == []
 
 
 def test_given_comes_before_isolated_and_isolated_before_least_squares():
@@ -69,7 +79,7 @@ def test_least_squares_weigh_structures_by_energy_per_atom():
 
 
 def test_an_element_without_any_energy_is_refused():
-    with pytest.raises(DataError, match="with H, O, got none; give reference_energies"):
+    with pytest.raises(DataError, match="with H, O, got none; add isolated atoms of H, O, or give"):
         reference_energies([], [], elements=["O", "H"])
     with pytest.raises(DataError, match="with O, got none"):
         reference_energies([{"H": 2}], [-27.0], elements=["H", "O"])

@@ -101,8 +101,27 @@ def test_the_weight_of_a_structure_multiplies_its_items(prediction, graph):
     graph.energy_weight = torch.tensor([3.0, 0.0]).double()
     graph.forces_weight = torch.tensor([1.0, 2.0]).double()
     assert values({}, prediction, graph) == pytest.approx(
-        {"energy": 3 * 0.25 / 2, "forces": (1 + 2 * (4 + 9)) / 9}
+        {"energy": 3 * 0.25, "forces": (1 + 2 * (4 + 9)) / 9}
     )
+
+
+@pytest.mark.parametrize("settings", [{"energy": 0.0}, {"kind": "force_matching"}])
+def test_forces_that_do_not_count_are_neither_read_nor_counted(prediction, graph, settings):
+    graph.forces[1] = NAN  # an atom that was held, and one component of another
+    graph.forces[2, 0] = NAN
+    assert values(settings, prediction, graph) == pytest.approx({"forces": (1 + 9) / (3 + 2)})
+
+
+def test_low2high_takes_squares_an_atom_over_the_forces_that_count(prediction, graph):
+    graph.forces[1] = NAN
+    found = values({"kind": "low2high", "forces": 0.1, "stress": 0.0}, prediction, graph)
+    assert found["forces"] == pytest.approx(0.1 * (1 / 1 + 9 / 1) / 2)
+
+
+def test_a_batch_without_a_label_adds_nothing(prediction, graph):
+    graph.energy_weight = torch.zeros(2).double()
+    term = TypeAdapter(LossConfig).validate_python({}).terms(prediction, graph)["energy"]
+    assert (float(term.value), float(term.size)) == (0.0, 0.0)
 
 
 @pytest.mark.parametrize("kind", ["weighted", "low2high", "schnet"])

@@ -17,6 +17,7 @@ from gnnpot.benchmark.models.report import write_comparison
 from gnnpot.benchmark.study import StudyObserver, run_study
 from gnnpot.benchmark.subsets import StructurePool, check_parts, nested_order, parts, read_pool, write_frames
 from gnnpot.benchmark.trials import Comparison, Measurement, Point, Trial
+from gnnpot.data.files import data_paths
 from gnnpot.errors import DataError, TrainingError
 from gnnpot.potential.model_file import load_potential, read_header
 from gnnpot.system.devices import choose_device
@@ -24,7 +25,7 @@ from gnnpot.system.files import write_text
 from gnnpot.training.checkpoint import CHECKPOINT
 from gnnpot.training.fit import StepsOnly
 from gnnpot.training.run import MODEL_FILE, folder_of, train
-from gnnpot.training.run_config import RunConfig, data_paths
+from gnnpot.training.run_config import RunConfig
 from gnnpot.units import ERROR_UNITS
 from gnnpot.version import __version__
 

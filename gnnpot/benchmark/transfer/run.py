@@ -13,6 +13,7 @@ from gnnpot.benchmark.study import StudyObserver, run_study
 from gnnpot.benchmark.subsets import StructurePool, read_pool, write_frames
 from gnnpot.benchmark.transfer.config import EfficiencyConfig
 from gnnpot.benchmark.transfer.report import Efficiency, Outcome, write_efficiency
+from gnnpot.data.files import data_paths
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import DataError
 from gnnpot.potential.model_file import read_header
@@ -20,7 +21,6 @@ from gnnpot.system.files import file_hash
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.fit import StepsOnly
 from gnnpot.training.run import MODEL_FILE, train
-from gnnpot.training.run_config import data_paths
 from gnnpot.transfer.config import TransferConfig
 from gnnpot.transfer.run import RESULT_FILE, transfer
 from gnnpot.transfer.start import plain_run
@@ -225,7 +225,7 @@ def _facts(config: EfficiencyConfig, pool: StructurePool) -> dict[str, str]:
         "source": str(transfer.source),
         "element map": ", ".join(f"{to}={origin}" for to, origin in transfer.map.items()) or "by default",
         "scales": f"lattice {transfer.lattice_scale or 1}, energy {transfer.energy_scale or 1}",
-        "pool": f"{', '.join(transfer.train)}: {len(pool.frames)} structures"
+        "pool": f"{', '.join(map(str, transfer.train))}: {len(pool.frames)} structures"
         + (f" without {', '.join(config.exclude)}" if config.exclude else ""),
         "validation": f"{config.validation} structures beside the sizes",
         "test": f"{len(pool.test)} structures",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +11,12 @@ from ase import Atoms
 from ase.data import covalent_radii
 from jaxtyping import Float
 
+from gnnpot.data.extxyz import UNREAD
+from gnnpot.data.forces_mask import CONSTRAINT, MASK, MOVE_MASK
+from gnnpot.data.labels import MASKED_BY
 from gnnpot.data.reading import content_hash, is_isolated_atom
-from gnnpot.data.reference_energies import composition, reference_energies
+from gnnpot.data.reference_energies import composition, reference_energies, undetermined
+from gnnpot.data.vasp import UNCONVERGED
 from gnnpot.graph.neighbors import Pairs, pairs_of
 
 Array = np.ndarray
@@ -71,7 +76,7 @@ class Duplicates:
         """Note a structure that was there before, and whether its labels were others."""
         origin, results = str(atoms.info["origin"]), _results(atoms)
         energy = float(results.get("energy", np.nan)) / len(atoms)
-        forces = float(np.sqrt(np.mean(np.square(results["forces"])))) if "forces" in results else np.nan
+        forces = float(np.sqrt(np.nanmean(np.square(results["forces"])))) if "forces" in results else np.nan
         first, other_energy, other_forces = self._seen.setdefault(
             content_hash(atoms), (origin, energy, forces)
         )
@@ -91,6 +96,11 @@ class IsolatedAtoms:
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, float]] = {}
+
+    @property
+    def elements(self) -> list[str]:
+        """The elements of which there is one."""
+        return list(self._seen)
 
     def check(self, atoms: Atoms, faults: Findings) -> None:
         """Note an isolated atom whose energy is not that of the first of its element."""
@@ -122,6 +132,10 @@ class Typical:
             self._energies.append((float(results["energy"]), origin))
             self._compositions.append(self._known.setdefault(formula, composition(atoms.symbols)))
 
+    def open_elements(self, known: Collection[str]) -> list[str]:
+        """Elements whose reference energies the compositions leave open, but for those that are known."""
+        return undetermined(self._known.values(), known)
+
     def check(self, warnings: Findings) -> None:
         """Note the frames that are far out."""
         forces = np.array([largest for largest, _ in self._forces])
@@ -145,7 +159,28 @@ class Typical:
                 warnings.add(f"an energy over {limit:.1f} eV an atom away from what is typical", origin)
 
 
-def check_cell(atoms: Atoms, faults: Findings, warnings: Findings) -> bool:
+def check_reading(atoms: Atoms, warnings: Findings) -> None:
+    """Note what was left aside when the frame was read, and labels that did not converge."""
+    origin, info = atoms.info["origin"], atoms.info
+    if UNREAD in info:
+        count = info[UNREAD]
+        warnings.add(
+            f"{count} column{'s' if count > 1 else ''} more than Properties names; they are not read", origin
+        )
+    if info.get(MASKED_BY) in (MOVE_MASK, CONSTRAINT):
+        warnings.add(
+            f"forces of exactly zero on atoms that {info[MASKED_BY]} holds; they are left out "
+            "(keys.forces_mask: none takes them)",
+            origin,
+        )
+    if info.get(UNCONVERGED):
+        warnings.add(
+            "labels that did not converge, as NELM electronic steps were taken; leave these frames out",
+            origin,
+        )
+
+
+def check_cell(atoms: Atoms, faults: Findings, warnings: Findings, *, trained: Collection[str]) -> bool:
     """Whether the neighbors of a frame can be found; notes cells that make no sense."""
     origin, volume = atoms.info["origin"], abs(float(np.linalg.det(atoms.cell.array)))
     if atoms.pbc.any() and not np.any(atoms.cell.array[atoms.pbc], axis=1).all():
@@ -155,7 +190,7 @@ def check_cell(atoms: Atoms, faults: Findings, warnings: Findings) -> bool:
         faults.add(f"periodic, but the cell has a volume of {volume:.3g} Å³", origin)
         return False
     if "stress" in _results(atoms) and not atoms.pbc.all() and not is_isolated_atom(atoms):
-        if volume > 0:
+        if volume > 0 or "stress" not in trained:
             warnings.add("a stress, but not three periodic directions: it cannot be trained", origin)
         else:
             faults.add("a stress, but no cell with a volume", origin)
@@ -196,16 +231,16 @@ def check_contact(contact: Contact, origin: str, faults: Findings) -> None:
 
 
 def check_net_force(atoms: Atoms, warnings: Findings) -> None:
-    """Note forces that do not sum to zero, as they must without an outer field."""
+    """Note forces that do not sum to zero, as they must without an outer field, where all count."""
     forces = _results(atoms).get("forces")
-    if forces is not None and np.linalg.norm(forces.mean(axis=0)) > _NET_FORCE:
+    if forces is not None and MASK not in atoms.arrays and np.linalg.norm(forces.mean(axis=0)) > _NET_FORCE:
         warnings.add(f"a net force of more than {_NET_FORCE * 1000:.0f} meV/Å an atom", atoms.info["origin"])
 
 
 def largest_force(atoms: Atoms) -> float:
-    """Largest length of a force label (eV/Å)."""
+    """Largest length of a force label (eV/Å), without the components that do not count."""
     forces: Float[Array, "N 3"] = atoms.calc.results["forces"]
-    return float(np.sqrt(np.einsum("ix,ix->i", forces, forces).max()))
+    return float(np.sqrt(np.nansum(np.square(forces), axis=1).max()))
 
 
 def _results(atoms: Atoms) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ase import Atoms
@@ -18,6 +18,7 @@ from gnnpot.data.checks.frames import (
     check_cell,
     check_contact,
     check_net_force,
+    check_reading,
     closest_contact,
     contact_pairs,
     largest_force,
@@ -25,8 +26,9 @@ from gnnpot.data.checks.frames import (
 from gnnpot.data.checks.stress import StressCheck, StressCollector
 from gnnpot.data.checks.stress_diagnosis import diagnose
 from gnnpot.data.keys import QUANTITIES, LabelKeys
+from gnnpot.data.labels import UNUSABLE, cure_for
 from gnnpot.data.reading import is_isolated_atom, nonfinite
-from gnnpot.data.reference_energies import composition
+from gnnpot.data.reference_energies import composition, cure_for_open
 from gnnpot.errors import DataError
 from gnnpot.graph.neighbors import Pairs
 
@@ -44,6 +46,7 @@ class Coverage:
         atoms: Number of atoms, of the element alone if it is one.
         periodic: Number of structures with three periodic directions.
         isolated: Number of free atoms that give reference energies.
+        unlabeled: Number of frames without any label that could count; free atoms left out.
         labels: For each quantity the keys that it came from, each with its number of frames; free
             atoms left out.
         smallest: Smallest energy per atom (eV), largest force (eV/Å), mean normal stress (eV/Å³), shortest
@@ -57,6 +60,7 @@ class Coverage:
     atoms: int = 0
     periodic: int = 0
     isolated: int = 0
+    unlabeled: int = 0
     labels: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in QUANTITIES})
     smallest: dict[str, float] = field(default_factory=dict)
     largest: dict[str, float] = field(default_factory=dict)
@@ -67,7 +71,9 @@ class Coverage:
         self.atoms += counted
         self.periodic += bool(atoms.pbc.all())
         self.isolated += is_isolated_atom(atoms)
-        for quantity, key in atoms.info["label_keys"].items() if not is_isolated_atom(atoms) else ():
+        keys = {} if is_isolated_atom(atoms) else atoms.info["label_keys"]
+        self.unlabeled += _is_unlabeled(atoms)
+        for quantity, key in keys.items():
             self.labels[quantity][key] = self.labels[quantity].get(key, 0) + 1
         for name, value in extent.items():
             self.smallest[name] = min(value, self.smallest.get(name, value))
@@ -89,6 +95,7 @@ class DataReport:
         stress_checks: Stress labels compared with energies and volumes.
         faults: Faults that must be mended before training, one sentence each.
         warnings: Findings that do not prevent training, one sentence each.
+        notes: Facts that may be wanted so, one sentence each.
     """
 
     files: tuple[Coverage, ...]
@@ -97,6 +104,7 @@ class DataReport:
     stress_checks: tuple[StressCheck, ...]
     faults: tuple[str, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def num_frames(self) -> int:
@@ -149,10 +157,11 @@ class Inspection:
 
     Args:
         keys: Names, units and signs with which the structures were read, for the advice.
+        trained: Labels that will be trained on; faults of others are only warnings.
     """
 
-    def __init__(self, keys: LabelKeys = _AS_READ) -> None:
-        self._keys = keys
+    def __init__(self, keys: LabelKeys = _AS_READ, *, trained: Collection[str] = QUANTITIES) -> None:
+        self._keys, self._trained = keys, trained
         self._faults, self._warnings = Findings(), Findings()
         self._counts, self._typical, self._stresses = _Counts(), Typical(), StressCollector()
         self._duplicates, self._isolated = Duplicates(), IsolatedAtoms()
@@ -167,8 +176,14 @@ class Inspection:
             for name in names:
                 self._faults.add(f"NaN or infinity in {name}", origin)
             return False
+        for quantity, fault in atoms.info.get(UNUSABLE, {}).items():
+            if quantity in self._trained:
+                self._faults.add(f"{fault}; {cure_for(quantity)}", origin)
+            else:
+                self._warnings.add(f"{fault}; it is left out, as {quantity} is not trained", origin)
+        check_reading(atoms, self._warnings)
         check_net_force(atoms, self._warnings)
-        return check_cell(atoms, self._faults, self._warnings)
+        return check_cell(atoms, self._faults, self._warnings, trained=self._trained)
 
     def add(self, atoms: Atoms, pairs: Pairs | None) -> None:
         """Take a frame into account.
@@ -199,29 +214,47 @@ class Inspection:
             sorted(self._stresses.checks(), key=lambda check: check.ratio is None)
         )  # evidence first
         told = [finding for check in checks for finding in diagnose(check, self._keys)]
+        if "stress" not in self._trained:
+            told = [replace(finding, fault=False) for finding in told]
         files = tuple(self._counts.files.values())
         return DataReport(
             files=files,
             groups=tuple(self._counts.groups.values()),
             elements=tuple(self._counts.elements.values()),
             stress_checks=checks,
-            faults=(*self._faults.sentences(), *(finding.sentence for finding in told if finding.fault)),
+            faults=(
+                *self._faults.sentences(),
+                *(finding.sentence for finding in told if finding.fault),
+                *(sentence for file in files for sentence in _without_labels(file)),
+            ),
             warnings=(
                 *self._warnings.sentences(),
                 *(finding.sentence for finding in told if not finding.fault),
                 *(sentence for file in files for sentence in _uneven(file)),
             ),
+            notes=tuple(self._open_references()),
         )
 
+    def _open_references(self) -> Iterator[str]:
+        """What to do where compositions and isolated atoms leave reference energies open."""
+        if "energy" in self._trained and (elements := self._typical.open_elements(self._isolated.elements)):
+            yield (
+                f"the compositions leave reference energies of {', '.join(elements)} open: only sums of them "
+                f"are found, those of other compositions are not; {cure_for_open(elements)}"
+            )
 
-def inspect(frames: Iterable[Atoms], keys: LabelKeys = _AS_READ) -> DataReport:
+
+def inspect(
+    frames: Iterable[Atoms], keys: LabelKeys = _AS_READ, *, trained: Collection[str] = QUANTITIES
+) -> DataReport:
     """Look through labeled structures in one pass.
 
     Args:
-        frames: As :func:`gnnpot.data.reading.read_frames` yields them.
+        frames: As :func:`gnnpot.data.reading.read_as_found` yields them.
         keys: Names, units and signs with which they were read, for the advice.
+        trained: Labels that will be trained on; faults of others are only warnings.
     """
-    inspection = Inspection(keys)
+    inspection = Inspection(keys, trained=trained)
     for atoms in frames:
         inspection.add(atoms, contact_pairs(atoms) if inspection.admits(atoms) else None)
     return inspection.report()
@@ -239,6 +272,22 @@ def _extent(atoms: Atoms) -> dict[str, float]:
     return {name: value for name, value in extent.items() if math.isfinite(value)}
 
 
+def _is_unlabeled(atoms: Atoms) -> bool:
+    """Whether a frame has no label, although one would count; those that cannot be used are told apart."""
+    info = atoms.info
+    counts = any(info[f"{quantity}_weight"] > 0 for quantity in QUANTITIES)
+    return counts and not is_isolated_atom(atoms) and not info["label_keys"] and UNUSABLE not in info
+
+
+def _without_labels(file: Coverage) -> Iterator[str]:
+    """That a file has no labels."""
+    if file.unlabeled and not any(file.labels.values()):
+        yield (
+            f"{file.file}: none of {file.unlabeled} frames has a label; name their keys with keys.energy, "
+            "keys.forces and keys.stress, or label them with `gnnpot label`"
+        )
+
+
 def _uneven(file: Coverage) -> Iterable[str]:
     """Labels and cells that only a part of a file has."""
     rest = file.frames - file.isolated
@@ -249,8 +298,6 @@ def _uneven(file: Coverage) -> Iterable[str]:
         if len(keys) > 1:
             parts = ", ".join(f"{key} ({count})" for key, count in sorted(keys.items()))
             yield f"{file.file}: {quantity} comes from several keys: {parts}"
-    if not any(file.labels.values()):
-        yield f"{file.file}: no frame has a label; name their keys with keys.energy, keys.forces, keys.stress"
     levels = {key.startswith("REF_"): key for names in file.labels.values() for key in names}
     if len(levels) == 2:
         yield f"{file.file}: labels of two methods? {levels[True]} and {levels[False]} are there"

@@ -8,8 +8,8 @@ from math import log
 
 from gnnpot import units
 from gnnpot.data.checks.stress import StressCheck
+from gnnpot.data.conversions import is_virial
 from gnnpot.data.keys import ENERGY_UNITS, STRESS_UNITS, LabelKeys
-from gnnpot.data.labels import is_virial
 
 _RIGHT, _DOUBTFUL = log(1.4), log(2.2)  # |ln ratio| up to which labels are right, or only doubtful
 _SAME = 0.25  # |ln| within which a ratio is taken for a known one
