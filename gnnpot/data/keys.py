@@ -87,8 +87,7 @@ class LabelKeys(Section):
         stress_sign: Meaning of a positive stress; "pressure" in the outputs of VASP and LAMMPS.
         virial_sign: Meaning of a positive virial.
         stress_offset: What the stress labels have too much on their diagonal, positive under tension, as in
-            ``2.9 GPa``: it is taken off.  ``fit`` finds it from energies, ``none`` leaves labels as they are,
-            ``auto`` takes off what was found where energies and stress contradict each other.
+            ``2.9 GPa``: it is taken off.  ``none`` leaves labels as they are.
     """
 
     energy: str | None = None
@@ -115,7 +114,7 @@ class LabelKeys(Section):
     stress_order: Literal["voigt", "vasp", "lammps", "triangle"] = "voigt"
     stress_sign: Literal["tension", "pressure"] = "tension"
     virial_sign: Literal["tension", "pressure"] = "pressure"
-    stress_offset: str = "auto"
+    stress_offset: str = "none"
 
     @field_validator("forces_unit", "stress_unit", mode="before")
     @classmethod
@@ -127,13 +126,13 @@ class LabelKeys(Section):
     @field_validator("stress_offset", mode="before")
     @classmethod
     def _offset_with_unit(cls, value: Any) -> Any:
-        if value in ("auto", "fit", "none", "0", 0):
-            return "none" if value in ("0", 0) else value
+        if value in ("none", "0", 0):
+            return "none"
         found = _OFFSET.fullmatch(_plain(str(value)))
         unit = {name.lower(): name for name in STRESS_UNITS}.get(found[2].lower()) if found else None
         if not found or unit is None:
             raise ValueError(
-                f"expected fit, none, auto or a stress with its unit, as in '2.9 GPa', got {value!r}; units "
+                f"expected none or a stress with its unit, as in '2.9 GPa', got {value!r}; units "
                 f"are {', '.join(STRESS_UNITS)}"
             )
         return f"{float(found[1]):g} {unit}"

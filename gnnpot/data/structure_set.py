@@ -82,11 +82,7 @@ class StructureSet:
             ConfigError: They were in the memory of another process.
             DataError: They cannot be read.
         """
-        if self.is_gone:
-            raise ConfigError(
-                f"expected files of structures, got {MEMORY!r}, which stands for structures in memory; give "
-                "them again in Python, or name files"
-            )
+        self._check_there()
         if self.frames is not None:
             return read_memory(self.frames, self.keys)
         return read_as_found(self.files, self.keys)
@@ -97,8 +93,10 @@ class StructureSet:
         Files count by their names, which messages tell, and by what they hold.
 
         Raises:
+            ConfigError: They were in the memory of another process.
             DataError: A file is not there, or structures in memory cannot be read.
         """
+        self._check_there()
         said = f"{__version__} {self.keys.model_dump_json()} {self.names} {self.trained}"
         state = hashlib.sha256(said.encode())
         if self.frames is not None:
@@ -110,3 +108,10 @@ class StructureSet:
                 check_file(path)
                 state.update(f"{file_hash(path)} {frames} {keys.model_dump_json()}".encode())
         return state.hexdigest()
+
+    def _check_there(self) -> None:
+        if self.is_gone:
+            raise ConfigError(
+                f"expected files of structures, got {MEMORY!r}, which stands for structures in memory; give "
+                "them again in Python, or name files"
+            )

@@ -1,4 +1,4 @@
-"""Does a potential conserve energy, and is it smooth at its cutoff?  Of any ASE calculator."""
+"""Energy conservation, and smoothness at the cutoff, of any ASE calculator."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class EnergyTrace:
 
 
 class Jump(NamedTuple):
-    """Largest changes between two steps of an atom that passes the cutoff."""
+    """Largest changes of energy and forces between two steps of an atom that passes the cutoff."""
 
     energy: float  # meV
     forces: float  # meV/Å, of one Cartesian component
@@ -85,7 +85,7 @@ def heat(atoms: Atoms, temperature: float, *, steps: int, timestep: float, rng: 
 def constant_energy(
     atoms: Atoms, *, steps: int, timestep: float, temperature: float = math.inf
 ) -> EnergyTrace:
-    """Let ``atoms`` move for ``steps`` of ``timestep`` (fs) by their forces alone.
+    """Run NVE dynamics for ``steps`` of ``timestep`` (fs).
 
     Args:
         atoms: They are moved.
@@ -115,7 +115,7 @@ def constant_energy(
 
 
 def cutoff_jump(calculator: Calculator, cutoff: float, symbols: Sequence[str]) -> Jump:
-    """How much energy and forces jump while an atom passes the cutoff.
+    """Measure the jumps of energy and forces while an atom passes the cutoff.
 
     Atom 0 has a bonded neighbor of its own element along x; a third atom goes along y from
     ``cutoff`` − 0.01 Å to ``cutoff`` + 0.01 Å of atom 0 in steps of 0.001 Å.  What a smooth potential

@@ -40,7 +40,7 @@ class StructureError(NamedTuple):
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Labels and predictions of a set; a label that is not there is NaN, and so is its error.
+    """Labels and predictions of a set; a missing label is NaN, and so is its error.
 
     Attributes:
         origins: Origin of each structure.
@@ -64,12 +64,12 @@ class Evaluation:
 
     @property
     def structure_of_atom(self) -> Int[Array, "N"]:
-        """Number of the structure that each atom belongs to."""
+        """Index of the structure that each atom belongs to."""
         return np.repeat(np.arange(len(self.sizes)), self.sizes)
 
     @property
     def has_forces(self) -> Bool[Array, "S"]:
-        """Whether the structure has labels of forces."""
+        """Whether each structure has force labels."""
         counted = ~np.isnan(self.forces[0]).all(axis=1)
         return np.logical_or.reduceat(counted, self._first_atoms)
 
@@ -96,7 +96,7 @@ class Evaluation:
         return metrics
 
     def worst(self, count: int) -> list[StructureError]:
-        """The structures with the largest root-mean-square force errors, worst first."""
+        """Structures with the largest root-mean-square force errors, worst first."""
         square = np.nansum(np.square(self.forces[1] - self.forces[0]), axis=1)
         counted = np.add.reduceat((~np.isnan(self.forces[0])).sum(axis=1), self._first_atoms)
         errors = np.sqrt(np.add.reduceat(square, self._first_atoms) / np.maximum(counted, 1))
@@ -137,7 +137,7 @@ def evaluate(
     batch_atoms: int = BATCH_ATOMS,
     advance: Callable[[int], None] = lambda structures: None,
 ) -> Evaluation:
-    """Predict labeled structures where the potential is, and keep labels and predictions.
+    """Predict labeled structures, and collect labels and predictions.
 
     Graphs live for one batch.  Weights do not count, but that labels with a weight of zero are not read.
     Isolated atoms are there for reference energies and are left out, as in training.
@@ -212,7 +212,7 @@ class _Part(NamedTuple):
 
     @property
     def is_labeled(self) -> bool:
-        """Whether there is anything to compare with."""
+        """Whether the structure has any label."""
         return not all(np.isnan(pair[0]).all() for pair in (self.energy, self.forces, self.stress))
 
 
@@ -296,7 +296,7 @@ def _joined(parts: Sequence[_Part], num_isolated: int) -> Evaluation:
 
 
 def _error(pair: Float[Array, "2 ..."], unit: float) -> dict[str, float] | None:
-    """MAE and RMSE of prediction against label, where there is a label."""
+    """MAE and RMSE of predictions against labels, where there are labels."""
     difference = (pair[1] - pair[0]).ravel()
     difference = difference[~np.isnan(pair[0]).ravel()]
     if len(difference) == 0:

@@ -45,7 +45,7 @@ _HISTORY = (
 
 
 def parity_images(evaluation: Evaluation) -> list[Image]:
-    """Prediction against label of each labeled quantity, and how the errors are spread."""
+    """Draw predictions against labels and the distribution of errors, for each labeled quantity."""
     images = []
     for name, quantity in _QUANTITIES.items():
         label, predicted = getattr(evaluation, name).reshape(2, -1)
@@ -57,7 +57,7 @@ def parity_images(evaluation: Evaluation) -> list[Image]:
 
 
 def history_images(history: Sequence[dict[str, float]], best_epoch: float) -> list[Image]:
-    """Loss, errors and learning rate over the epochs; a dashed line where the best model is from."""
+    """Draw loss, errors and learning rate over the epochs; a dashed line marks the best model."""
     epochs = [row["epoch"] for row in history]
     images = []
     with mpl.rc_context(FIGURE_STYLE):

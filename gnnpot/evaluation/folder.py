@@ -1,4 +1,4 @@
-"""The folder that an evaluation leaves: ``metrics.json`` and ``report.html``."""
+"""Output folder of an evaluation: ``metrics.json`` and ``report.html``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def evaluation_folder(output: Path) -> RunFolder:
 def write_evaluation(
     evaluation: Evaluation, output: Path, *, potential: Potential, model: Path, data: Sequence[str]
 ) -> Path:
-    """Write the metrics and the report of one evaluation; gives the path of the report.
+    """Write metrics and report of one evaluation, and return the path of the report.
 
     Args:
         evaluation: Labels and predictions.
@@ -47,7 +47,7 @@ def write_evaluation(
 
 
 def model_facts(potential: Potential) -> dict[str, str]:
-    """What a potential is, for the table of facts."""
+    """Describe a potential for the table of settings."""
     model = potential.model
     return {
         "model": f"{model.config.kind}, {model.num_parameters:,} parameters, cutoff {model.cutoff:g} Å",

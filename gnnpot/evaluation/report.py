@@ -1,4 +1,4 @@
-"""The report as HTML: one file, no network, no script."""
+"""Report of a training run or an evaluation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MANY_GROUPS = 25  # more are folded
 
 @dataclass(frozen=True)
 class Report:
-    """What a report tells.
+    """Content of a report.
 
     Attributes:
         title: Title of the page.
@@ -154,7 +154,7 @@ def _usage(model: str) -> str:
 
 
 def _extent(evaluation: Evaluation, name: str = "") -> str:
-    """How much there is: "25 test structures of 1,525 atoms"."""
+    """Describe the size of a set, e.g. "25 test structures of 1,525 atoms"."""
     structures, atoms = len(evaluation.sizes), len(evaluation.atomic_numbers)
     kind = f"{name} structure".strip() + ("" if structures == 1 else "s")
     return f"{structures:,} {kind} of {atoms:,} {'atom' if atoms == 1 else 'atoms'}"

@@ -1,4 +1,4 @@
-"""Where dynamics start, and whether they last."""
+"""Stability of dynamics, and the choice of their initial structure."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ class Stability(NamedTuple):
 
     @property
     def is_stable(self) -> bool:
-        """Whether they came to their end."""
+        """Whether the dynamics reached their end."""
         return not self.failure
 
 
 def starting_structure(frames: Iterable[Atoms]) -> StartingStructure:
-    """The frame with the smallest labeled forces, repeated to 64 atoms along its periodic directions."""
+    """Choose the frame with the smallest labeled forces, repeated to 64 atoms along periodic directions."""
     calm = min(frames, key=_root_mean_square_force)
     repeats = np.ones(3, dtype=int)
     while len(calm) * repeats.prod() < _ENOUGH and calm.pbc.any():
@@ -102,7 +102,7 @@ def stability(
 
 
 def failure_of(atoms: Atoms, temperature: float) -> str:
-    """Why dynamics that began at ``temperature`` (K) have failed, or nothing: heat, overlap, no numbers."""
+    """Reason why dynamics that began at ``temperature`` (K) failed (heat, overlap, NaN), or ""."""
     return LASTING.motion_of(atoms, temperature) or LASTING.overlap_in(atoms)
 
 

@@ -28,7 +28,7 @@ def metrics_table(rows: Mapping[str, Mapping[str, Any]], noun: str) -> str:
 
 
 def worst_table(rows: Sequence[StructureError]) -> str:
-    """The structures with the largest errors."""
+    """A table of the structures with the largest errors."""
     titles = ("group", "atoms", "energy<br>meV/atom", "force RMSE<br>meV/Å", "largest<br>meV/Å")
     energy, forces, largest = (
         [getattr(row, name) / meV for row in rows] for name in ("energy", "forces", "largest_force")
@@ -47,7 +47,7 @@ def worst_table(rows: Sequence[StructureError]) -> str:
 
 
 def _columns(errors: Sequence[Mapping[str, float] | None]) -> list[list[str]]:
-    """MAE and RMSE of one quantity, both with the same decimals."""
+    """Columns of MAE and RMSE of one quantity, with common decimals."""
     pairs = [(math.nan, math.nan) if error is None else (error["mae"], error["rmse"]) for error in errors]
     every = [value for pair in pairs for value in pair]
     return [[number(value, *every) for value in values] for values in zip(*pairs, strict=True)]

@@ -11,18 +11,8 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, overload
 
 from gnnpot.kernels.compiled import compiled, compiled_inside
-from gnnpot.kernels.simd import (
-    WIDTH,
-    address,
-    load,
-    matrix,
-    multiplied_sum,
-    spread_element,
-    store,
-    total,
-    transpose_square,
-    vector_at,
-)
+from gnnpot.kernels.pointers import WIDTH, address, multiplied_sum, spread_element, vector_at
+from gnnpot.kernels.simd import load, matrix, store, total, transpose_square
 
 WIDE = bool(get_host_cpu_features().get("avx512f"))  # whether there are 32 registers of 64 bytes
 _VECTORS = 4 if WIDE else 1  # of 4-byte numbers, side by side in a tile

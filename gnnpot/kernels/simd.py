@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +17,17 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, models, overload, register_model
 from numba.np.arrayobj import populate_array
 
-WIDTH = 16  # elements of a vector
-_FLAGS = ("contract", "nsz")
+from gnnpot.kernels.pointers import (
+    FLAGS,
+    address,
+    element_at,
+    place_of,
+    spread_element,
+    vector_at,
+    vector_pointer,
+)
+from gnnpot.kernels.pointers import WIDTH as WIDTH
+
 _LAYOUT = {32: (23, 127), 64: (52, 1023)}  # bits of the mantissa, and what is added to the exponent
 
 
@@ -43,7 +51,7 @@ def load(typing: Any, array: Any, place: Any) -> Any:
     """The elements of a contiguous array from the index ``place`` on."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer = _pointer(context, builder, signature, values)
+        pointer = vector_pointer(context, builder, signature, values)
         return builder.load(pointer, align=array.dtype.bitwidth // 8)
 
     return Vector(array.dtype)(array, place), generate
@@ -54,7 +62,7 @@ def item(typing: Any, array: Any, place: Any) -> Any:
     """The element at an index of which no part is negative."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.load(_element(context, builder, signature, values))
+        return builder.load(element_at(context, builder, signature, values))
 
     return array.dtype(array, place), generate
 
@@ -64,7 +72,7 @@ def store(typing: Any, array: Any, place: Any, vector: Any) -> Any:
     """Write a vector there."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer = _pointer(context, builder, signature, values)
+        pointer = vector_pointer(context, builder, signature, values)
         builder.store(values[2], pointer, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -102,7 +110,7 @@ def fetch(typing: Any, array: Any, place: Any) -> Any:
     """Have the elements from an index on brought to the cache, for a vector that is loaded later."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        indices, number = _place(context, builder, signature, values, 1), ir.IntType(32)
+        indices, number = place_of(context, builder, signature, values, 1), ir.IntType(32)
         pointer = address(context, builder, array, values[0], indices, is_read=False)
         place, nothing = ir.IntType(8).as_pointer(), ir.VoidType()
         kind = ir.FunctionType(nothing, [place, number, number, number])
@@ -119,7 +127,7 @@ def transpose_square(typing: Any, source: Any, place: Any, target: Any, other_pl
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         def vectors(first: int) -> list[Any]:
-            array, start = signature.args[first], _element(context, builder, signature, values, first)
+            array, start = signature.args[first], element_at(context, builder, signature, values, first)
             strides = context.make_array(array)(context, builder, values[first]).strides
             step = builder.extract_value(strides, 0)
             offsets = [builder.mul(step, step.type(row)) for row in range(WIDTH)]
@@ -199,7 +207,7 @@ def _operation(name: str) -> Any:
     @intrinsic
     def operation(typing: Any, one: Any, other: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            return getattr(builder, name)(*values, flags=_FLAGS)
+            return getattr(builder, name)(*values, flags=FLAGS)
 
         return one(one, other), generate
 
@@ -305,58 +313,3 @@ def _quotient(one, other):
     if isinstance(one, Vector) and isinstance(other, Vector):
         return lambda one, other: _divide(one, other)
     return None
-
-
-def address(
-    context: Any, builder: Any, array: Any, value: Any, place: Sequence[Any], *, is_read: bool = True
-) -> Any:
-    """Pointer to an element of an array, in bounds where numba checks them (``NUMBA_BOUNDSCHECK=1``).
-
-    An element that is not ``is_read`` may lie outside.
-    """
-    struct = context.make_array(array)(context, builder, value)
-    is_checked = is_read and context.enable_boundscheck
-    return cgutils.get_item_pointer(context, builder, array, struct, list(place), boundscheck=is_checked)
-
-
-def vector_at(context: Any, builder: Any, array: Any, pointer: Any) -> Any:
-    """Pointer to the vector that starts at an element of an array."""
-    vector = ir.VectorType(context.get_value_type(array.dtype), WIDTH)
-    return builder.bitcast(pointer, vector.as_pointer())
-
-
-def spread_element(builder: Any, element: Any, vector: Any) -> Any:
-    """Vector of one number."""
-    undefined = ir.Constant(vector, ir.Undefined)
-    single = builder.insert_element(undefined, element, ir.IntType(32)(0))
-    return builder.shuffle_vector(
-        single, undefined, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
-    )
-
-
-def multiplied_sum(builder: Any, total: Any, one: Any, other: Any) -> Any:
-    """``total + one * other``, rounded once where a processor can."""
-    return builder.fadd(total, builder.fmul(one, other, flags=_FLAGS), flags=_FLAGS)
-
-
-def _place(context: Any, builder: Any, signature: Any, values: Any, at: int = 0) -> list[Any]:
-    """The indices that an argument holds."""
-    numbers = cgutils.unpack_tuple(builder, values[at])
-    kinds = signature.args[at]
-    return [
-        context.cast(builder, index, kind, types.intp) for index, kind in zip(numbers, kinds, strict=True)
-    ]
-
-
-def _element(context: Any, builder: Any, signature: Any, values: Any, at: int = 0) -> Any:
-    """Pointer to the element that two arguments, array and place, tell of."""
-    place = _place(context, builder, signature, values, at + 1)
-    return address(context, builder, signature.args[at], values[at], place)
-
-
-def _pointer(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-    array, pointer = signature.args[0], _element(context, builder, signature, values)
-    *rows, first = _place(context, builder, signature, values, 1)
-    last = builder.add(first, first.type(WIDTH - 1))
-    address(context, builder, array, values[0], [*rows, last])  # for its check
-    return vector_at(context, builder, array, pointer)

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Literal, Self
 
-import numpy as np
 from ase.data import atomic_numbers as number_of
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
+from gnnpot.config.base import Section
 from gnnpot.config.choices import ActivationName, EnvelopeName
-from gnnpot.config.from_data import SectionFromData
 from gnnpot.config.registry import Registry, nearest
 
-if TYPE_CHECKING:
-    from gnnpot.data.scales import LengthScales
-
 MODEL_CONFIGS: Registry[type[ModelConfig]] = Registry("model")
-
-_FIRST_SHELL = 0.9  # of the shortest distance: where the radial shells begin
-_OVERLAP = 1.0  # sharpness of a shell times the square of the distance to the next one
 
 
 def evenly_spaced(start: float, step: float, count: int) -> tuple[float, ...]:
@@ -32,12 +25,7 @@ def centered_angles(count: int) -> tuple[float, ...]:
     return tuple(math.pi * (2 * index + 1) / (2 * count) for index in range(count))
 
 
-def shells(start: float, end: float, count: int) -> tuple[float, ...]:
-    """``count`` radii from ``start`` in equal steps, with one more step to ``end``, rounded to 0.01 Å."""
-    return tuple(round(start + (end - start) * index / count, 2) for index in range(count))
-
-
-class ModelConfig(SectionFromData):
+class ModelConfig(Section):
     """Hyperparameters every model has.
 
     Args:
@@ -46,11 +34,6 @@ class ModelConfig(SectionFromData):
         elements: Chemical symbols the model knows, in the order of its rows; left empty in a
             configuration, they are those of the training data.
     """
-
-    FROM_DATA: ClassVar[tuple[str, ...]] = ("cutoff",)
-    LENGTHS: ClassVar[tuple[str, ...]] = ("cutoff",)
-    NEIGHBORS: ClassVar[float] = 26.0  # mean number within the cutoff that the data choose
-    LEAST_CUTOFF: ClassVar[float] = 4.5  # Å, of such a cutoff
 
     kind: str
     cutoff: PositiveFloat = 5.0
@@ -71,15 +54,6 @@ class ModelConfig(SectionFromData):
         kind = cls.model_fields["kind"].default
         if isinstance(kind, str):
             MODEL_CONFIGS.register(kind)(cls)
-
-    def fitted(self, scales: LengthScales) -> Self:
-        """The hyperparameters with those lengths that were left open chosen by the data."""
-        return self.filled(self.lengths(scales))
-
-    def lengths(self, scales: LengthScales) -> dict[str, Any]:
-        """What the data choose for the open lengths; only those that are open matter."""
-        told = {name: round(factor * scales.nearest, 3) for name, factor in self.relative.items()}
-        return {"cutoff": scales.radius(self.NEIGHBORS, least=self.LEAST_CUTOFF), **told}
 
     def scaled(self, factor: float) -> Self:
         """The hyperparameters of a model that sees at r what this one sees at r / ``factor``."""
@@ -106,15 +80,6 @@ class ANIConfig(ModelConfig):
         standardize: Bring each function to mean 0 and deviation 1 over the training data.
     """
 
-    FROM_DATA: ClassVar[tuple[str, ...]] = (
-        "cutoff", "angular_cutoff", "radial_eta", "radial_shifts", "angular_eta", "angular_shifts"
-    )  # fmt: skip
-    LENGTHS: ClassVar[tuple[str, ...]] = ("cutoff", "angular_cutoff")
-    NEIGHBORS: ClassVar[float] = 45.0
-    ANGULAR_NEIGHBORS: ClassVar[float] = 20.0
-    LEAST_CUTOFF: ClassVar[float] = 5.0
-    LEAST_ANGULAR_CUTOFF: ClassVar[float] = 3.5
-
     kind: Literal["ani"] = "ani"
     cutoff: PositiveFloat = 5.1
     angular_cutoff: PositiveFloat = 3.5
@@ -139,21 +104,6 @@ class ANIConfig(ModelConfig):
                 f"{self.angular_cutoff:g}; lower it or raise the cutoff"
             )
         return self
-
-    def lengths(self, scales: LengthScales) -> dict[str, Any]:
-        """Cutoffs by the number of neighbors; shells that fill them from the shortest distance on."""
-        found = super().lengths(scales)
-        cutoff = self.cutoff if "cutoff" in self.model_fields_set else found["cutoff"]
-        angular = scales.radius(self.ANGULAR_NEIGHBORS, least=self.LEAST_ANGULAR_CUTOFF)
-        found = {"angular_cutoff": min(angular, cutoff), **found}
-        if "angular_cutoff" in self.model_fields_set:
-            found["angular_cutoff"] = self.angular_cutoff
-        start = _FIRST_SHELL * scales.shortest
-        for part, end, count in (("radial", cutoff, 16), ("angular", found["angular_cutoff"], 8)):
-            shifts, given = shells(start, end, count), f"{part}_shifts"
-            spacing = np.diff(getattr(self, given) if given in self.model_fields_set else shifts).mean()
-            found |= {f"{part}_shifts": shifts, f"{part}_eta": float(f"{_OVERLAP / spacing**2:.3g}")}
-        return found
 
     def scaled(self, factor: float) -> Self:
         """All lengths times ``factor``."""

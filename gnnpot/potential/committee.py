@@ -1,4 +1,4 @@
-"""Several potentials as one: their mean, and how far they disagree."""
+"""Committees: the mean of several potentials, and their spread."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Committee(nn.Module):
 
     @property
     def potentials(self) -> list[Potential]:
-        """The members."""
+        """Potentials of the committee."""
         return [member for member in self.members if isinstance(member, Potential)]
 
     @property
@@ -83,15 +83,15 @@ class Committee(nn.Module):
         return self.potentials[0].dtype
 
     def forward(self, graph: AtomicGraph) -> Prediction:
-        """Mean of what the members say; can be differentiated again unless grad mode is off."""
+        """Mean of the members' predictions; differentiable unless grad mode is off."""
         return mean_prediction(self.predictions(graph))
 
     def spread(self, graph: AtomicGraph) -> Spread:
-        """How far the members disagree; can be differentiated unless grad mode is off."""
+        """Standard deviations over the members; differentiable unless grad mode is off."""
         return spread_of(self.predictions(graph))
 
     def predictions(self, graph: AtomicGraph) -> list[Prediction]:
-        """What each member says, one after another, each from the edges within its own cutoff.
+        """Yield the prediction of each member, from the edges within its own cutoff.
 
         Args:
             graph: With edges up to the cutoff of the committee.
@@ -102,7 +102,7 @@ class Committee(nn.Module):
         ]
 
     def check_elements(self, numbers: Int[Tensor, "N"]) -> None:
-        """Refuse atoms of elements that some member was not made for.
+        """Check that every member knows the elements of these atoms.
 
         Raises:
             DataError: Naming the elements.

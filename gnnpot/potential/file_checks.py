@@ -50,6 +50,17 @@ def check_same_kinds(found: Mapping[str, Tensor], expected: Mapping[str, Tensor]
             )
 
 
+def check_constant(name: str, constant: Tensor, buffer: Tensor) -> None:
+    """Check that a constant of a file holds numbers of the kind that the model computes with.
+
+    Raises:
+        ModelFileError: It holds integers in place of real numbers, or numbers of another precision.
+    """
+    known = (torch.float32, torch.float64) if buffer.is_floating_point() else (buffer.dtype,)
+    if constant.dtype not in known:
+        raise ModelFileError(f"expected constant {name} of {_named(buffer)}, got {_named(constant)}")
+
+
 def check_sizes(hyperparameters: Any, tensors: Mapping[str, Tensor], name: str = "model") -> None:
     """Refuse hyperparameters of a far larger model than the tensors are, before one is built.
 

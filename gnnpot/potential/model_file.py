@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import torch
 from ase.data import atomic_numbers as number_of
-from pydantic import Field, ValidationError
+from pydantic import Field, PositiveFloat, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -25,6 +25,7 @@ from gnnpot.errors import GnnpotError, ModelFileError, one_line, shortened
 from gnnpot.models import MODEL_CONFIGS, MODELS, AtomicEnergyModel
 from gnnpot.potential.file_checks import (
     bounded_construction,
+    check_constant,
     check_same_kinds,
     check_sizes,
     check_tensors,
@@ -51,7 +52,7 @@ class RepulsionHeader(Section):
 
 
 class ModelHeader(Section):
-    """What a model file says of itself.
+    """Header of a model file.
 
     Args:
         kind: Kind of the file.
@@ -70,7 +71,7 @@ class ModelHeader(Section):
     format: int = FORMAT
     model: dict[str, Any]
     reference_energies: dict[str, float]
-    scale: float
+    scale: PositiveFloat
     repulsion: RepulsionHeader | None
     units: dict[str, str] = UNITS
     dtype: str
@@ -79,7 +80,7 @@ class ModelHeader(Section):
 
 
 def save_potential(potential: Potential, path: str | Path, *, provenance: Mapping[str, Any] = {}) -> None:
-    """Write a potential; a file that stood there stays until the new one is whole.
+    """Write a potential; an existing file is replaced only by a complete one.
 
     Args:
         potential: Potential to write.
@@ -105,7 +106,7 @@ def save_potential(potential: Potential, path: str | Path, *, provenance: Mappin
 
 
 def read_header(path: str | Path) -> ModelHeader:
-    """What the file says of itself, without its tensors, which are not checked.
+    """Read the header of a model file; the tensors are neither read nor checked.
 
     Raises:
         ModelFileError: There is no whole model file of a format that this version knows.
@@ -189,6 +190,7 @@ def _build(header: ModelHeader, tensors: dict[str, Tensor]) -> Potential:
     model.load_state_dict(state, assign=True)
     for name, buffer in list(model.named_buffers()):
         constant = tensors.get(f"{_CONSTANT}{name}", buffer)
+        check_constant(name, constant, buffer)
         if constant.shape == buffer.shape:  # else a later version computes with other constants
             owner, _, attribute = name.rpartition(".")
             setattr(model.get_submodule(owner), attribute, constant)

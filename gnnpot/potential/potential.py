@@ -1,4 +1,4 @@
-"""Energies to forces and stress: the only place that differentiates with respect to positions."""
+"""Potential: from atomic energies to forces and stress; nothing else differentiates by positions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gnnpot.potential.repulsion import ZBLRepulsion
 
 
 class Prediction(NamedTuple):
-    """What a potential says of a batch."""
+    """Predictions for a batch."""
 
     energy: Float[Tensor, "B"]  # eV
     forces: Float[Tensor, "N 3"]  # eV/Å
@@ -135,14 +135,14 @@ class Potential(nn.Module):
         )
 
     def interaction_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
-        """Energy of each atom less that of the free atom (eV), in float64."""
+        """Energy of each atom minus that of the free atom (eV), in float64."""
         energies = self.model.atomic_energies(graph).double() * self.scale
         if self.repulsion is not None:
             energies = energies + self.repulsion.atomic_energies(graph).double()
         return energies
 
     def check_elements(self, numbers: Int[Tensor, "N"]) -> None:
-        """Refuse atoms of elements that the potential was not made for.
+        """Check that the potential knows the elements of these atoms.
 
         Raises:
             DataError: Naming the elements.

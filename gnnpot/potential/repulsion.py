@@ -1,4 +1,4 @@
-"""Short-range repulsion that no training set holds."""
+"""Short-range repulsion, for distances that no training set contains."""
 
 from __future__ import annotations
 

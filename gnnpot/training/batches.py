@@ -1,4 +1,4 @@
-"""Which structures make a batch."""
+"""Composition of batches."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.utils.data import Sampler
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Batches that depend on seed and epoch alone, so that a resumed run sees what it would have seen.
+    """Batches that depend on seed and epoch alone, so that a resumed run sees the same batches.
 
     All structures come ``repeats`` times an epoch, in batches whose sizes differ by at most one.  With
     several processes each takes every ``world_size``-th structure of each batch: together they make the
@@ -46,7 +46,7 @@ class EpochBatches(Sampler[list[int]]):
 
     @property
     def sampler(self) -> EpochBatches:
-        """Itself: Lightning announces the epoch to the sampler inside a batch sampler."""
+        """The object itself, as Lightning announces the epoch to the sampler inside a batch sampler."""
         return self
 
     def set_epoch(self, epoch: int) -> None:

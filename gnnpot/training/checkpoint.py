@@ -119,7 +119,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 class CheckpointFile(TorchCheckpointIO):
-    """Checkpoints that are whole or not there: written aside, then renamed; loaded without running code."""
+    """Checkpoints that are written atomically and loaded without running code."""
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None

@@ -81,7 +81,7 @@ class TrainingConfig(Section):
     num_workers: int = Field(default=0, ge=0)
 
     def score(self, row: Mapping[str, float]) -> float:
-        """The number in a row of the history that picks the best model; smaller is better."""
+        """Value in a row of the history that selects the best model; smaller is better."""
         return row[f"validation_{'loss' if self.select_by == 'weighted' else f'{self.select_by}_rmse'}"]
 
     @field_validator("freeze", mode="before")

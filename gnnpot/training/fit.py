@@ -41,23 +41,23 @@ class Observer:
     """Callback interface for training progress; the default ignores all events."""
 
     def note(self, text: str) -> None:
-        """Something the user should know before the training starts."""
+        """Receive a remark before the training starts."""
 
     def groups(self, rows: Sequence[GroupRow]) -> None:
-        """Before a stage of a transfer: what is trained, how, and where it started."""
+        """Receive the parameter groups before a stage of a transfer."""
 
     def step(self, progress: float, seconds: float) -> None:
-        """After a step: the fraction of the budget that is spent, and the time so far."""
+        """Receive the spent fraction of the budget and the elapsed time after each step."""
 
     def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
-        """After an epoch: its row of the history, and the best row."""
+        """Receive the history row of an epoch, and the best row so far."""
 
     def better(self, potential: Potential, row: dict[str, float]) -> None:
-        """After an epoch that found the best potential so far, before its checkpoint."""
+        """Receive the best potential so far, before its checkpoint is written."""
 
 
 class StepsOnly(Observer):
-    """Passes on how a training goes, not what it says of its data: that was said before.
+    """Observer that forwards progress but not remarks on the data, which were shown before.
 
     Args:
         observer: To whom.
@@ -67,16 +67,16 @@ class StepsOnly(Observer):
         self.observer = observer
 
     def step(self, progress: float, seconds: float) -> None:
-        """Pass it on."""
+        """Forward the event."""
         self.observer.step(progress, seconds)
 
     def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
-        """Pass it on."""
+        """Forward the event."""
         self.observer.epoch(row, best)
 
 
 class RunSettings(NamedTuple):
-    """Where a run keeps its state, what orders its batches, and who is told."""
+    """Output folder, seed and observer of a run."""
 
     output: Path
     seed: int = 0
@@ -175,7 +175,7 @@ def _restoring(module: PotentialModule, checkpoint: Path) -> Iterator[None]:
 
 
 def check_trainable(config: TrainingConfig, train: GraphDataset, validation: GraphDataset) -> None:
-    """Refuse data that lack what this training needs, before anything runs.
+    """Check before training that all labels it needs are there.
 
     Raises:
         DataError: A label of the loss is missing, or all labels that pick the model.
@@ -191,7 +191,7 @@ def check_trainable(config: TrainingConfig, train: GraphDataset, validation: Gra
 
 
 def _check_labels(dataset: GraphDataset, config: TrainingConfig) -> None:
-    """Refuse data that lack a label with a weight, before anything runs.
+    """Check before training that every label with a weight is there.
 
     Raises:
         DataError: Naming the label and the first structures.
@@ -207,7 +207,7 @@ def _check_labels(dataset: GraphDataset, config: TrainingConfig) -> None:
 
 
 class _Bookkeeping(Callback):
-    """Closes each epoch: history, best model, checkpoint, end of the run."""
+    """Callback that closes each epoch: history, best model, checkpoint, end of the run."""
 
     def __init__(self, observer: Observer, checkpoint: Path) -> None:
         self.observer = observer
@@ -323,7 +323,7 @@ class _StopsBetweenBatches(Callback):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what Lightning says of itself (devices, workers, data loaders) off the user's screen."""
+    """Silence Lightning's remarks on devices, workers and data loaders."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-r"""Losses: what is made small, in eV and Å.
+r"""Loss functions, in eV and Å.
 
 Every term is a sum over items (structures or force components) and the number of those items, so that
 batches, and the parts of a batch that several processes hold, can be joined exactly.  The weight of a
@@ -47,7 +47,7 @@ class Loss(Section, ABC):
     @property
     @abstractmethod
     def labels(self) -> tuple[str, ...]:
-        """Labels that the terms of this loss need."""
+        """Labels that this loss needs."""
 
     @abstractmethod
     def terms(self, prediction: Prediction, graph: AtomicGraph) -> dict[str, Term]:
@@ -89,7 +89,7 @@ class WeightedLoss(Loss):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels that have a weight."""
+        """Labels with a nonzero weight."""
         weights = {"energy": self.energy, "forces": self.forces, "stress": self.stress + self.virial}
         return tuple(name for name, weight in weights.items() if weight > 0)
 
@@ -151,7 +151,7 @@ class Low2HighLoss(Loss):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Labels that have a weight."""
+        """Labels with a nonzero weight."""
         weights = {"energy": self.energy, "forces": self.forces, "stress": self.stress}
         return tuple(name for name, weight in weights.items() if weight > 0)
 
@@ -253,7 +253,7 @@ def stress_weights(graph: AtomicGraph) -> Float[Tensor, "B 3 3"]:
 
 
 def energy_difference(prediction: Prediction, graph: AtomicGraph) -> Float[Tensor, "B"]:
-    """Prediction less label (eV); zero where the weight is, so that an absent label is not read."""
+    """Prediction minus label (eV); zero where the weight is zero, so that a missing label is not read."""
     return torch.where(energy_weights(graph) > 0, prediction.energy - graph.energy, 0.0)
 
 
@@ -263,7 +263,7 @@ def forces_difference(prediction: Prediction, graph: AtomicGraph) -> Float[Tenso
 
 
 def stress_difference(prediction: Prediction, graph: AtomicGraph) -> Float[Tensor, "B 3 3"]:
-    """Prediction less label (eV/Å³); zero where the weight is."""
+    """Prediction minus label (eV/Å³); zero where the weight is zero."""
     return torch.where(stress_weights(graph) > 0, prediction.stress - graph.stress, 0.0)
 
 

@@ -87,25 +87,25 @@ class PotentialModule(LightningModule):
 
     @property
     def chosen(self) -> Potential:
-        """The potential that is validated and kept: the average if there is one."""
+        """The potential that is validated and kept: the averaged one if weights are averaged."""
         chosen = self.potential if self.average is None else self.average.module
         assert isinstance(chosen, Potential)
         return chosen
 
     @property
     def seconds(self) -> float:
-        """Time that the run has taken, over all resumptions."""
+        """Time of the run, summed over resumptions (s)."""
         return self.spent + time.monotonic() - self._started
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """The optimizers of the configuration."""
+        """Build the optimizers of the configuration."""
         optimizers = self.config.optimizer.optimizers(self.potential, self.tuning.factor)
         self._rates = LearningRates(self.config.schedule, optimizers)
         return optimizers
 
     @property
     def rates(self) -> LearningRates:
-        """The learning rates of a run that has begun."""
+        """Learning rates of a started run."""
         assert self._rates is not None
         return self._rates
 
@@ -118,7 +118,7 @@ class PotentialModule(LightningModule):
         self._sums["validation"] = ErrorSums(self.device)
 
     def training_step(self, graph: AtomicGraph, batch_index: int) -> None:
-        """Descend once."""
+        """Make one optimizer step."""
         epoch = self.current_epoch + batch_index / self.trainer.num_training_batches
         self.rates.before_step(epoch, self._agreed(self.progress(epoch)))
         prediction = self.potential(graph)
@@ -144,7 +144,7 @@ class PotentialModule(LightningModule):
             self.average.update_parameters(self.potential)
 
     def validation_step(self, graph: AtomicGraph, batch_index: int) -> None:
-        """Add up the errors of the potential that would be kept."""
+        """Accumulate validation errors of the potential that would be kept."""
         prediction = self.chosen(graph)
         self._sums["validation"].add(prediction, graph, self.loss.terms(prediction, graph))
 
@@ -171,7 +171,7 @@ class PotentialModule(LightningModule):
         return row
 
     def score(self, row: dict[str, float]) -> float:
-        """The number that picks the best model; smaller is better."""
+        """Value that selects the best model; smaller is better."""
         return self.config.score(row)
 
     def _optimizers(self) -> list[Any]:
@@ -179,7 +179,7 @@ class PotentialModule(LightningModule):
         return optimizers if isinstance(optimizers, list) else [optimizers]
 
     def _total(self, terms: dict[str, Term]) -> Float[Tensor, ""]:
-        """The loss of the whole batch, of which this process may hold a part."""
+        """Loss of the whole batch, of which this process may hold a part."""
         counts = torch.stack([term.size for term in terms.values()])
         everywhere = counts if self.trainer.world_size == 1 else self._reduced(counts)
         totals = torch.stack([term.total for term in terms.values()])
@@ -189,7 +189,7 @@ class PotentialModule(LightningModule):
         return self.trainer.strategy.reduce(values.clone(), reduce_op="sum")
 
     def _agreed(self, by_clock: float) -> float:
-        """The number of the first process, as each has a clock of its own."""
+        """Value of the first process, since each process has its own clock."""
         if self.trainer.world_size == 1 or self.config.max_time is None:
             return by_clock
         return self.trainer.strategy.broadcast(by_clock)
@@ -207,7 +207,7 @@ class PotentialModule(LightningModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add what only this module knows."""
+        """Add the state of this module to the checkpoint."""
         checkpoint["gnnpot"] = {
             "history": self.history,
             "best": self.best,
@@ -217,14 +217,14 @@ class PotentialModule(LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take it up again."""
+        """Restore the state of this module from the checkpoint."""
         state = checkpoint["gnnpot"]
         self.history, self.best, self.spent = state["history"], state["best"], state["seconds"]
         self._resumed_rates = state["rates"]
         self.identity = state.get("identity", self.identity)
 
     def on_train_start(self) -> None:
-        """Count time from here, and go on with the rates of a resumed run."""
+        """Start the clock, and restore the learning rates of a resumed run."""
         self._started = time.monotonic()
         self.has_started = True
         if resumed := self.__dict__.pop("_resumed_rates", None):

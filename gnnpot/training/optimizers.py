@@ -149,7 +149,7 @@ ScheduleConfig = Annotated[
 
 
 class LearningRates:
-    """Sets the rates of the optimizers before each step, and after each epoch where a plateau counts.
+    """Learning rates, set before each step, and after each epoch for the plateau schedule.
 
     Args:
         schedule: Schedule of the learning rates.
@@ -176,11 +176,11 @@ class LearningRates:
 
     @property
     def groups(self) -> list[dict[str, Any]]:
-        """Groups of all optimizers, as they are now: a resumed run replaces them."""
+        """Current parameter groups of all optimizers; resuming replaces them."""
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     def before_step(self, epoch: float, progress: float) -> None:
-        """Set the rates.
+        """Set the learning rates.
 
         Args:
             epoch: Epochs done, with the fraction of the present one.
@@ -195,7 +195,7 @@ class LearningRates:
             group["lr"] = first * factor
 
     def after_epoch(self, metric: float) -> None:
-        """Let the plateau see the metric that picks the best model."""
+        """Give the plateau schedule the metric that selects the best model."""
         if self.warm:
             for plateau in self.plateaus:
                 plateau.step(metric)
@@ -209,11 +209,11 @@ class LearningRates:
         return 1.0
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resumed run needs; rates themselves are in the optimizers' states."""
+        """State to resume from; the rates themselves are in the optimizers' states."""
         return {"warm": self.warm, "plateaus": [plateau.state_dict() for plateau in self.plateaus]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue from such a state."""
+        """Restore a state."""
         self.warm = state["warm"]
         for plateau, saved in zip(self.plateaus, state["plateaus"], strict=True):
             plateau.load_state_dict(saved)

@@ -1,4 +1,4 @@
-"""Which weights are trained, how fast, and what holds them."""
+"""Parameter groups: frozen parts, learning rates, anchors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NEVER = math.inf
 
 
 class GroupPlan(NamedTuple):
-    """How one group of parameters is trained."""
+    """Training of one group of parameters."""
 
     name: str
     num_parameters: int
@@ -28,7 +28,7 @@ class GroupPlan(NamedTuple):
     factor: float  # of the learning rate
 
     def state(self, learning_rate: float) -> str:
-        """What happens to the group, in words."""
+        """Description of what happens to the group."""
         if self.start == _NEVER:
             return "frozen"
         rate = f"learning rate {learning_rate * self.factor:.3g}"
@@ -36,7 +36,7 @@ class GroupPlan(NamedTuple):
 
 
 class GroupRow(NamedTuple):
-    """One group of parameters in words."""
+    """Description of one group of parameters."""
 
     name: str
     num_parameters: int
@@ -45,7 +45,7 @@ class GroupRow(NamedTuple):
 
 
 def group_plans(model: AtomicEnergyModel, config: TrainingConfig) -> list[GroupPlan]:
-    """How each group of parameters is trained, from input to output.
+    """Training of each group of parameters, from input to output.
 
     Raises:
         ConfigError: No group is called so, or none is trained from the first epoch.
@@ -110,11 +110,11 @@ class Tuning:
         self._anchors = [(p, p.detach().clone()) for _, trained in self._starts for p in trained]
 
     def factor(self, parameter: nn.Parameter) -> float:
-        """What the learning rate of a parameter is multiplied by."""
+        """Factor on the learning rate of a parameter."""
         return self._factors.get(id(parameter), 1.0)
 
     def hold(self, epoch: int) -> None:
-        """Take away the gradients of groups whose epoch has not come; they stay as they are."""
+        """Remove the gradients of groups whose training starts in a later epoch."""
         for start, trained in self._starts:
             if epoch < start:
                 for parameter in trained:

@@ -1,4 +1,4 @@
-"""What a run learns from: graphs on disk, reference energies, and the untrained potential."""
+"""Preparation of a run: graphs on disk, reference energies, the untrained potential."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from gnnpot.training.run_graphs import RunGraphs
 
 @dataclass(frozen=True)
 class PreparedData:
-    """What a run learns from, on disk.
+    """Data of a run, on disk.
 
     Attributes:
         train: Graphs that change the weights.
@@ -119,7 +119,7 @@ def _split_rows(dataset: GraphDataset) -> list[SplitRow]:
 
 
 def _check_same_data(parts: Mapping[str, Sequence[SplitRow]], output: Path) -> None:
-    """Refuse to go on with a run on other data; a run has begun where its configuration is."""
+    """Check that a resumed run has the same data."""
     path = output / "splits.json"
     if not (path.exists() and (output / "config.yaml").exists()):
         return
@@ -180,7 +180,7 @@ def _elements(dataset: GraphDataset) -> tuple[str, ...]:
 
 
 def check_volumes(config: TrainingConfig, *datasets: GraphDataset) -> None:
-    """Refuse structures without a volume where the loss weighs their stress.
+    """Check that structures have a volume if the loss weighs their stress.
 
     Raises:
         DataError: Naming the first.

@@ -15,7 +15,7 @@ from gnnpot.system.run_folder import RunFolder
 
 
 def is_first_process() -> bool:
-    """Whether this is the first of the processes that train together."""
+    """Whether this is the first of the processes of a training."""
     return int(getattr(rank_zero_only, "rank", 0)) == 0
 
 

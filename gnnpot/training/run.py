@@ -59,7 +59,7 @@ def train(
         observer: Receives progress events.
 
     Returns:
-        What ``metrics.json`` holds.
+        Content of ``metrics.json``.
 
     Raises:
         GnnpotError: Bad data, configuration, output folder or device, or a loss that is not finite.
@@ -89,7 +89,7 @@ def train_on(
         observer: Receives progress events.
 
     Returns:
-        What ``metrics.json`` holds.
+        Content of ``metrics.json``.
     """
     output = folder.path
     data = prepare(config, graphs, output)
@@ -141,7 +141,7 @@ def fit_and_keep(
 
 
 def provenance(config: RunConfig, data: PreparedData, row: dict[str, float]) -> dict[str, Any]:
-    """Where a potential comes from, for its file."""
+    """Provenance of a potential, for its file."""
     return {
         "config": config.model_dump(mode="json"),
         "reference_energies_source": data.references.source,
@@ -154,7 +154,7 @@ def provenance(config: RunConfig, data: PreparedData, row: dict[str, float]) -> 
 
 
 class _Keeper(Observer):
-    """Writes the best model and passes the news on."""
+    """Observer that writes the best model and forwards all events."""
 
     def __init__(self, config: RunConfig, data: PreparedData, output: Path, observer: Observer) -> None:
         self.config, self.data, self.output, self.observer = config, data, output, observer
@@ -192,13 +192,13 @@ def _set_energy_offset(path: Path, data: PreparedData, keeper: _Keeper, best: di
 
 
 def evaluate_splits(potential: Potential, data: PreparedData) -> dict[str, Evaluation]:
-    """Labels and predictions of all sets of a run; the last gives the headline."""
+    """Labels and predictions of all sets of a run; the last one is the headline."""
     sets = {"train": data.train, "validation": data.validation, "test": data.test}
     return {name: evaluate_graphs(potential, graphs) for name, graphs in sets.items() if graphs is not None}
 
 
 def metrics_of(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
-    """What ``metrics.json`` holds: errors of the headline, and of all sets."""
+    """Content of ``metrics.json``: errors of the headline set, and of all sets."""
     headline = list(evaluations)[-1]
     splits = {name: evaluation.metrics() for name, evaluation in evaluations.items()}
     return {**splits[headline], "split": headline, "splits": splits}
@@ -217,7 +217,7 @@ def run_report(
     potential: Potential,
     module: PotentialModule,
 ) -> Report:
-    """What the report of a run tells."""
+    """Assemble the report of a run."""
     return Report(
         title=f"{config.model.kind} potential of {', '.join(potential.elements)}",
         evaluations=evaluations,
@@ -229,7 +229,7 @@ def run_report(
 
 
 def notes(data: PreparedData, potential: Potential) -> list[str]:
-    """What a user should know before the training starts."""
+    """Remarks for the user before training."""
     return [
         *(f"warning: {warning}" for report in data.reports for warning in report.warnings),
         f"{len(data.train)} structures to train on, {len(data.validation)} for validation",

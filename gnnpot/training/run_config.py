@@ -1,4 +1,4 @@
-"""A run as a YAML file: composes the sections that stand beside the classes they configure."""
+"""Configuration of a training run, composed of the sections beside the classes that they configure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One step that leaves no trace, so that the clock of a run does not count the compilation of loops."""
+"""A training step without effect, so that the time budget does not include the compilation of loops."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gnnpot.training.loss import Loss
 
 
 def warm_up(potential: Potential, loss: Loss, train: AtomicGraph, validation: AtomicGraph) -> None:
-    """Call all that a step and a validation call; loops are compiled when they are first called.
+    """Run one training step and one validation step on a copy, which compiles all loops.
 
     Args:
         potential: Stays as it is.

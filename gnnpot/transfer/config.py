@@ -1,4 +1,4 @@
-"""A transfer as a YAML file: a run that starts from a trained potential, in one or several stages."""
+"""Configuration of a transfer: a run that starts from a trained potential, in one or several stages."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _UNTUNED: dict[str, Any] = {
 
 
 class DynamicsConfig(Section):
-    """Dynamics at constant temperature in which a potential must not explode.
+    """Dynamics at constant temperature that test the stability of a potential.
 
     Args:
         temperature: Temperature of the thermostat (K).
@@ -98,7 +98,7 @@ class TransferConfig(RunConfig):
 
     @property
     def trainings(self) -> list[TrainingConfig]:
-        """How each stage trains."""
+        """Training configuration of each stage."""
         return [_training(self.training, values) for values in self.stages or ({},)]
 
     @property
@@ -108,7 +108,7 @@ class TransferConfig(RunConfig):
 
     @property
     def scratch_training(self) -> TrainingConfig:
-        """How the same model is trained from scratch: all of it, for as many epochs as all stages."""
+        """Training configuration from scratch: all parameters, for as many epochs as all stages together."""
         epochs = sum(training.max_epochs for training in self.trainings)
         return _training(self.training, {**_UNTUNED, "max_epochs": epochs, **self.scratch})
 
@@ -169,7 +169,7 @@ def _training(base: TrainingConfig, values: Mapping[str, Any]) -> TrainingConfig
 
 
 def _check_model(given: Mapping[str, Any], model: Mapping[str, Any], source: str) -> None:
-    """Refuse a model section that says something else than the source.
+    """Check that the model section agrees with the source.
 
     Raises:
         ConfigError: Naming what differs.

@@ -1,4 +1,4 @@
-"""Where the element-specific weights of a carried potential come from.
+"""Origin of the element-specific weights in a transfer.
 
 A map names, for each element of the target, elements of the source: ``Ge=Si``, a weighted average
 ``Ge=0.5*Si+0.5*Sn``, ``Ge=nearest`` (in the periodic table), or ``Ge=fresh`` (untrained).
@@ -25,7 +25,7 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class ElementMap:
-    """Which elements of the source each element of the target is made of.
+    """Source elements of which each target element is made.
 
     Attributes:
         source: Symbols that the source knows, in its order.
@@ -40,17 +40,17 @@ class ElementMap:
 
     @property
     def target(self) -> tuple[str, ...]:
-        """Symbols of the target."""
+        """Element symbols of the target."""
         return tuple(self.weights)
 
     @property
     def fresh(self) -> tuple[str, ...]:
-        """Target elements that start untrained."""
+        """Target elements that start from random weights."""
         return tuple(symbol for symbol, parts in self.weights.items() if not parts)
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """Source elements of which nothing is taken."""
+        """Source elements that are not used."""
         used = {symbol for parts in self.weights.values() for symbol in parts}
         return tuple(symbol for symbol in self.source if symbol not in used)
 
@@ -63,7 +63,7 @@ class ElementMap:
 
     @property
     def words(self) -> dict[str, str]:
-        """Each target element's origin in the notation of the map."""
+        """Origin of each target element in the notation of the map."""
         return {symbol: _spelled(parts) for symbol, parts in self.weights.items()}
 
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ def parse_element_map(text: str) -> dict[str, str]:
 def resolve_element_map(
     origins: Mapping[str, str], *, source: Sequence[str], target: Sequence[str]
 ) -> ElementMap:
-    """The weights behind a map; elements that it does not name keep themselves or take the nearest.
+    """Resolve a map to weights; elements that it does not name map to themselves or to the nearest element.
 
     ``Si=Ge`` where Si is of the source alone and Ge of the target alone is read as ``Ge=Si``.
 
@@ -133,7 +133,7 @@ def nearest_element(symbol: str, known: Iterable[str]) -> str:
 def _target_first(
     origins: Mapping[str, str], source: Sequence[str], target: Sequence[str]
 ) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Turn entries written SOURCE=TARGET around, and tell of them."""
+    """Turn entries written SOURCE=TARGET around, and note them."""
     turned: dict[str, str] = {}
     notes = []
     for left, right in origins.items():

@@ -1,4 +1,4 @@
-"""The section of a report that tells what a transfer brought."""
+"""Report section on a transfer: errors before and after, choices of the start, trained groups."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def transfer_section(result: Mapping[str, Any]) -> str:
 
 
 def verdict(result: Mapping[str, Any]) -> list[str]:
-    """Where the transfer ends worse than its own start, or than training from scratch."""
+    """Sentences that say where the transfer ends worse than its own start, or than training from scratch."""
     said = []
     for name, words in (("baseline", "before training"), ("scratch", "trained from scratch")):
         if result[name] is None:

@@ -54,7 +54,7 @@ _IN_CONFIG = Structures()
 
 
 class Stage(NamedTuple):
-    """One training of a transfer."""
+    """One stage of a transfer."""
 
     config: RunConfig
     folder: Path
@@ -63,7 +63,7 @@ class Stage(NamedTuple):
 
 @dataclass(frozen=True)
 class Transfer:
-    """A transfer that is ready to train.
+    """A transfer with everything resolved, ready to train.
 
     Attributes:
         config: Configuration of the transfer.
@@ -104,7 +104,7 @@ def transfer(
         observer: Receives progress events.
 
     Returns:
-        What ``transfer.json`` holds.
+        Content of ``transfer.json``.
 
     Raises:
         GnnpotError: Bad data, configuration, source, output folder or device, or a loss that is not
@@ -175,7 +175,7 @@ def prepare_transfer(config: TransferConfig, output: Path, structures: Structure
 
 
 def group_origins(potential: Potential, start: TransferStart | None) -> dict[str, str]:
-    """Where the first values of each group of parameters come from, in words."""
+    """Origin of the initial values of each group of parameters, in words."""
     groups = potential.model.parameter_groups()
     if start is None:
         return dict.fromkeys(groups, "random")
@@ -202,7 +202,7 @@ def _tell(job: Transfer, observer: Observer) -> None:
 
 
 def _score_start(job: Transfer, observer: Observer) -> dict[str, Any] | None:
-    """Errors of the untuned potential, which is kept; there are none of random weights."""
+    """Evaluate and keep the untuned potential; random weights are not evaluated."""
     if job.start is None or not is_first_process():
         return None
     said = _said(job)
@@ -215,7 +215,7 @@ def _score_start(job: Transfer, observer: Observer) -> dict[str, Any] | None:
 
 
 def _train_stages(job: Transfer, observer: Observer) -> PotentialModule:
-    """Train all stages; those that were finished before the last are not trained again."""
+    """Train all stages; stages that are finished are not trained again."""
     potential = job.potential
     for number, stage in enumerate(job.stages, start=1):
         is_last = stage is job.stages[-1]
@@ -233,7 +233,7 @@ def _train_stages(job: Transfer, observer: Observer) -> PotentialModule:
 
 
 def _close_stage(stage: Stage, job: Transfer, module: PotentialModule) -> None:
-    """Leave the folder of a stage as that of a training; its metrics come last and mark the end."""
+    """Complete the folder of a stage like that of a training; its metrics are written last."""
     potential = load_potential(stage.folder / MODEL_FILE)
     evaluations = evaluate_splits(potential, job.data)
     report = run_report(stage.config, job.data, evaluations, potential=potential, module=module)
@@ -243,7 +243,7 @@ def _close_stage(stage: Stage, job: Transfer, module: PotentialModule) -> None:
 
 
 def _keep_result(job: Transfer) -> tuple[Potential, dict[str, Evaluation]]:
-    """Write the model of the last stage as that of the transfer, with where it comes from."""
+    """Write the model of the last stage as the result, with its provenance."""
     stage = job.stages[-1]
     path = stage.folder / MODEL_FILE
     provenance = {**read_header(path).provenance, "transfer": _said(job)}
@@ -253,7 +253,7 @@ def _keep_result(job: Transfer) -> tuple[Potential, dict[str, Evaluation]]:
 
 
 def _train_scratch(job: Transfer, observer: Observer) -> dict[str, Any]:
-    """Errors of the same model, trained from random weights on the same data for as many epochs."""
+    """Train the same model from random weights on the same data for as many epochs, and return its errors."""
     observer.note("the same model from scratch")
     run = job.stages[0].config
     config = plain_run(job.config, model=run.model, scale=None, training=job.config.scratch_training)
@@ -263,7 +263,7 @@ def _train_scratch(job: Transfer, observer: Observer) -> dict[str, Any]:
 
 
 def _dynamics(job: Transfer) -> dict[str, dict[str, Any]]:
-    """How long dynamics last before training, after it, and from scratch."""
+    """Stability of dynamics before training, after it, and from scratch."""
     config, settings = job.stages[0].config, job.config.dynamics
     start = starting_structure(_judged(job.data).frames())
     files = {"baseline": START_FILE, "transferred": MODEL_FILE, "scratch": f"scratch/{MODEL_FILE}"}
@@ -288,7 +288,7 @@ def _judged(data: PreparedData) -> GraphDataset:
 
 
 def _said(job: Transfer) -> dict[str, Any]:
-    """What was carried how, as plain JSON."""
+    """Description of the transfer, as plain JSON."""
     start, stages = job.start, [[row._asdict() for row in stage.rows] for stage in job.stages]
     said: dict[str, Any] = {
         "source": job.config.source,

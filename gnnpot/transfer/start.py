@@ -1,4 +1,4 @@
-"""Where a transfer starts: the source potential for the target's elements, lengths and energies."""
+"""Start of a transfer: the source potential carried to the target's elements, lengths and energies."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Pairs(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One choice of the start and the errors after it, on some of the training structures."""
+    """One choice of the start, with the errors after it on some training structures."""
 
     name: str
     choice: str
@@ -56,7 +56,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class TransferStart:
-    """How the source becomes the start of a run.
+    """How the source becomes the initial potential of a run.
 
     Attributes:
         source: The trained potential, in float64.
@@ -73,7 +73,7 @@ class TransferStart:
     steps: tuple[Step, ...]
 
     def run(self, config: TransferConfig) -> RunConfig:
-        """The run that begins here."""
+        """Training configuration that begins from this start."""
         model = self.source.model.config.scaled(self.length_scale)
         scale = float(self.source.scale) * self.energy_scale
         return plain_run(
@@ -98,7 +98,7 @@ class TransferStart:
 
 
 def plain_run(config: TransferConfig, **changes: Any) -> RunConfig:
-    """The run without what makes it a transfer."""
+    """Training configuration of a transfer, without the settings of the transfer."""
     values = {name: getattr(config, name) for name in RunConfig.model_fields}
     return RunConfig.model_construct(**{**values, **changes})
 
@@ -117,7 +117,7 @@ def first_cutoff(config: TransferConfig) -> float:
 
 
 def find_start(config: TransferConfig, store: GraphStore) -> TransferStart:
-    """Resolve the map and the scales of a transfer, and measure what each does.
+    """Resolve map and scales of a transfer, and measure the effect of each.
 
     Args:
         config: Configuration of the transfer.
@@ -198,7 +198,7 @@ def fitted_energy_scale(potential: Potential, frames: Sequence[Atoms]) -> float:
 
 
 def golden_section(function: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function with one minimum between ``low`` and ``high`` has it, to 1e-4."""
+    """Minimum of a unimodal function between ``low`` and ``high``, to 1e-4."""
     one, other = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     at_one, at_other = function(one), function(other)
     while high - low > 1e-4:

@@ -63,6 +63,13 @@ def counts(monkeypatch) -> Counts:
     return counts
 
 
+@pytest.fixture(autouse=True)
+def no_figures(monkeypatch):
+    """Reports without figures, which would take most of the time."""
+    for room in ("training", "transfer"):
+        monkeypatch.setattr(f"gnnpot.{room}.run.write_report", lambda path, report: path.write_text("report"))
+
+
 @pytest.fixture
 def data(tmp_path) -> dict[str, str]:
     """Fifty structures to train on and ten to test."""
