@@ -20,13 +20,16 @@ from potentials import small_potential
 from vesin import NeighborList
 
 from gnnpot.data import reading
+from gnnpot.data.columns import COLUMNS
 from gnnpot.data.split import read_splits
 from gnnpot.data.structure_set import Structures
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.evaluation import stability
 from gnnpot.potential.model_file import load_potential, save_potential
+from gnnpot.training.fit import Observer
 from gnnpot.training.run import train
 from gnnpot.training.run_config import RunConfig
+from gnnpot.training.run_graphs import read_graphs
 from gnnpot.transfer.config import TransferConfig
 from gnnpot.transfer.run import transfer
 
@@ -71,6 +74,13 @@ def no_figures(monkeypatch):
 
 
 @pytest.fixture
+def no_report(monkeypatch) -> None:
+    """Figures take longer than all the rest."""
+    for module in ("training", "transfer"):
+        monkeypatch.setattr(f"gnnpot.{module}.run.write_report", lambda *_: None)
+
+
+@pytest.fixture
 def data(tmp_path) -> dict[str, str]:
     """Fifty structures to train on and ten to test."""
     write(tmp_path / "train.xyz", read(DEMO, "::4"))
@@ -90,6 +100,7 @@ def test_a_training_reads_each_file_once_and_builds_each_list_once(data, tmp_pat
     assert counts.lists == 60
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_training_with_files_for_validation_does_so_too(data, tmp_path, counts):
     write(tmp_path / "validation.xyz", read(DEMO, "2::20"))
     train(settings(**data, validation=str(tmp_path / "validation.xyz")), tmp_path / "run")
@@ -97,6 +108,7 @@ def test_a_training_with_files_for_validation_does_so_too(data, tmp_path, counts
     assert counts.lists == 70
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_resumed_training_reads_nothing_again_and_builds_nothing(data, tmp_path, counts):
     first = train(settings(**data), tmp_path / "run")
     counts.clear()
@@ -105,23 +117,41 @@ def test_a_resumed_training_reads_nothing_again_and_builds_nothing(data, tmp_pat
     assert again == first
 
 
-@pytest.mark.parametrize("name", ["positions.bin", "pair_shifts.bin", "forces.bin", "index.json"])
-@pytest.mark.parametrize("part", ["train", "test"])
-def test_graphs_that_were_changed_are_built_again(data, tmp_path, counts, part, name):
-    first = train(settings(**data), tmp_path / "run")
-    path = tmp_path / "run" / "graphs" / part / name
-    before = path.read_bytes()
-    changed = bytearray(before)
-    changed[len(before) // 3] ^= 0x10
-    path.write_bytes(changed)
-    counts.clear()
-    assert train(settings(**data), tmp_path / "run", resume=True) == first
-    assert (counts.lists, counts.readings) == (
-        (50, {"train.xyz": 1}) if part == "train" else (10, {"test.xyz": 1})
-    )
-    assert path.read_bytes() == before
+def opened(data: dict[str, str], folder: Path) -> dict[str, list[Any]]:
+    """All that the graphs of a run hold, read, checked and built where they are not there."""
+    config = settings(**data)
+    graphs = read_graphs(config, folder, cutoff=config.model.cutoff)
+    stores = {"train": graphs.train.store, "test": graphs.test.store}
+    return {
+        part: [
+            *(np.array(getattr(store, name)) for name in COLUMNS),
+            store.origins,
+            store.groups,
+            store.about,
+        ]
+        for part, store in stores.items()
+    }
 
 
+@pytest.mark.parametrize("name", [*(f"{column}.bin" for column in COLUMNS), "index.json"])
+@pytest.mark.parametrize("change", ["flip", "truncate", "remove"])
+def test_graphs_that_were_changed_are_built_again(data, tmp_path, counts, name, change):
+    first = opened(data, tmp_path)
+    for part, count in (("train", 50), ("test", 10)):
+        path = tmp_path / "graphs" / part / name
+        content = bytearray(path.read_bytes())
+        content[len(content) // 3] ^= 0x10
+        path.unlink()
+        if change != "remove":
+            path.write_bytes(content if change == "flip" else content[: len(content) // 2])
+        counts.clear()
+        np.testing.assert_equal(opened(data, tmp_path), first)
+        assert (counts.lists, counts.readings) == (count, {f"{part}.xyz": 1})
+    opened(data, tmp_path)
+    assert counts.lists == 10  # nothing more: it is whole again
+
+
+@pytest.mark.usefixtures("no_report")
 def test_a_file_that_holds_something_else_is_read_again(data, tmp_path, counts):
     config = settings(**data)
     train(config, tmp_path / "run")
@@ -132,9 +162,8 @@ def test_a_file_that_holds_something_else_is_read_again(data, tmp_path, counts):
     assert (counts.lists, counts.readings) == (9, {"test.xyz": 1})
 
 
+@pytest.mark.usefixtures("no_report")
 def test_warnings_of_the_data_are_told_when_a_run_is_resumed(data, tmp_path):
-    from gnnpot.training import Observer
-
     class Notes(Observer):
         def __init__(self) -> None:
             self.told: list[str] = []
@@ -151,6 +180,7 @@ def test_warnings_of_the_data_are_told_when_a_run_is_resumed(data, tmp_path):
     assert second.told == first.told
 
 
+@pytest.mark.usefixtures("no_report")
 def test_structures_in_memory_give_what_those_of_files_give(data, tmp_path, counts):
     from_files = train(settings(**data), tmp_path / "files")
     given = Structures(train=read(data["train"], ":"), test=read(data["test"], ":"))
@@ -164,6 +194,7 @@ def test_structures_in_memory_give_what_those_of_files_give(data, tmp_path, coun
         np.testing.assert_array_equal(weight, other.state_dict()[name])
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_run_on_structures_in_memory_goes_on_without_them_and_not_with_others(data, tmp_path, counts):
     frames = read(data["train"], ":")
     first = train(settings(train="memory:"), tmp_path / "run", structures=Structures(train=frames))
@@ -179,6 +210,7 @@ def test_a_run_on_structures_in_memory_goes_on_without_them_and_not_with_others(
         train(written, tmp_path / "new")
 
 
+@pytest.mark.usefixtures("no_report")
 def test_labels_in_memory_are_found_under_the_keys_of_the_configuration(data, tmp_path):
     frames = []
     for atoms in read(data["train"], ":"):
@@ -191,6 +223,7 @@ def test_labels_in_memory_are_found_under_the_keys_of_the_configuration(data, tm
     assert metrics["forces"] is not None
 
 
+@pytest.mark.usefixtures("no_report")
 def test_results_of_another_structure_are_no_labels(tmp_path):
     calculator, frames = EMT(), []
     for number in range(5):
@@ -231,6 +264,7 @@ def test_a_transfer_reads_each_file_once_and_builds_each_list_once(germanium, tm
     assert (counts.lists, counts.readings) == (0, {})
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_comparison_with_scratch_is_on_the_same_graphs(germanium, tmp_path, counts, monkeypatch):
     monkeypatch.setattr("gnnpot.transfer.run.stability", lambda *_, **__: stability.Stability(1.0, ""))
     transfer(carried_over(tmp_path, germanium), tmp_path / "run", compare_scratch=True)
@@ -238,6 +272,7 @@ def test_a_comparison_with_scratch_is_on_the_same_graphs(germanium, tmp_path, co
     assert counts.lists == 60
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_lattice_scale_costs_lists_of_another_cutoff_for_the_structures_that_judge_it(
     germanium, tmp_path, counts
 ):
@@ -247,6 +282,7 @@ def test_a_lattice_scale_costs_lists_of_another_cutoff_for_the_structures_that_j
     assert counts.lists == 60 + 4
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_transfer_takes_structures_in_memory(germanium, tmp_path):
     from_files = transfer(carried_over(tmp_path, germanium), tmp_path / "files")
     given = Structures(train=read(germanium["train"], ":"), test=read(germanium["test"], ":"))
@@ -256,6 +292,7 @@ def test_a_transfer_takes_structures_in_memory(germanium, tmp_path):
     assert json.loads((tmp_path / "run" / "transfer.json").read_text())["baseline"] == from_files["baseline"]
 
 
+@pytest.mark.usefixtures("no_report")
 def test_a_folder_of_an_older_version_is_resumed(data, tmp_path, counts):
     first = train(settings(**data), tmp_path / "run")
     graphs = tmp_path / "run" / "graphs"
