@@ -66,13 +66,6 @@ def counts(monkeypatch) -> Counts:
     return counts
 
 
-@pytest.fixture(autouse=True)
-def no_figures(monkeypatch):
-    """Reports without figures, which would take most of the time."""
-    for room in ("training", "transfer"):
-        monkeypatch.setattr(f"gnnpot.{room}.run.write_report", lambda path, report: path.write_text("report"))
-
-
 @pytest.fixture
 def no_report(monkeypatch) -> None:
     """Figures take longer than all the rest."""
