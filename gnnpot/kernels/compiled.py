@@ -11,6 +11,7 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from numba import config, njit
 from numba.core.caching import FunctionCache
@@ -19,6 +20,7 @@ _OPTIONS = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}  # 
 _SOURCES = sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
 _STAMP = f"{_SOURCES.hexdigest()}, bounds checked: {config.BOUNDSCHECK}"
 compiled_inside = njit(no_cpython_wrapper=True, **_OPTIONS)  # for compiled loops alone
+_WRITER = uuid4().hex[:12]  # in the names of files with machine code that this process writes
 LANES = 32  # items that are taken together
 
 
@@ -41,7 +43,10 @@ class _Kept(FunctionCache):
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        self._cache_file._source_stamp = _STAMP
+        file = self._cache_file
+        file._source_stamp = _STAMP
+        # where two processes compile at once, numba lets one overwrite the code that the other's index names
+        file._data_name_pattern = file._data_name_pattern.replace("{number:d}", f"{_WRITER}-{{number:d}}")
 
     def save_overload(self, signature: Any, data: Any) -> None:
         """Write the machine code for some types; where the disk is full it is made again next time."""

@@ -101,3 +101,10 @@ def test_a_loop_is_compiled_anew_when_another_file_that_it_calls_changes(tmp_pat
     called = tmp_path / "gnnpot" / "kernels" / "compiled.py"
     called.write_text(called.read_text().replace("x[0] * y[0]", "3 * x[0] * y[0]"))
     assert package(CALL, CALLER) == "16.0 0"
+
+
+def test_two_processes_never_write_machine_code_to_the_same_file():
+    name = "from gnnpot.kernels.compiled import dot; print(dot._cache._cache_file._data_name(1))"
+    names = [subprocess.check_output([sys.executable, "-c", name], text=True) for _ in range(2)]
+    assert names[0] != names[1]
+    assert all(name.strip().endswith("-1.nbc") for name in names)
