@@ -15,9 +15,9 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    name = name.replace("gpu", "cuda")
+    meant = name.replace("gpu", "cuda")
     there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     known = {*there, *(["cuda"] if len(there) > 1 else [])}
-    if name not in known:
+    if meant not in known:
         raise DeviceError(f"expected a device of {', '.join(there)}, got {name!r}; choose one, or auto")
-    return torch.device(name)
+    return torch.device(meant)

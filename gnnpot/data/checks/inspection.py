@@ -284,7 +284,7 @@ def _without_labels(file: Coverage) -> Iterator[str]:
     if file.unlabeled and not any(file.labels.values()):
         yield (
             f"{file.file}: none of {file.unlabeled} frames has a label; name their keys with keys.energy, "
-            "keys.forces and keys.stress, or label them with `gnnpot label`"
+            "keys.forces and keys.stress, or label them with `gnnpot label`; energies or forces are needed"
         )
 
 
