@@ -34,6 +34,7 @@ def test_a_stopped_training_ends_with_one_line_that_says_what_is_kept(
 
     monkeypatch.setattr(TrainingDisplay, "epoch", lambda *rows: os.kill(os.getpid(), number))
     before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job begins with SIGINT ignored
     path, output = tmp_path / "config.yaml", tmp_path / "run"
     model = {"kind": "schnet", "cutoff": 4.0, "channels": 4, "num_filters": 4, "num_interactions": 1}
     training = {"max_epochs": 100, "loss": {"stress": 1.0}}

@@ -302,7 +302,9 @@ def test_an_element_to_rename_that_no_structure_has(tmp_path):
 
 
 def test_mistakes_are_one_line(refused):
-    assert "greater than 0, got -3" in refused("md", "sampler.temperatures=-3")
+    said = refused("md", "sampler.temperatures=-3")
+    assert "expected a number above 0" in said
+    assert "got -3" in said
     assert "greater than 0, got 0" in refused("md", "sampler.steps=0")
     assert "two different atoms" in refused("steered", "sampler.between=[2, 2]")
     assert "did you mean 'steered'" in refused("md", "sampler.kind=steerd")
