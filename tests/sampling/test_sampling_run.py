@@ -305,7 +305,7 @@ def test_mistakes_are_one_line(refused):
     said = refused("md", "sampler.temperatures=-3")
     assert "expected a number above 0" in said
     assert "got -3" in said
-    assert "greater than 0, got 0" in refused("md", "sampler.steps=0")
+    assert "expected a whole number above 0, got 0" in refused("md", "sampler.steps=0")
     assert "two different atoms" in refused("steered", "sampler.between=[2, 2]")
     assert "did you mean 'steered'" in refused("md", "sampler.kind=steerd")
     assert "did you mean 'lx'" in refused("deformation", "sampler.components=[lxx]")
