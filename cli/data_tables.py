@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from gnnpot import units
-from gnnpot.data.checks.inspection import Coverage, DataReport
+from gnnpot.data.checks.data_report import Coverage, DataReport
+from gnnpot.data.checks.forces import ForcesCheck
 from gnnpot.data.checks.stress import StressCheck
 from gnnpot.data.checks.stress_diagnosis import COMPRESSED
 from gnnpot.data.keys import QUANTITIES
@@ -28,6 +29,12 @@ def print_report(report: DataReport) -> None:
         console.print(_counts(file, report))
         console.print(_ranges(file, report))
         console.print()
+    for one in report.forces_checks:
+        if one.ratio is not None:
+            group = f", group {one.group}" if one.group else ""
+            console.print(
+                f"forces test   {one.file}{group}: {_forces_evidence(one)}", highlight=False, soft_wrap=True
+            )
     told = [check for check in report.stress_checks if _evidence(check)]
     for check in told:
         group = f", group {check.group}" if check.group else ""
@@ -111,6 +118,10 @@ def _evidence(check: StressCheck) -> str:
     if abs(check.volume_correlation or 0.0) > COMPRESSED:
         return f"correlation {check.volume_correlation:.2f} with the volume (right: positive)"
     return ""
+
+
+def _forces_evidence(check: ForcesCheck) -> str:
+    return f"{check.ratio:.4g} times what the energies of {check.pairs} close pairs say (right: 1)"
 
 
 def _print_findings(console: Console, kind: str, style: str, sentences: Iterable[str]) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from ase import Atoms
 from pydantic import ValidationError
 
+from gnnpot.data.checks.data_report import DataReport
 from gnnpot.data.checks.frames import contact_pairs, contact_reach
-from gnnpot.data.checks.inspection import DataReport, Inspection
+from gnnpot.data.checks.inspection import Inspection
 from gnnpot.data.columns import named_pairs
 from gnnpot.data.store import GraphStore, StoreWriter
 from gnnpot.data.structure_set import StructureSet

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from ase.data import chemical_symbols
 
-from gnnpot.data.checks.inspection import DataReport
+from gnnpot.data.checks.data_report import DataReport
 from gnnpot.data.dataset import GraphDataset
 from gnnpot.data.reference_energies import ReferenceEnergies, reference_energies, root_mean_square
 from gnnpot.data.split import (

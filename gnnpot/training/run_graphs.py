@@ -10,7 +10,7 @@ from pathlib import Path
 from ase import Atoms
 
 from gnnpot.data.checked_graphs import CheckedGraphs, checked_graphs
-from gnnpot.data.checks.inspection import DataReport
+from gnnpot.data.checks.data_report import DataReport
 from gnnpot.data.files import DataFile
 from gnnpot.data.store import GraphStore
 from gnnpot.data.structure_set import Structures, StructureSet

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
 from ase import Atoms
-from pydantic import TypeAdapter
 
+from gnnpot.data.checks.consistency import Consistency, file_of
+from gnnpot.data.checks.data_report import Coverage, DataReport
 from gnnpot.data.checks.frames import (
     Duplicates,
     Findings,
@@ -23,117 +22,13 @@ from gnnpot.data.checks.frames import (
     contact_pairs,
     largest_force,
 )
-from gnnpot.data.checks.stress import StressCheck, StressCollector
-from gnnpot.data.checks.stress_diagnosis import diagnose
 from gnnpot.data.keys import QUANTITIES, LabelKeys
 from gnnpot.data.labels import UNUSABLE, cure_for
-from gnnpot.data.reading import is_isolated_atom, nonfinite
+from gnnpot.data.reading import nonfinite
 from gnnpot.data.reference_energies import composition, cure_for_open
-from gnnpot.errors import DataError
 from gnnpot.graph.neighbors import Pairs
 
 _AS_READ = LabelKeys()
-
-
-@dataclass
-class Coverage:
-    """How many frames have which labels: of a file, of one of its groups, or of those with an element.
-
-    Attributes:
-        file: The file.
-        name: Group or element, "" for the whole file.
-        frames: Number of structures.
-        atoms: Number of atoms, of the element alone if it is one.
-        periodic: Number of structures with three periodic directions.
-        isolated: Number of free atoms that give reference energies.
-        unlabeled: Number of frames without any label that could count; free atoms left out.
-        labels: For each quantity the keys that it came from, each with its number of frames; free
-            atoms left out.
-        smallest: Smallest energy per atom (eV), largest force (eV/Å), mean normal stress (eV/Å³), shortest
-            distance (Å) of a frame.
-        largest: The largest of the same.
-    """
-
-    file: str
-    name: str
-    frames: int = 0
-    atoms: int = 0
-    periodic: int = 0
-    isolated: int = 0
-    unlabeled: int = 0
-    labels: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in QUANTITIES})
-    smallest: dict[str, float] = field(default_factory=dict)
-    largest: dict[str, float] = field(default_factory=dict)
-
-    def add(self, atoms: Atoms, extent: dict[str, float], *, counted: int) -> None:
-        """Count a frame, and ``counted`` of its atoms."""
-        self.frames += 1
-        self.atoms += counted
-        self.periodic += bool(atoms.pbc.all())
-        self.isolated += is_isolated_atom(atoms)
-        keys = {} if is_isolated_atom(atoms) else atoms.info["label_keys"]
-        self.unlabeled += _is_unlabeled(atoms)
-        for quantity, key in keys.items():
-            self.labels[quantity][key] = self.labels[quantity].get(key, 0) + 1
-        for name, value in extent.items():
-            self.smallest[name] = min(value, self.smallest.get(name, value))
-            self.largest[name] = max(value, self.largest.get(name, value))
-
-    def labeled(self, quantity: str) -> int:
-        """Number of frames with a label."""
-        return sum(self.labels[quantity].values())
-
-
-@dataclass(frozen=True)
-class DataReport:
-    """What :func:`inspect` found.
-
-    Attributes:
-        files: Counts by file.
-        groups: Counts by file and group.
-        elements: Counts by file and element.
-        stress_checks: Stress labels compared with energies and volumes.
-        faults: Faults that must be mended before training, one sentence each.
-        warnings: Findings that do not prevent training, one sentence each.
-        notes: Facts that may be wanted so, one sentence each.
-    """
-
-    files: tuple[Coverage, ...]
-    groups: tuple[Coverage, ...]
-    elements: tuple[Coverage, ...]
-    stress_checks: tuple[StressCheck, ...]
-    faults: tuple[str, ...]
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def num_frames(self) -> int:
-        """Number of structures."""
-        return sum(file.frames for file in self.files)
-
-    def check(self) -> None:
-        """Refuse data with a fault.
-
-        Raises:
-            DataError: The first fault, and how many more there are.
-        """
-        if self.faults:
-            more = f" (and {len(self.faults) - 1} more; `gnnpot validate` lists them)"
-            raise DataError(self.faults[0] + (more if len(self.faults) > 1 else ""))
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> DataReport:
-        """The report that :meth:`as_dict` gave.
-
-        Raises:
-            ValidationError: It was another's.
-        """
-        known = {name: value for name, value in values.items() if name in cls.__dataclass_fields__}
-        return TypeAdapter(cls).validate_python(known)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as plain JSON."""
-        return {"num_frames": self.num_frames, **asdict(self)}
 
 
 class _Counts:
@@ -145,7 +40,7 @@ class _Counts:
         self.elements: dict[tuple[str, str], Coverage] = {}
 
     def add(self, atoms: Atoms, extent: dict[str, float]) -> None:
-        file, group = _file(atoms), atoms.info["group"]
+        file, group = file_of(atoms), atoms.info["group"]
         self.files.setdefault(file, Coverage(file, "")).add(atoms, extent, counted=len(atoms))
         self.groups.setdefault((file, group), Coverage(file, group)).add(atoms, extent, counted=len(atoms))
         for symbol, count in composition(atoms.symbols).items():
@@ -163,7 +58,7 @@ class Inspection:
     def __init__(self, keys: LabelKeys = _AS_READ, *, trained: Collection[str] = QUANTITIES) -> None:
         self._keys, self._trained = keys, trained
         self._faults, self._warnings = Findings(), Findings()
-        self._counts, self._typical, self._stresses = _Counts(), Typical(), StressCollector()
+        self._counts, self._typical, self._consistency = _Counts(), Typical(), Consistency()
         self._duplicates, self._isolated = Duplicates(), IsolatedAtoms()
 
     def admits(self, atoms: Atoms) -> bool:
@@ -204,24 +99,20 @@ class Inspection:
         self._duplicates.check(atoms, self._faults, self._warnings)
         self._isolated.check(atoms, self._faults)
         self._typical.add(atoms)
-        if atoms.pbc.all() and "stress" in atoms.info["label_keys"]:
-            self._stresses.add(atoms, file=_file(atoms))
+        self._consistency.add(atoms)
 
     def report(self) -> DataReport:
         """What was found; to be called once, after the last frame."""
         self._typical.check(self._warnings)
-        checks = tuple(
-            sorted(self._stresses.checks(), key=lambda check: check.ratio is None)
-        )  # evidence first
-        told = [finding for check in checks for finding in diagnose(check, self._keys)]
-        if "stress" not in self._trained:
-            told = [replace(finding, fault=False) for finding in told]
+        consistency = self._consistency.report(self._keys)
+        told = list(consistency.findings(self._trained))
         files = tuple(self._counts.files.values())
         return DataReport(
             files=files,
             groups=tuple(self._counts.groups.values()),
             elements=tuple(self._counts.elements.values()),
-            stress_checks=checks,
+            forces_checks=consistency.forces,
+            stress_checks=consistency.stresses,
             faults=(
                 *self._faults.sentences(),
                 *(finding.sentence for finding in told if finding.fault),
@@ -232,7 +123,7 @@ class Inspection:
                 *(finding.sentence for finding in told if not finding.fault),
                 *(sentence for file in files for sentence in _uneven(file)),
             ),
-            notes=tuple(self._open_references()),
+            notes=(*self._open_references(), *consistency.notes()),
         )
 
     def _open_references(self) -> Iterator[str]:
@@ -272,13 +163,6 @@ def _extent(atoms: Atoms) -> dict[str, float]:
     return {name: value for name, value in extent.items() if math.isfinite(value)}
 
 
-def _is_unlabeled(atoms: Atoms) -> bool:
-    """Whether a frame has no label, although one would count; those that cannot be used are told apart."""
-    info = atoms.info
-    counts = any(info[f"{quantity}_weight"] > 0 for quantity in QUANTITIES)
-    return counts and not is_isolated_atom(atoms) and not info["label_keys"] and UNUSABLE not in info
-
-
 def _without_labels(file: Coverage) -> Iterator[str]:
     """That a file has no labels."""
     if file.unlabeled and not any(file.labels.values()):
@@ -303,7 +187,3 @@ def _uneven(file: Coverage) -> Iterable[str]:
         yield f"{file.file}: labels of two methods? {levels[True]} and {levels[False]} are there"
     if 0 < file.periodic < rest:
         yield f"{file.file}: {rest - file.periodic} of {rest} frames lack a cell or a periodic direction"
-
-
-def _file(atoms: Atoms) -> str:
-    return str(atoms.info["origin"]).rpartition(":")[0]

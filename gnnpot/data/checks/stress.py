@@ -1,12 +1,9 @@
-r"""Whether the stress labels have the sign and the unit that the energies imply.
+r"""Whether the stress labels have the sign, the unit and the order that the energies imply.
 
-Of two frames of the same atoms that differ by a small strain ε and small displacements u,
-
-.. math:: E_b - E_a = \tfrac12 (V_a σ_a + V_b σ_b) : ε - \tfrac12 \sum_i (F_{ai} + F_{bi}) · u_i
-
-to second order.  The work of the stress labels over many such pairs, set against what the energies
-and the forces leave for it, tells sign and unit.  A constant isotropic error of the stress, as real
-data have (some published DFT sets have 3 GPa), is fitted beside and reported.
+The work of the stress labels on the way between close strained frames, set against what the energies and
+the forces leave for it (:mod:`gnnpot.data.checks.near_frames`), tells sign and unit; that of the entries off
+the diagonal alone tells their order.  A constant isotropic error of the stress, as real data have (some
+published DFT sets have 3 GPa), is fitted beside and reported.
 
 Where no pairs tell, the stress must rise with the volume, but in condensed matter alone: that of a slab
 under tension falls as the vacuum beside it grows.
@@ -15,31 +12,31 @@ under tension falls as the vacuum beside it grows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.stress import voigt_6_to_full_3x3_stress
 from jaxtyping import Float
+
+from gnnpot.data.checks.near_frames import BOND, Frame, Stack, Steps, joined, near_pairs, steps
+from gnnpot.data.checks.regression import Relation, relation
+from gnnpot.data.checks.stress_offset import constant_offset
+from gnnpot.data.keys import STRESS_ORDERS
 
 Array = np.ndarray
 
-_BOND = 2.5  # Å: a strain ε moves neighbors by about ε times this
-_LARGEST_STRAIN = 0.12
 _SMALLEST_STRAIN = 2e-4
-_LARGEST_DISPLACEMENT = 0.3  # Å, root mean square
-_ANHARMONIC = 0.3  # eV/Å³ an atom: error of the second-order formula over the cube of the distance
-_NOISE = 2e-5  # eV an atom: convergence of the reference method
-_NEAREST = 4  # pairs that a frame enters with frames close to it
 _PER_CELL, _PER_SERIES, _IN_ALL = 3, 300, 4000  # frames kept, so that memory does not grow with the data
-_MIN_PAIRS = 5
-_TELLING = 0.9  # correlation
 _MIN_VOLUMES, _MIN_SPREAD = 8, 0.005  # of ln V
 _GAP = 5.0  # Å between planes of atoms: more is vacuum; bcc cesium has 4.3
 _DENSE = 1.3  # times the volume of the densest tenth: beyond it matter may have come apart
+_MIN_PAIRS = 10
+_STILL = 0.02  # displacement over that of the strain up to which forces do not matter
+_WRONG_ORDER = 0.75  # correlation of shear works up to which another order is looked for
+_PLACES = ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))  # of xx yy zz yz xz xy
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,12 @@ class StressCheck:
         pairs: Number of pairs of strained frames.
         ratio: Stress labels over stress from energies; None where the pairs do not tell.
         correlation: Correlation of the two works over the pairs, without a constant isotropic stress.
+        signal: Typical work of the labels over the error that is to be expected of it.
+        shear_ratio: The same as ``ratio`` of the entries off the diagonal alone.
+        shear_correlation: The same as ``correlation`` of them.
+        order: Order of six numbers in which the labels agree with the energies, where they do not as read.
         offset: Isotropic stress that the labels have too much (eV/Å³), or None.
+        offset_error: Its standard error (eV/Å³).
         volume_correlation: Of the mean normal stress with the volume where atoms fill it, or None;
             positive in matter.
         bulk_modulus: Change of the mean normal stress with ln V (eV/Å³), or None; of frames of mixed
@@ -69,12 +71,23 @@ class StressCheck:
     pairs: int
     ratio: float | None
     correlation: float | None
+    signal: float
+    shear_ratio: float | None
+    shear_correlation: float | None
+    order: str | None
     offset: float | None
+    offset_error: float | None
     volume_correlation: float | None
     bulk_modulus: float | None
     typical: float
     num_atoms: int
     volume: float
+
+
+def trusted_stress_ratio(checks: Sequence[StressCheck]) -> float | None:
+    """Stress labels over those that energies imply, of the group with most pairs; None where none tells."""
+    told = [check for check in checks if check.ratio is not None]
+    return max(told, key=lambda check: check.pairs).ratio if told else None
 
 
 class StressCollector:
@@ -103,36 +116,22 @@ class StressCollector:
         series.candidates += 1
         if len(series.frames) < _PER_SERIES and self._kept < _IN_ALL:
             self._kept += 1
-            series.frames.append(_Frame.of(atoms))
+            series.frames.append(Frame.of(atoms))
         elif (place := self._random.randrange(series.candidates)) < len(series.frames):
-            series.frames[place] = _Frame.of(atoms)
+            series.frames[place] = Frame.of(atoms)
 
-    def checks(self) -> Iterator[StressCheck]:
-        """One check for each group of each file."""
+    def checks(self, order: str, forces_ratios: Mapping[str, float | None]) -> Iterator[StressCheck]:
+        """One check for each group of each file.
+
+        Args:
+            order: Order of six numbers with which the labels were read.
+            forces_ratios: Forces over those that the energies imply by file, where it is known.
+        """
         groups: dict[tuple[str, str], list[_Series]] = {}
         for (file, group, _), series in self._series.items():
             groups.setdefault((file, group), []).append(series)
         for (file, group), members in groups.items():
-            yield _check(file, group, members)
-
-
-class _Frame(NamedTuple):
-    cell: Float[Array, "3 3"]
-    scaled: Float[Array, "N 3"]
-    energy: float
-    stress: Float[Array, "3 3"]
-    forces: Float[Array, "N 3"]  # NaN where there is no label
-
-    @classmethod
-    def of(cls, atoms: Atoms) -> _Frame:
-        results = atoms.calc.results
-        return cls(
-            cell=atoms.cell.array,
-            scaled=atoms.positions @ np.linalg.inv(atoms.cell.array),
-            energy=results["energy"],
-            stress=voigt_6_to_full_3x3_stress(results["stress"]),
-            forces=results.get("forces", np.full((len(atoms), 3), np.nan)),
-        )
+            yield _check((file, group), members, order, forces_ratios.get(file) or 1.0)
 
 
 class _Series:
@@ -141,7 +140,7 @@ class _Series:
     def __init__(self, key: str, num_atoms: int) -> None:
         self.key = key
         self.num_atoms = num_atoms
-        self.frames: list[_Frame] = []
+        self.frames: list[Frame] = []
         self.candidates = 0
         self.cells: Counter[bytes] = Counter()
         self.volumes: list[float] = []
@@ -149,125 +148,116 @@ class _Series:
         self.filled: list[bool] = []
 
 
-class _Pairs(NamedTuple):
-    """Columns over the pairs P of a series.
+class _Works(NamedTuple):
+    """What the steps between strained frames say.
 
     Attributes:
-        work: ½ (V_a σ_a + V_b σ_b) : ε of the labels.
-        dilation: ½ (V_a + V_b) tr ε, the work of a unit isotropic stress.
-        rest: Difference of energies without the work of forces (eV).
-        distance: Distance between the two frames (Å).
-        error: Expected error of ``rest`` (eV).
+        steps: The steps.
+        rest: What the forces leave of the difference of energies to the stress (eV).
+        error: Error that is to be expected of the work of the stress, in its own scale.
     """
 
-    work: Float[Array, "P"]
-    dilation: Float[Array, "P"]
+    steps: Steps
     rest: Float[Array, "P"]
-    distance: Float[Array, "P"]
     error: Float[Array, "P"]
 
+    def relation(self) -> Relation:
+        """Stress labels over those that the energies imply, whatever constant they have too much."""
+        return relation(self.steps.work, self.rest, self.error, (self.steps.dilation,))
 
-def _check(file: str, group: str, members: list[_Series]) -> StressCheck:
-    pairs = _Pairs(
-        *map(np.concatenate, zip(*(_near_pairs(series.frames) for series in members), strict=True))
-    )
-    ratio, correlation, offset = _regress(pairs)
+    def without_offset(self) -> Relation:
+        """The same of labels without such a constant, where pairs are too few to fit one."""
+        return relation(self.steps.work, self.rest, self.error)
+
+    def shear(self) -> Relation:
+        """The same of the entries off the diagonal alone."""
+        table = self.steps
+        normal = table.work - table.shear_work
+        return relation(table.shear_work, self.rest, self.error, (normal, table.dilation))
+
+
+def _check(name: tuple[str, str], members: list[_Series], order: str, forces_ratio: float) -> StressCheck:
+    stacks = _strained(members)
+    works = {new: _works(stacks, (order, new), forces_ratio) for new in STRESS_ORDERS}
+    shears = {new: work.shear() for new, work in works.items()}
+    right = _right_order(shears, works, order)
+    best = works[right or order]
+    told = best.relation()
+    offset = None if told.ratio is None else constant_offset(best.steps, best.rest, best.error, told.ratio)
+    if told.ratio is None:
+        told = best.without_offset()
     largest = max(members, key=lambda series: len(series.volumes))
     volume_correlation, bulk_modulus = _compression(max(members, key=lambda series: sum(series.filled)))
+    stresses = np.concatenate([series.normal_stresses for series in members])
     return StressCheck(
-        file=file,
-        group=group,
+        file=name[0],
+        group=name[1],
         key=largest.key,
-        pairs=len(pairs.work),
-        ratio=ratio,
-        correlation=correlation,
-        offset=offset,
+        pairs=told.points,
+        ratio=told.ratio,
+        correlation=told.correlation,
+        signal=told.signal,
+        shear_ratio=shears[right or order].ratio,
+        shear_correlation=shears[right or order].correlation,
+        order=right,
+        offset=offset.value if offset else None,
+        offset_error=offset.error if offset else None,
         volume_correlation=volume_correlation,
         bulk_modulus=bulk_modulus,
-        typical=float(np.median(np.abs(np.concatenate([series.normal_stresses for series in members])))),
+        typical=float(np.median(np.abs(stresses))),
         num_atoms=largest.num_atoms,
         volume=float(np.median(largest.volumes)),
     )
 
 
-def _near_pairs(frames: list[_Frame]) -> _Pairs:
-    """The pairs in which one frame is among the nearest of the other."""
-    count = len(frames)
-    distance = np.full((count, count), np.inf)
-    columns = np.zeros((4, count, count))
-    for a in range(count - 1):
-        for column, values in zip(columns, _compare(frames[a], frames[a + 1 :]), strict=True):
-            column[a, a + 1 :] = values
-    work, dilation, rest, apart = columns
-    distance = np.where(apart > 0, apart, np.inf)
-    distance = np.minimum(distance, distance.T)
-    near = np.sort(distance, axis=1)[:, :_NEAREST][:, -1:] if count else distance
-    chosen = np.triu((distance <= np.maximum(near, near.T)) & np.isfinite(distance), k=1)
-    size = len(frames[0].scaled) if frames else 0
-    error = size * (_ANHARMONIC * distance**3 + _NOISE)
-    return _Pairs(work[chosen], dilation[chosen], rest[chosen], distance[chosen], error[chosen])
+def _right_order(shears: Mapping[str, Relation], works: Mapping[str, _Works], read: str) -> str | None:
+    """The order in which the entries off the diagonal go with the energies, if they do not as read."""
+    if abs(shears[read].correlation) > _WRONG_ORDER or shears[read].points < _MIN_PAIRS:
+        return None
+    known = [order for order, shear in shears.items() if shear.ratio is not None]
+    if not known:
+        return None
+    return max(known, key=lambda order: abs(works[order].relation().correlation))
 
 
-def _compare(a: _Frame, others: list[_Frame]) -> tuple[Float[Array, "M"], ...]:
-    """Work of the labels, dilation, energy left for it, and distance (0: not comparable)."""
-    cells = np.array([frame.cell for frame in others])
-    stretch, turned = _log_strain(np.linalg.inv(a.cell) @ cells)
-    stresses = turned @ np.array([frame.stress for frame in others]) @ turned.transpose(0, 2, 1)
-    volume, volumes = abs(np.linalg.det(a.cell)), abs(np.linalg.det(cells))
-    mean_stress = 0.5 * (volume * a.stress + volumes[:, None, None] * stresses)
-    work = np.einsum("mij,mij->m", mean_stress, stretch)
-    dilation = 0.5 * (volume + volumes) * np.trace(stretch, axis1=1, axis2=2)
-
-    moved = np.array([frame.scaled for frame in others]) - a.scaled
-    moved -= moved[:, :1]  # a common shift first, lest images of some atoms are taken and of some not
-    moved -= np.rint(moved)
-    moved -= moved.mean(axis=1, keepdims=True)
-    displacements, forces = moved @ a.cell, np.array([frame.forces for frame in others])
-    displacement = np.sqrt(np.einsum("mix,mix->m", displacements, displacements) / len(a.scaled))
-    gain = np.array([frame.energy for frame in others]) - a.energy
-    # Each force in the frame of its own cell, for cells may be turned.
-    pull = np.einsum("ix,mix->m", a.forces, displacements) + np.einsum("mix,mix->m", forces, moved @ cells)
-    rest = gain + 0.5 * pull
-
-    size = np.abs(np.linalg.eigvalsh(stretch)).max(axis=1)
-    comparable = (size > _SMALLEST_STRAIN) & (size < _LARGEST_STRAIN)
-    comparable &= displacement < np.minimum(2 * _BOND * size, _LARGEST_DISPLACEMENT)
-    comparable &= np.isfinite(rest) | (displacement < 0.02 * _BOND * size)
-    rest = np.where(np.isfinite(rest), rest, gain)
-    return work, dilation, rest, np.where(comparable, displacement + _BOND * size, 0.0)
+def _strained(members: list[_Series]) -> list[tuple[Stack, Stack]]:
+    """Both ends of the steps between close strained frames of each series."""
+    pairs = []
+    for series in members:
+        if len(series.frames) > 1:
+            stack = Stack.of(series.frames)
+            first, second = near_pairs(stack, smallest_strain=_SMALLEST_STRAIN)
+            pairs.append((stack.rows(first), stack.rows(second)))
+    return pairs
 
 
-def _log_strain(gradient: Float[Array, "M 3 3"]) -> tuple[Float[Array, "M 3 3"], Float[Array, "M 3 3"]]:
-    """Logarithm of U and R of the polar decomposition r' = r U R of a deformation of row vectors."""
-    squares, axes = np.linalg.eigh(gradient @ gradient.transpose(0, 2, 1))
-    back = axes.transpose(0, 2, 1)
-    logarithm = (axes * (0.5 * np.log(squares))[:, None, :]) @ back
-    return logarithm, (axes * squares[:, None, :] ** -0.5) @ back @ gradient
+def _works(pairs: list[tuple[Stack, Stack]], orders: tuple[str, str], forces_ratio: float) -> _Works:
+    """What the steps say with the stress in another order than it was read."""
+    parts = [steps(_reordered(first, *orders), _reordered(second, *orders)) for first, second in pairs]
+    if not parts:
+        return _Works(Steps(*[np.empty(0)] * len(Steps._fields)), np.empty(0), np.empty(0))
+    table = joined(parts)
+    still = np.isnan(table.push) & (table.displacement < _STILL * BOND * table.strain)
+    push = np.where(still, 0.0, table.push / forces_ratio)
+    push_error = np.where(still, 0.0, table.push_error / abs(forces_ratio))
+    rest, known = table.gain - push, np.isfinite(push) & np.isfinite(table.work)
+    table, rest, push_error = table.rows(known), rest[known], push_error[known]
+    scale = np.linalg.norm(table.work) / (np.linalg.norm(rest) or 1.0)
+    return _Works(table, rest, np.hypot(table.work_error, scale * push_error))
 
 
-def _regress(pairs: _Pairs) -> tuple[float | None, float | None, float | None]:
-    """Ratio of labels to energies, their correlation, and the offset of the labels."""
-    if len(pairs.work) < _MIN_PAIRS:
-        return None, None, None
-    work, dilation, rest = (column / pairs.error for column in (pairs.work, pairs.dilation, pairs.rest))
-    along = dilation / np.linalg.norm(dilation) if dilation.any() else dilation
-    correlation, ratio = _relation(work - along * (along @ work), rest - along * (along @ rest))
-    if abs(correlation) >= _TELLING and dilation.any():
-        return ratio, correlation, float(dilation @ (work / ratio - rest) / (dilation @ dilation))
-    correlation, ratio = _relation(work, rest)  # too few pairs to tell an offset from the rest
-    return (ratio, correlation, None) if abs(correlation) >= _TELLING else (None, correlation, None)
-
-
-def _relation(work: Float[Array, "P"], rest: Float[Array, "P"]) -> tuple[float, float]:
-    """Correlation and slope of two columns through the origin.
-
-    The slope is the geometric mean of the two regressions, because both columns have errors.
-    """
-    work_norm, rest_norm = np.linalg.norm(work), np.linalg.norm(rest)
-    if not work_norm * rest_norm > 0:
-        return 0.0, 0.0
-    correlation = work @ rest / (work_norm * rest_norm)
-    return float(correlation), float(np.sign(correlation) * work_norm / rest_norm)
+def _reordered(frames: Stack, read: str, new: str) -> Stack:
+    """The same frames with the six numbers of the stress taken in another order."""
+    if read == new:
+        return frames
+    rows, columns = zip(*_PLACES, strict=True)
+    six = frames.stress[:, rows, columns]
+    raw = np.empty_like(six)
+    raw[:, list(STRESS_ORDERS[read])] = six
+    six = raw[:, list(STRESS_ORDERS[new])]
+    stress = np.empty_like(frames.stress)
+    stress[:, rows, columns] = stress[:, columns, rows] = six
+    return frames._replace(stress=stress)
 
 
 def _compression(series: _Series) -> tuple[float | None, float | None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import log
 
 from gnnpot import units
+from gnnpot.data.checks.findings import Finding
 from gnnpot.data.checks.stress import StressCheck
 from gnnpot.data.conversions import is_virial
 from gnnpot.data.keys import ENERGY_UNITS, STRESS_UNITS, LabelKeys
@@ -15,17 +16,17 @@ _RIGHT, _DOUBTFUL = log(1.4), log(2.2)  # |ln ratio| up to which labels are righ
 _SAME = 0.25  # |ln| within which a ratio is taken for a known one
 _TIED = 0.1  # |ln| within which two known ratios cannot be told apart
 _OFFSET = 1.0 * units.GPa
+_SIGMAS = 5.0  # standard errors of an offset
+_UNRELATED, _CLEAR, _MANY = 0.5, 4.0, 12  # correlation, signal and pairs of labels without any relation
+_ORDER_WORDS = {
+    "voigt": "xx yy zz yz xz xy",
+    "vasp": "xx yy zz xy yz zx",
+    "lammps": "xx yy zz xy xz yz",
+    "triangle": "xx xy xz yy yz zz",
+}
 _EXACT = 0.99  # correlation from which an offset is believed
 COMPRESSED = 0.85  # correlation with the volume from which it tells
 _STIFFEST = 1000 * units.GPa  # twice the bulk modulus of diamond
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence about the data, and whether training on them would go wrong."""
-
-    sentence: str
-    fault: bool
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,20 @@ class _Mistake:
     cure: str
 
 
-def diagnose(check: StressCheck, keys: LabelKeys) -> Iterator[Finding]:
+def diagnose(check: StressCheck, forces_ratio: float | None, keys: LabelKeys) -> Iterator[Finding]:
     """What is wrong with the stress labels of one group; nothing if nothing is.
 
     Args:
         check: The evidence.
+        forces_ratio: Forces over those that the same energies imply, if that is known: it tells whether the
+            energies are to blame.
         keys: Names, units and signs with which the file was read.
     """
     name = f"stress in {check.file}" + (f", group {check.group}" if check.group else "")
+    if check.order is not None:
+        yield _of_order(check.order, name)
     if check.ratio is not None:
-        yield from _from_energies(check, check.ratio, name, keys)
+        yield from _from_energies(check, check.ratio, name, _Evidence(forces_ratio, keys))
         return
     if abs(check.volume_correlation or 0.0) > COMPRESSED:
         yield from _from_compression(check, name, keys)
@@ -56,33 +61,93 @@ def diagnose(check: StressCheck, keys: LabelKeys) -> Iterator[Finding]:
             f"not {keys.stress_unit}: set keys.stress_unit",
             fault=True,
         )
+    if abs(check.correlation or 0.0) < _UNRELATED and check.signal > _CLEAR and check.pairs >= _MANY:
+        yield Finding(
+            f"{name}: it has nothing to do with the energies of {check.pairs} pairs of strained frames "
+            f"(correlation {check.correlation or 0.0:.2f}); check that both are of one calculation",
+            fault=False,
+        )
 
 
-def name_mistake(ratio: float, check: StressCheck, keys: LabelKeys) -> str:
+@dataclass(frozen=True)
+class _Evidence:
+    """What else is known.
+
+    Attributes:
+        forces_ratio: Forces over those that the energies imply.
+        keys: Names, units and signs with which the file was read.
+    """
+
+    forces_ratio: float | None
+    keys: LabelKeys
+
+    def energies_right(self) -> bool:
+        """Whether forces say that the energies have the right unit."""
+        return self.forces_ratio is not None and abs(log(abs(self.forces_ratio))) < _RIGHT
+
+    def energies_wrong(self, ratio: float) -> bool:
+        """Whether forces are off by as much, so that the energies are to blame."""
+        if self.forces_ratio is None or self.energies_right():
+            return False
+        return abs(log(abs(ratio / self.forces_ratio))) < _SAME
+
+
+def _name_mistake(ratio: float, check: StressCheck, known: _Evidence) -> str:
     """Say which mistake makes labels ``ratio`` times the true stress, and its cure."""
-    known = [(abs(log(abs(ratio) / mistake.ratio)), mistake) for mistake in _mistakes(check, keys)]
-    closest = min(off for off, _ in known)
+    mistakes = list(_mistakes(check, known.keys))
+    if not known.energies_right():
+        mistakes += _energy_mistakes(check, known.keys)
+    off = [(abs(log(abs(ratio) / mistake.ratio)), mistake) for mistake in mistakes]
+    closest = min(distance for distance, _ in off)
     flipped = "the sign is flipped and " if ratio < 0 else ""
     if closest > _SAME:
         return f"{flipped}no unit that we know gives this; check the units of energy and stress"
     return ", or ".join(
-        _sentence(mistake, check, keys, flipped=ratio < 0) for off, mistake in known if off < closest + _TIED
+        _sentence(mistake, check, known.keys, flipped=ratio < 0)
+        for distance, mistake in off
+        if distance < closest + _TIED
     )
 
 
-def _from_energies(check: StressCheck, ratio: float, name: str, keys: LabelKeys) -> Iterator[Finding]:
+def _of_order(order: str, name: str) -> Finding:
+    return Finding(
+        f"{name}: its entries off the diagonal go with the energies in the order {_ORDER_WORDS[order]}, not "
+        f"as they were read; set keys.stress_order: {order}, or reorder them where whole tensors are written",
+        fault=True,
+    )
+
+
+def _from_energies(check: StressCheck, ratio: float, name: str, known: _Evidence) -> Iterator[Finding]:
     told = f"{name}: {ratio:.4g} times what the energies of {check.pairs} pairs of strained frames say"
     off = abs(log(abs(ratio)))
+    if ratio > 0 and off > _DOUBTFUL and known.energies_wrong(ratio):
+        return  # the forces say it of the energies
     if ratio < 0 or off > _DOUBTFUL:
-        yield Finding(f"{told}; {name_mistake(ratio, check, keys)}", fault=True)
-    elif off > _RIGHT:
+        yield Finding(f"{told}; {_name_mistake(ratio, check, known)}", fault=True)
+        return
+    if off > _RIGHT:
         yield Finding(f"{told}; check the convergence of the reference method", fault=False)
-    elif abs(check.offset or 0.0) > _OFFSET and abs(check.correlation or 0.0) > _EXACT:
+    elif shows_offset(check):
         offset = (check.offset or 0.0) / units.GPa
         yield Finding(
             f"{name}: {offset:+.1f} GPa off what the energies say at every strain; no model can fit both",
             fault=False,
         )
+    shear = check.shear_ratio
+    if shear is not None and (shear < 0 or abs(log(shear / ratio)) > _DOUBTFUL):
+        yield Finding(
+            f"{name}: its entries off the diagonal are {shear:.2g} times what the energies say, those on it "
+            f"{ratio:.2g} times; check how they were written",
+            fault=True,
+        )
+
+
+def shows_offset(check: StressCheck) -> bool:
+    """Whether the labels have a constant isotropic stress too much, beyond doubt."""
+    if check.offset is None or check.offset_error is None:
+        return False
+    sure = abs(check.offset) > max(_OFFSET, _SIGMAS * check.offset_error)
+    return sure and abs(check.correlation or 0.0) > _EXACT
 
 
 def _from_compression(check: StressCheck, name: str, keys: LabelKeys) -> Iterator[Finding]:
@@ -105,14 +170,15 @@ def _mistakes(check: StressCheck, keys: LabelKeys) -> Iterator[_Mistake]:
     yield _Mistake(1.0, "", "")
     if not is_virial(check.key, keys):
         yield from _stress_mistakes(check, keys)
+
+
+def _energy_mistakes(check: StressCheck, keys: LabelKeys) -> Iterator[_Mistake]:
     for unit, factor in ENERGY_UNITS.items():
         ratio = factor / ENERGY_UNITS[keys.energy_unit]
         if unit not in (keys.energy_unit, "meV"):
             yield _Mistake(ratio, f"the energies are in {unit} ({ratio:.4g})", f"keys.energy_unit: {unit}")
-    if check.num_atoms > 1:
-        yield _Mistake(
-            check.num_atoms, "the energies are energies an atom", "multiply them by the number of atoms"
-        )
+    if check.num_atoms > 1 and keys.energy_per == "structure":
+        yield _Mistake(check.num_atoms, "the energies are energies per atom", "keys.energy_per: atom")
 
 
 def _stress_mistakes(check: StressCheck, keys: LabelKeys) -> Iterator[_Mistake]:

@@ -1,0 +1,90 @@
+"""Energies, forces and stress of a set, held against each other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from ase import Atoms
+
+from gnnpot.data.checks.findings import Finding
+from gnnpot.data.checks.forces import ForcesCheck, ForcesCollector
+from gnnpot.data.checks.forces_diagnosis import diagnose_forces, trusted_ratio
+from gnnpot.data.checks.stress import StressCheck, StressCollector, trusted_stress_ratio
+from gnnpot.data.checks.stress_diagnosis import diagnose
+from gnnpot.data.keys import LabelKeys
+
+
+class Consistency:
+    """Takes frames one by one; only the few that can tell stay in memory."""
+
+    def __init__(self) -> None:
+        self._forces, self._stresses = ForcesCollector(), StressCollector()
+
+    def add(self, atoms: Atoms) -> None:
+        """Take a frame into account whose numbers are finite."""
+        labels, file = atoms.info["label_keys"], file_of(atoms)
+        if len(atoms) > 1 and "energy" in labels and "forces" in labels:
+            self._forces.add(atoms, file=file)
+        if atoms.pbc.all() and "stress" in labels:
+            self._stresses.add(atoms, file=file)
+
+    def report(self, keys: LabelKeys) -> ConsistencyReport:
+        """What was found; to be called once, after the last frame."""
+        forces = tuple(self._forces.checks())
+        ratios = {
+            file: trusted_ratio([check for check in forces if check.file == file])
+            for file in dict.fromkeys(check.file for check in forces)
+        }
+        stresses = tuple(self._stresses.checks(keys.stress_order, ratios))
+        # Evidence first: of the faults, the first one is told.
+        stresses = tuple(sorted(stresses, key=lambda check: check.ratio is None))
+        return ConsistencyReport(forces, stresses, ratios, keys)
+
+
+class ConsistencyReport:
+    """What energies, forces and stress of a set say of each other.
+
+    Args:
+        forces: Forces held against energies, a group each.
+        stresses: Stress held against energies and volumes, a group each.
+        ratios: Forces over those that the energies imply, by file.
+        keys: Names, units and signs with which the structures were read.
+    """
+
+    def __init__(
+        self,
+        forces: tuple[ForcesCheck, ...],
+        stresses: tuple[StressCheck, ...],
+        ratios: dict[str, float | None],
+        keys: LabelKeys,
+    ) -> None:
+        self.forces, self.stresses = forces, stresses
+        self._ratios, self._keys = ratios, keys
+
+    def findings(self, trained: Collection[str]) -> Iterator[Finding]:
+        """What is wrong; what labels say that are not trained is no fault."""
+        for file in self._ratios:
+            checks = [check for check in self.forces if check.file == file]
+            stress_ratio = trusted_stress_ratio([check for check in self.stresses if check.file == file])
+            both = {"energy", "forces"} <= set(trained)
+            for finding in diagnose_forces(checks, stress_ratio, self._keys):
+                yield finding if both else replace(finding, fault=False)
+        for check in self.stresses:
+            for finding in diagnose(check, self._ratios.get(check.file), self._keys):
+                yield finding if "stress" in trained else replace(finding, fault=False)
+
+    def notes(self) -> Iterator[str]:
+        """Which forces nothing can be said of."""
+        for file, ratio in self._ratios.items():
+            frames = sum(check.frames for check in self.forces if check.file == file)
+            if ratio is None and frames > 1:
+                yield (
+                    f"{file}: nothing tells whether the forces have the sign and the unit that the energies "
+                    "imply, as no frames of the same atoms are close enough to each other"
+                )
+
+
+def file_of(atoms: Atoms) -> str:
+    """The file that a frame is from."""
+    return str(atoms.info["origin"]).rpartition(":")[0]
