@@ -90,6 +90,29 @@ def test_isolated_atoms_of_one_element_with_two_energies_are_a_fault():
     assert fault == "a.xyz:4: an isolated Ar of another energy than a.xyz:1 with 0.5 eV"
 
 
+def test_isolated_atoms_of_another_method_are_a_fault():
+    def frames(energy: float, **weights: float) -> list[Atoms]:
+        free = frame(Atoms("Cu", info={"config_type": "IsolatedAtom"}), 99, energy=energy, **weights)
+        return [*copper(6, strain=0.02, rattle=0.01), free]
+
+    assert inspect(frames(3.5)).faults == inspect(frames(-45000.0, config_energy_weight=0.0)).faults == ()
+    (fault,) = inspect(frames(-45000.0)).faults
+    assert fault.startswith("a.xyz:99: isolated Cu that leave +4.5e+04 eV an atom to the structures")
+    assert fault.endswith("compute them as the structures were, or remove them")
+    assert "leave -30 eV an atom" in inspect(frames(30.0)).warnings[0]
+
+
+def test_a_stress_of_zero_that_was_not_calculated_is_a_fault():
+    zero = list(copper(6, strain=0.02, rattle=0.05, factor=0.0))
+    (fault,) = inspect(zero).faults
+    assert fault.startswith(
+        "6 frames (a.xyz:1, a.xyz:2, a.xyz:3, …): a stress of exactly zero although forces are"
+    )
+    assert "keys.stress=none" in fault
+    assert inspect(zero, trained=("energy", "forces")).faults == ()
+    assert inspect(copper(1, strain=0.0, rattle=0.0, factor=0.0)).faults == ()
+
+
 def test_many_frames_with_one_fault_are_one_sentence():
     frames = [frame(argon(0, 4 + k / 10), k, energy=np.inf) for k in range(1, 6)]
     (fault,) = inspect(frames).faults

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,10 +26,12 @@ _SAME_SPOT = 1e-3  # Å
 _BONDED = 1.2  # of the sum of two covalent radii: how far the shortest distance is looked for
 _SMALLEST_VOLUME = 0.1  # Å³ an atom; the densest matter in any data has 1
 _NET_FORCE = 5e-3  # eV/Å an atom
+_FORCE = 0.01  # eV/Å: more than rounding leaves in a crystal
 _LARGE_FORCE = 10.0  # eV/Å: below it nothing is an outlier
 _LARGE_ENERGY = 1.0  # eV an atom: the same
 _OUTLIER = 20.0  # times what is typical
 _SAME_ENERGY, _SAME_FORCES = 1e-3, 1e-2  # eV an atom, eV/Å: labels of one structure from two equal runs
+_STRONG_BONDS, _NO_BONDS = 20.0, 50.0  # eV an atom; tungsten has 9
 _SAME_REFERENCE = 1e-4  # eV: isolated atoms of one element, rounded differently
 _NAMED = 3  # origins that a sentence names
 
@@ -98,9 +100,13 @@ class IsolatedAtoms:
         self._seen: dict[str, tuple[str, float]] = {}
 
     @property
-    def elements(self) -> list[str]:
-        """The elements of which there is one."""
-        return list(self._seen)
+    def energies(self) -> dict[str, float]:
+        """Energy of the first of each element (eV)."""
+        return {symbol: energy for symbol, (_, energy) in self._seen.items()}
+
+    def origins(self, symbols: Iterable[str]) -> str:
+        """Where the first of some elements are, in words."""
+        return ", ".join(self._seen[symbol][0] for symbol in symbols)
 
     def check(self, atoms: Atoms, faults: Findings) -> None:
         """Note an isolated atom whose energy is not that of the first of its element."""
@@ -135,6 +141,23 @@ class Typical:
     def open_elements(self, known: Collection[str]) -> list[str]:
         """Elements whose reference energies the compositions leave open, but for those that are known."""
         return undetermined(self._known.values(), known)
+
+    def check_isolated(self, isolated: IsolatedAtoms, faults: Findings, warnings: Findings) -> None:
+        """Note isolated atoms that leave to the structures an energy that no bonds have."""
+        known, rest = isolated.energies, []
+        for (energy, _), counts in zip(self._energies, self._compositions, strict=True):
+            if counts.keys() <= known.keys():
+                free = sum(known[symbol] * count for symbol, count in counts.items())
+                rest.append((energy - free) / sum(counts.values()))
+        typical = float(np.median(rest)) if rest else 0.0
+        if abs(typical) < _STRONG_BONDS:
+            return
+        where, elements = isolated.origins(sorted(known)), ", ".join(sorted(known))
+        sentence = (
+            f"isolated {elements} that leave {typical:+.4g} eV an atom to the structures, where bonds give 0 "
+            "to -10; they are of another method: compute them as the structures were, or remove them"
+        )
+        (faults if abs(typical) > _NO_BONDS else warnings).add(sentence, where)
 
     def check(self, warnings: Findings) -> None:
         """Note the frames that are far out."""
@@ -228,6 +251,20 @@ def check_contact(contact: Contact, origin: str, faults: Findings) -> None:
             f"{contact.pair} closer than {_CLOSEST:g} of their covalent radii",
             f"{origin}, {contact.distance:.2f} Å",
         )
+
+
+def check_zero_stress(atoms: Atoms, faults: Findings, warnings: Findings, *, trained: bool) -> None:
+    """Note a stress of exactly zero where forces are not: a number that nobody calculated."""
+    results = _results(atoms)
+    if "stress" not in results or np.any(results["stress"]) or not atoms.pbc.all():
+        return
+    if "forces" not in results or not largest_force(atoms) > _FORCE:
+        return
+    (faults if trained else warnings).add(
+        "a stress of exactly zero although forces are not, as if it was not calculated; drop it with "
+        "keys.stress=none, or set config_stress_weight=0 on these frames",
+        atoms.info["origin"],
+    )
 
 
 def check_net_force(atoms: Atoms, warnings: Findings) -> None:

@@ -18,6 +18,7 @@ from gnnpot.data.checks.frames import (
     check_contact,
     check_net_force,
     check_reading,
+    check_zero_stress,
     closest_contact,
     contact_pairs,
     largest_force,
@@ -78,6 +79,7 @@ class Inspection:
                 self._warnings.add(f"{fault}; it is left out, as {quantity} is not trained", origin)
         check_reading(atoms, self._warnings)
         check_net_force(atoms, self._warnings)
+        check_zero_stress(atoms, self._faults, self._warnings, trained="stress" in self._trained)
         return check_cell(atoms, self._faults, self._warnings, trained=self._trained)
 
     def add(self, atoms: Atoms, pairs: Pairs | None) -> None:
@@ -104,6 +106,8 @@ class Inspection:
     def report(self) -> DataReport:
         """What was found; to be called once, after the last frame."""
         self._typical.check(self._warnings)
+        unfit = self._faults if "energy" in self._trained else self._warnings
+        self._typical.check_isolated(self._isolated, unfit, self._warnings)
         consistency = self._consistency.report(self._keys)
         told = list(consistency.findings(self._trained))
         files = tuple(self._counts.files.values())
@@ -128,7 +132,7 @@ class Inspection:
 
     def _open_references(self) -> Iterator[str]:
         """What to do where compositions and isolated atoms leave reference energies open."""
-        if "energy" in self._trained and (elements := self._typical.open_elements(self._isolated.elements)):
+        if "energy" in self._trained and (elements := self._typical.open_elements(self._isolated.energies)):
             yield (
                 f"the compositions leave reference energies of {', '.join(elements)} open: only sums of them "
                 f"are found, those of other compositions are not; {cure_for_open(elements)}"
