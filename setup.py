@@ -14,6 +14,7 @@ TEST = [
     "hypothesis",
     "jsonschema",
     "pytest",
+    "pytest-timeout",
     "pytest-xdist",
     "torchani",
 ]

@@ -137,6 +137,7 @@ def test_no_process_outlives_a_main_process_that_is_killed(tmp_path):
     script = Path(__file__).parents[1] / "label_copper.py"
     main = subprocess.Popen([sys.executable, str(script), str(tmp_path), "50", "0.05"])
     while not (tmp_path / "log").exists():
+        assert main.poll() is None, "it ended by itself"
         time.sleep(0.02)
     workers = {int(line.split()[2]) for line in (tmp_path / "log").read_text().splitlines()}
     main.kill()
@@ -182,7 +183,7 @@ def test_a_run_that_tries_again_waits_for_another_that_does(tmp_path):
     assert first.failed == 4
     mended.mkdir()
     again = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+        f"import sys; sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}\n"
         "from test_labeling_running import *\n"
         "frames = [chain(size) for size in (2, 5, 6, 7)]\n"
         f"print(run(Path({str(tmp_path)!r}), {section!r}, frames, retry_failed=True))"
@@ -190,6 +191,7 @@ def test_a_run_that_tries_again_waits_for_another_that_does(tmp_path):
     other = subprocess.Popen([sys.executable, "-c", again], stdout=subprocess.PIPE, text=True)
     with closing(sqlite3.connect(tmp_path / "labels.db")) as connection:
         while connection.execute("SELECT COUNT(*) FROM label_claims").fetchone() == (0,):
+            assert other.poll() is None, "the other run has ended"
             time.sleep(0.02)
     progress, failures = run(tmp_path, section, frames, retry_failed=True)
     said, _ = other.communicate(timeout=60)

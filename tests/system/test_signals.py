@@ -59,8 +59,12 @@ def test_a_second_ctrl_c_comes_at_once():
 
 
 def test_signals_that_end_the_process_are_left_alone():
-    with held_signals():
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with held_signals():
+            assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def test_nothing_changes_in_other_threads():
