@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gnnpot.graph.geometry import Neighborhoods
-from gnnpot.kernels.dispatch import fusible, over_items
+from gnnpot.kernels.dispatch import operation, over_items
 
 
 class Triplets(NamedTuple):
@@ -33,15 +33,14 @@ class Triplets(NamedTuple):
         """The triplets of edges shorter than ``cutoff``.
 
         Args:
-            edges: All edges.
-            lengths: Of the pairs (Å).
+            edges: Neighborhoods of the batch, all edges.
+            lengths: Lengths of the pairs (Å).
             cutoff: Longest edge of a triplet (Å).
             rows: Number of each atom's element.
             num_elements: How many elements there are.
         """
         num_sums = num_elements * (num_elements + 1) // 2
-        listed = _compiled if fusible(lengths) else _plain
-        return cls(*listed(edges, lengths, cutoff, rows, num_elements), num_sums)
+        return cls(*_listed(lengths, edges, cutoff, rows, num_elements), num_sums)
 
     def sums(self) -> Int[Tensor, "T"]:
         """Number of the sum that each triplet belongs to."""
@@ -49,22 +48,9 @@ class Triplets(NamedTuple):
         return numbers.repeat_interleave(self.start.diff())
 
 
-def _compiled(
-    edges: Neighborhoods, lengths: Tensor, cutoff: float, rows: Tensor, num_elements: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    from gnnpot.kernels import loops
-
-    arguments = (edges.order, edges.start, edges.edge_index, lengths, cutoff, rows, num_elements)
-    counts = edges.order.new_empty(edges.num_atoms, num_elements * (num_elements + 1) // 2)
-    over_items(loops.count_triplets, edges.num_atoms, *arguments, counts)
-    start = F.pad(torch.cumsum(counts.view(-1), 0), (1, 0))
-    first, second = (start.new_empty(int(start[-1])) for _ in range(2))
-    over_items(loops.list_triplets, edges.num_atoms, *arguments, start, first, second)
-    return first, second, start
-
-
-def _plain(
-    edges: Neighborhoods, lengths: Tensor, cutoff: float, rows: Tensor, num_elements: int
+@operation
+def _listed(
+    lengths: Tensor, edges: Neighborhoods, cutoff: float, rows: Tensor, num_elements: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     source, center = edges.edge_index
     near = edges.order[(lengths < cutoff).repeat_interleave(2).index_select(0, edges.order)]
@@ -86,3 +72,18 @@ def _plain(
     sums, order = sums.sort(stable=True)
     sizes = torch.bincount(sums, minlength=edges.num_atoms * num_sums)
     return first.index_select(0, order), second.index_select(0, order), F.pad(torch.cumsum(sizes, 0), (1, 0))
+
+
+@_listed.compiled
+def _(
+    lengths: Tensor, edges: Neighborhoods, cutoff: float, rows: Tensor, num_elements: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    from gnnpot.kernels import loops
+
+    arguments = (edges.order, edges.start, edges.edge_index, lengths, cutoff, rows, num_elements)
+    counts = edges.order.new_empty(edges.num_atoms, num_elements * (num_elements + 1) // 2)
+    over_items(loops.count_triplets, edges.num_atoms, *arguments, counts)
+    start = F.pad(torch.cumsum(counts.view(-1), 0), (1, 0))
+    first, second = (start.new_empty(int(start[-1])) for _ in range(2))
+    over_items(loops.list_triplets, edges.num_atoms, *arguments, start, first, second)
+    return first, second, start

@@ -18,7 +18,7 @@ from torch import Tensor
 from gnnpot.errors import DataError
 from gnnpot.graph.geometry import Neighborhoods, both_directions, pair_vectors
 from gnnpot.graph.graph import AtomicGraph
-from gnnpot.kernels.dispatch import fusible, over_items
+from gnnpot.kernels.dispatch import fusible, operation, over_items
 
 _ONE_SPOT = 1e-6  # Å
 _ON_ONE_SPOT = 2  # state of a pair
@@ -36,8 +36,8 @@ class SkinList:
     Args:
         cutoff: r_c (Å).
         skin: s (Å); 0 makes a new list whenever anything moves.
-        dtype: Of the graphs.
-        device: Of the graphs.
+        dtype: dtype of the graphs' floating-point tensors.
+        device: Device of the graphs' tensors.
         few: Number of pairs up to which graphs have all edges of the list, longer ones too, so that the edges
             stay the same while it lasts.
     """
@@ -91,7 +91,7 @@ class SkinList:
             raise DataError(
                 f"expected atoms apart, got atoms {first} and {second} on one spot; move one of them"
             )
-        graph = _of_pairs(wide, states.bool())
+        graph = _of_pairs(states.bool(), wide)
         graph.positions, graph.cell, graph.pair_vectors = moving.positions, moving.cell[None], moving.vectors
         pairs = states.nonzero().squeeze(-1)
         if len(pairs) < len(states):
@@ -135,7 +135,7 @@ class _MovingPairs:
     Args:
         wide: The list, in float64.
         reach: Length up to which a graph is to have a pair (Å).
-        dtype: Of positions, cell and vectors.
+        dtype: dtype of positions, cell and vectors.
     """
 
     def __init__(self, wide: AtomicGraph, reach: float, dtype: torch.dtype) -> None:
@@ -183,28 +183,32 @@ def trim(graph: AtomicGraph, cutoff: float) -> AtomicGraph:
     """A copy of ``graph`` without its edges of ``cutoff`` (Å) and longer."""
     vectors = pair_vectors(graph)
     near = torch.linalg.vector_norm(vectors, dim=-1) < cutoff
-    trimmed = _of_pairs(graph, near)
+    trimmed = _of_pairs(near, graph)
     trimmed.pair_vectors = vectors[near]
     return trimmed
 
 
-def _of_pairs(graph: AtomicGraph, near: Bool[Tensor, "P"]) -> AtomicGraph:
+@operation
+def _of_pairs(near: Bool[Tensor, "P"], graph: AtomicGraph) -> AtomicGraph:
     """A copy of ``graph`` with the edges of these pairs alone, their neighborhoods made."""
-    chosen = copy(graph)
-    if fusible(near):
-        from gnnpot.kernels import loops
-
-        edges, order, start = Neighborhoods.of(graph)
-        count = 2 * int(near.sum())
-        out = (edges.new_empty(2, count), graph.cell_shifts.new_empty(count, 3), order.new_empty(count))
-        new_start = torch.empty_like(start)
-        over_items(loops.choose_pairs, 1, near, edges, graph.cell_shifts, order, start, *out, new_start)
-        chosen.edge_index, chosen.cell_shifts, new_order = out
-        chosen.neighborhoods = Neighborhoods(chosen.edge_index, new_order, new_start)
-        return chosen
-    kept = both_directions(near)
+    chosen, kept = copy(graph), both_directions(near)
     chosen.edge_index, chosen.cell_shifts = graph.edge_index[:, kept], graph.cell_shifts[kept]
     chosen.neighborhoods = Neighborhoods.of_edges(chosen.edge_index, len(graph.atomic_numbers))
+    return chosen
+
+
+@_of_pairs.compiled
+def _(near: Bool[Tensor, "P"], graph: AtomicGraph) -> AtomicGraph:
+    from gnnpot.kernels import loops
+
+    edges, order, start = Neighborhoods.of(graph)
+    count = 2 * int(near.sum())
+    out = (edges.new_empty(2, count), graph.cell_shifts.new_empty(count, 3), order.new_empty(count))
+    new_start = torch.empty_like(start)
+    over_items(loops.choose_pairs, 1, near, edges, graph.cell_shifts, order, start, *out, new_start)
+    chosen = copy(graph)
+    chosen.edge_index, chosen.cell_shifts, new_order = out
+    chosen.neighborhoods = Neighborhoods(chosen.edge_index, new_order, new_start)
     return chosen
 
 

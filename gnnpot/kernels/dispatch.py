@@ -12,15 +12,17 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache
+from functools import cache, wraps
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 SWITCH = "GNNPOT_KERNELS"  # environment variable; "torch" turns compiled loops off
+P = ParamSpec("P")
+R = TypeVar("R", covariant=True)
 _is_on: ContextVar[bool] = ContextVar("is_on", default=os.environ.get(SWITCH, "compiled") != "torch")
 _recorder: ContextVar[Any] = ContextVar("recorder", default=None)
 _differentiated_once: ContextVar[bool] = ContextVar("differentiated_once", default=False)
@@ -76,9 +78,107 @@ def twice_differentiable(
     return lambda topology, *inputs: apply(topology, *(part.contiguous() for part in inputs))
 
 
+def bilinear(
+    values: Callable[..., Tensor],
+    first: Callable[..., tuple[Tensor, ...]],
+    both: Callable[..., Tensor],
+) -> Callable[..., Tensor]:
+    """A differentiable function that is linear in each of its two inputs.
+
+    Its second derivatives follow from its first: they need no loops of their own but ``both``.
+
+    Args:
+        values: ``(topology, x, y) -> output``.
+        first: ``(topology, gradient of the output, x, y) -> gradients of x and y``.
+        both: ``(topology, a, y, x, b) -> values(topology, a, y) + values(topology, x, b)`` in one pass.
+    """
+
+    def second(
+        topology: Any, upstream: tuple[Tensor, ...], gradient: Tensor, x: Tensor, y: Tensor
+    ) -> tuple[Tensor, ...]:
+        of_x, of_y = upstream
+        return both(topology, of_x, y, x, of_y), *first(topology, gradient, of_x, of_y)
+
+    return twice_differentiable(values, first, second)
+
+
+def of_loops(name: str) -> Callable[..., Tensor]:
+    """A differentiable function of tensors by the loops ``name``, ``name_first`` and ``name_second``.
+
+    The output has the form of the first input, and each item of the loops is a row of the last.
+    """
+
+    def run(suffix: str, outputs: tuple[Tensor, ...], *inputs: Tensor) -> None:
+        from gnnpot.kernels import loops
+
+        over_items(getattr(loops, name + suffix), len(inputs[-1]), *inputs, *outputs)
+
+    def values(_: None, *inputs: Tensor) -> Tensor:
+        out = torch.empty_like(inputs[0])
+        run("", (out,), *inputs)
+        return out
+
+    def first(_: None, gradient: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
+        out = tuple(torch.empty_like(part) for part in inputs)
+        run("_first", out, gradient, *inputs)
+        return out
+
+    def second(
+        _: None, upstream: tuple[Tensor, ...], gradient: Tensor, *inputs: Tensor
+    ) -> tuple[Tensor, ...]:
+        out = tuple(torch.empty_like(part) for part in (gradient, *inputs))
+        run("_second", out, *upstream, gradient, *inputs)
+        return out
+
+    return twice_differentiable(values, first, second)
+
+
 def fusible(tensor: Tensor) -> bool:
-    """Whether compiled loops take this tensor: the one place that decides between them and plain torch."""
+    """Whether compiled loops may take this tensor: it is on a CPU, numba is there, and the switch is on."""
     return tensor.device.type == "cpu" and _is_on.get() and _has_numba()
+
+
+class Operation(Protocol, Generic[P, R]):
+    """A function in plain torch, which may have a compiled form."""
+
+    def __call__(self, *arguments: P.args, **options: P.kwargs) -> R:
+        """The result, by the compiled form where it takes the arguments."""
+
+    def compiled(self, function: Callable[P, Any]) -> Callable[P, Any]:
+        """Register ``function`` as the compiled form; it may return ``NotImplemented`` to decline a call."""
+
+
+def operation(plain: Callable[P, R]) -> Operation[P, R]:
+    """Let a function of tensors have a compiled form beside its definition in plain torch.
+
+    The first argument is a tensor, and whether the compiled form is called for it is decided here.
+
+    ```
+    @operation
+    def square(x): return x * x
+
+    @square.compiled
+    def _(x): return _square_by_loops(x)
+    ```
+    """
+    form: Callable[..., Any] | None = None
+
+    @wraps(plain)
+    def call(*arguments: P.args, **options: P.kwargs) -> Any:
+        first = arguments[0] if arguments else None
+        if form is not None and isinstance(first, Tensor) and fusible(first):
+            result = form(*arguments, **options)
+            if result is not NotImplemented:
+                return result
+        return plain(*arguments, **options)
+
+    def compiled(function: Callable[P, Any]) -> Callable[P, Any]:
+        nonlocal form
+        form = function
+        return function
+
+    call.compiled = compiled  # type: ignore[attr-defined]
+    return cast("Operation[P, R]", call)
 
 
 @contextmanager

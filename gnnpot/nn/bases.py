@@ -11,9 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import spherical_jn
 from torch import Tensor, nn
 
-from gnnpot.kernels.dispatch import fusible
-from gnnpot.nn.envelopes import PolynomialEnvelope
-from gnnpot.ops.radial_derivatives import RadialDerivatives, as_function, radial_derivatives
+from gnnpot.ops.radial_functions import gaussians, sine_bessels, spherical_bessels
 
 
 class GaussianBasis(nn.Module):
@@ -35,17 +33,7 @@ class GaussianBasis(nn.Module):
 
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P K"]:
         """Values of all Gaussians at these lengths."""
-        if fusible(lengths):
-            from gnnpot.kernels import loops
-
-            shape = self.centers.shape
-            return as_function(
-                radial_derivatives(
-                    loops.gaussian_derivatives, lengths, self.centers, self.width, shape=shape
-                ),
-                lengths,
-            )
-        return torch.exp((-0.5 / self.width**2) * (lengths[:, None] - self.centers) ** 2)
+        return gaussians(lengths, self.centers, self.width)
 
 
 class BesselBasis(nn.Module):
@@ -62,30 +50,20 @@ class BesselBasis(nn.Module):
     def __init__(self, num_basis: int, cutoff: float, exponent: int = 6) -> None:
         super().__init__()
         self.cutoff = cutoff
-        self.envelope = PolynomialEnvelope(cutoff, exponent)
+        self.exponent = exponent
         self.frequencies = nn.Parameter(
             math.pi * torch.arange(1, num_basis + 1, dtype=torch.get_default_dtype())
         )
 
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P K"]:
         """Values of all functions at these lengths."""
-        if fusible(lengths) and not self.frequencies.requires_grad:
-            from gnnpot.kernels import loops
-
-            settings = (self.cutoff, self.envelope.exponent, self.frequencies)
-            shape = self.frequencies.shape
-            return as_function(
-                radial_derivatives(loops.bessel_derivatives, lengths, *settings, shape=shape), lengths
-            )
-        x = lengths / self.cutoff
-        return (self.envelope(lengths) / x)[:, None] * torch.sin(self.frequencies * x[:, None])
+        return sine_bessels(lengths, self.frequencies, self.cutoff, self.exponent)
 
 
 class SphericalBesselBasis(nn.Module):
     r"""Radial parts :math:`R_{ln}(r) = N_{ln}\, j_l(z_{ln} r / r_c)\, u(r) / (r / r_c)` of DimeNet.
 
-    z_ln is the n-th positive root of j_l and :math:`N_{ln} = \sqrt{2} / |j_{l+1}(z_{ln})|`.  The functions
-    j_l come from the upward recursion, evaluated in float64 because it loses digits where x < l.
+    z_ln is the n-th positive root of j_l and :math:`N_{ln} = \sqrt{2} / |j_{l+1}(z_{ln})|`.
 
     Source: Gasteiger et al., ICLR 2020, arXiv:2003.03123, eq. 6.
 
@@ -102,7 +80,7 @@ class SphericalBesselBasis(nn.Module):
     def __init__(self, num_spherical: int, num_radial: int, *, cutoff: float, exponent: int = 6) -> None:
         super().__init__()
         self.cutoff = cutoff
-        self.envelope = PolynomialEnvelope(cutoff, exponent)
+        self.exponent = exponent
         roots = spherical_bessel_roots(num_spherical, num_radial)
         slopes = np.stack([np.abs(spherical_jn(order + 1, row)) for order, row in enumerate(roots)])
         self.register_buffer("roots", torch.from_numpy(roots), persistent=False)
@@ -110,30 +88,7 @@ class SphericalBesselBasis(nn.Module):
 
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P L K"]:
         """Values of all functions at these lengths."""
-        if fusible(lengths):
-            return as_function(self._derivatives(lengths), lengths)
-        x = lengths.double() / self.cutoff
-        argument = x[:, None, None] * self.roots.double()
-        inverse = 1 / argument
-        previous = torch.sin(argument) * inverse
-        current = (previous - torch.cos(argument)) * inverse
-        functions = [previous[:, 0]]
-        for order in range(1, len(self.roots)):
-            functions.append(current[:, order])
-            previous, current = current, (2 * order + 1) * inverse * current - previous
-        scaled = (self.envelope(lengths.double()) / x)[:, None, None] * self.norms.double()
-        return (scaled * torch.stack(functions, dim=1)).to(lengths.dtype)
-
-    def _derivatives(self, lengths: Float[Tensor, "P"]) -> RadialDerivatives:
-        from gnnpot.kernels import loops
-
-        roots, norms = self.roots.double(), self.norms.double()
-        argument = (lengths.detach().double() / self.cutoff)[:, None, None] * roots
-        tables = (roots, norms, torch.sin(argument), torch.cos(argument))
-        settings = (self.cutoff, self.envelope.exponent)
-        return radial_derivatives(
-            loops.spherical_bessel_derivatives, lengths, *settings, *tables, shape=roots.shape
-        )
+        return spherical_bessels(lengths, self.roots, self.norms, self.cutoff, self.exponent)
 
 
 def spherical_bessel_roots(num_spherical: int, num_radial: int) -> Float[np.ndarray, "L K"]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from gnnpot.config.choices import EnvelopeName
-from gnnpot.kernels.dispatch import fusible
-from gnnpot.ops.radial_derivatives import RadialDerivatives, as_function, radial_derivatives
+from gnnpot.ops.radial_derivatives import RadialDerivatives
+from gnnpot.ops.radial_functions import (
+    cosine_derivatives,
+    cosine_envelope,
+    polynomial_derivatives,
+    polynomial_envelope,
+)
 
 
 class PolynomialEnvelope(nn.Module):
@@ -34,18 +36,11 @@ class PolynomialEnvelope(nn.Module):
 
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
         """U at these lengths."""
-        if fusible(lengths):
-            return as_function(self.derivatives(lengths), lengths)
-        p = self.exponent
-        x = lengths / self.cutoff
-        u = 1 - x**p * ((p + 1) * (p + 2) / 2 - x * (p * (p + 2) - x * (p * (p + 1) / 2)))
-        return torch.where(x < 1, u, 0.0)
+        return polynomial_envelope(lengths, self.cutoff, self.exponent)
 
     def derivatives(self, lengths: Float[Tensor, "P"]) -> RadialDerivatives:
         """U, U′ and U″ at these lengths, by a compiled loop."""
-        from gnnpot.kernels import loops
-
-        return radial_derivatives(loops.polynomial_derivatives, lengths, self.cutoff, self.exponent)
+        return polynomial_derivatives(lengths, self.cutoff, self.exponent)
 
 
 class CosineEnvelope(nn.Module):
@@ -63,16 +58,11 @@ class CosineEnvelope(nn.Module):
 
     def forward(self, lengths: Float[Tensor, "P"]) -> Float[Tensor, "P"]:
         """Its values at these lengths."""
-        if fusible(lengths):
-            return as_function(self.derivatives(lengths), lengths)
-        values = 0.5 * torch.cos(lengths * (math.pi / self.cutoff)) + 0.5
-        return torch.where(lengths < self.cutoff, values, 0.0)
+        return cosine_envelope(lengths, self.cutoff)
 
     def derivatives(self, lengths: Float[Tensor, "P"]) -> RadialDerivatives:
         """Its values, slopes and curvatures at these lengths, by a compiled loop."""
-        from gnnpot.kernels import loops
-
-        return radial_derivatives(loops.cosine_derivatives, lengths, self.cutoff)
+        return cosine_derivatives(lengths, self.cutoff)
 
 
 Envelope = PolynomialEnvelope | CosineEnvelope

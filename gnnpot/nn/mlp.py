@@ -27,7 +27,7 @@ class Dense(nn.Sequential):
     """Linear layers of these widths, with an activation after each but the last.
 
     Args:
-        widths: Of the input and of all layers.
+        widths: Widths of the input and of all layers.
         activation: Name of the activation.
     """
 
@@ -55,7 +55,7 @@ class PerElement(nn.Module):
     """One network for each element; every atom goes through that of its own.
 
     Args:
-        networks: In the order of the model's elements; all have one output.
+        networks: One network for each of the model's elements, in their order, with one output.
     """
 
     def __init__(self, networks: Sequence[nn.Module]) -> None:

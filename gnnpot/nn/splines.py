@@ -6,11 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from gnnpot.kernels.dispatch import fusible
 from gnnpot.nn.envelopes import Envelope
 from gnnpot.ops.products import linear
-from gnnpot.ops.radial_derivatives import as_function, radial_derivatives
-from gnnpot.ops.splines import SplineWeights
+from gnnpot.ops.splines import SplineWeights, spline_weights
 
 _TAIL = 24  # values beyond each end that a coefficient at the end still feels: z²⁴ is 2e-14
 
@@ -53,16 +51,4 @@ class RadialGrid(nn.Module):
 
     def weights(self, lengths: Float[Tensor, "P"], envelope: Envelope) -> SplineWeights:
         """The four B-splines at each length, times the envelope."""
-        if fusible(lengths):
-            from gnnpot.kernels import loops
-
-            rows = torch.empty_like(lengths, dtype=torch.int64)
-            settings = (self.spacing, self.num_knots, envelope.derivatives(lengths), rows)
-            splines = radial_derivatives(loops.spline_derivatives, lengths, *settings, shape=(4,))
-            return SplineWeights(rows, as_function(splines, lengths))
-        place = lengths / self.spacing
-        rows = place.detach().floor().to(torch.int64).clamp_(0, self.num_knots - 1)
-        t = place - rows
-        s = 1 - t
-        parts = [s**3, 4 - 3 * t**2 * (1 + s), 4 - 3 * s**2 * (1 + t), t**3]
-        return SplineWeights(rows, torch.stack(parts, dim=1) * (envelope(lengths) / 6)[:, None])
+        return spline_weights(lengths, self.spacing, self.num_knots, envelope)

@@ -9,19 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gnnpot.config.choices import EnvelopeName
-from gnnpot.graph.geometry import Neighborhoods, both_directions, pair_lengths, pair_vectors
+from gnnpot.graph.geometry import Neighborhoods, pair_vectors
 from gnnpot.graph.graph import AtomicGraph
-from gnnpot.graph.triplets import Triplets
-from gnnpot.kernels.dispatch import fusible
 from gnnpot.nn.envelopes import envelope
-from gnnpot.ops.symmetry_sums import (
-    ANGLE_FACTOR,
-    SHELL_FACTOR,
-    AngleParameters,
-    ShellParameters,
-    shell_sums,
-    triplet_sums,
-)
+from gnnpot.ops.symmetry_sums import AngleParameters, ShellParameters, shell_sums, triplet_sums
 
 
 class RadialFunctions(nn.Module):
@@ -32,7 +23,7 @@ class RadialFunctions(nn.Module):
     Source: Smith, Isayev, Roitberg, Chem. Sci. 8, 3192 (2017), eq. 3, with TorchANI's factor of a quarter.
 
     Args:
-        cutoff: Of f_c (Å).
+        cutoff: Cutoff of f_c (Å).
         eta: η (1/Å²).
         shifts: R_s (Å).
         envelope_name: f_c.
@@ -60,17 +51,9 @@ class RadialFunctions(nn.Module):
             rows: Number of each atom's element.
             num_elements: How many elements there are.
         """
-        vectors, edges = pair_vectors(graph), Neighborhoods.of(graph)
-        if fusible(vectors):
-            parameters = ShellParameters(self.eta, self.shifts, self.envelope.derivatives)
-            return shell_sums(parameters, vectors, edges, rows, num_elements).flatten(1)
-        lengths = pair_lengths(graph)
-        distances = lengths[:, None] - self.shifts.to(lengths.dtype)
-        terms = SHELL_FACTOR * torch.exp(-self.eta * distances.square()) * self.envelope(lengths)[:, None]
-        source, center = graph.edge_index
-        places = center * num_elements + rows.index_select(0, source)
-        sums = terms.new_zeros(len(rows) * num_elements, terms.shape[1])
-        return sums.index_add(0, places, both_directions(terms)).view(len(rows), self.width(num_elements))
+        functions = ShellParameters(self.eta, self.shifts, self.envelope)
+        edges = Neighborhoods.of(graph)
+        return shell_sums(pair_vectors(graph), functions, edges, rows, num_elements).flatten(1)
 
 
 class AngularFunctions(nn.Module):
@@ -86,7 +69,7 @@ class AngularFunctions(nn.Module):
     Source: Smith, Isayev, Roitberg, Chem. Sci. 8, 3192 (2017), eq. 4.
 
     Args:
-        cutoff: Of f_c (Å).
+        cutoff: Cutoff of f_c (Å).
         eta: η (1/Å²).
         zeta: ζ.
         shifts: R_s (Å).
@@ -122,38 +105,7 @@ class AngularFunctions(nn.Module):
 
     def forward(self, graph: AtomicGraph, rows: Int[Tensor, "N"], num_elements: int) -> Float[Tensor, "N Y"]:
         """Sums of each atom, ``width(num_elements)`` numbers."""
-        vectors, edges = pair_vectors(graph), Neighborhoods.of(graph)
-        if fusible(vectors):
-            angles = (self.shifts, self.angle_cosines, self.angle_sines)
-            parameters = AngleParameters(self.cutoff, self.eta, self.zeta, *angles, self.envelope.derivatives)
-            sums = triplet_sums(parameters, vectors, edges, rows, num_elements)
-        else:
-            lengths = pair_lengths(graph)
-            triplets = Triplets.of(edges, lengths.detach(), self.cutoff, rows, num_elements)
-            sums = self._plain_sums(triplets, vectors, lengths)
+        angles = (self.shifts, self.angle_cosines, self.angle_sines)
+        functions = AngleParameters(self.cutoff, self.eta, self.zeta, *angles, self.envelope)
+        sums = triplet_sums(pair_vectors(graph), functions, Neighborhoods.of(graph), rows, num_elements)
         return sums.view(len(rows), self.width(num_elements))
-
-    def _plain_sums(
-        self, triplets: Triplets, vectors: Float[Tensor, "P 3"], lengths: Float[Tensor, "P"]
-    ) -> Float[Tensor, "S R A"]:
-        one, other = triplets.first // 2, triplets.second // 2
-        near, place = torch.unique(torch.cat([one, other]), return_inverse=True)
-        one, other = place.view(2, len(one))
-        length = lengths.index_select(0, near)
-        direction, weight = vectors.index_select(0, near) / length[:, None], self.envelope(length)
-
-        cosine = (direction.index_select(0, one) * direction.index_select(0, other)).sum(-1)
-        cosine = cosine * (1 - 2 * ((triplets.first ^ triplets.second) % 2)).to(cosine.dtype)
-        weights = weight.index_select(0, one) * weight.index_select(0, other)
-        angular = self._angular(ANGLE_FACTOR * cosine) * (2 * weights)
-        mean = 0.5 * (length.index_select(0, one) + length.index_select(0, other))
-        radial = torch.exp(-self.eta * (mean - self.shifts.to(mean.dtype)[:, None]).square())
-        products = (radial[:, None, :] * angular).permute(2, 0, 1)
-        total = products.new_zeros(len(triplets.start) - 1, *products.shape[1:])
-        return total.index_add(0, triplets.sums(), products)
-
-    def _angular(self, cosine: Float[Tensor, "T"]) -> Float[Tensor, "A T"]:
-        sine = torch.sqrt(1 - cosine.square())
-        shifted = cosine * self.angle_cosines.to(cosine.dtype)[:, None]
-        shifted = shifted + sine * self.angle_sines.to(cosine.dtype)[:, None]
-        return (0.5 * (1 + shifted).clamp(min=0.0)) ** self.zeta

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,23 +13,23 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gnnpot.config.choices import ActivationName
-from gnnpot.kernels.dispatch import fusible, over_items, second_derivatives, twice_differentiable
+from gnnpot.kernels.dispatch import operation, over_items, second_derivatives, twice_differentiable
 
 _LINEAR = 40.0  # from where on softplus is its argument, to all digits of float64
 
 
+@operation
 def silu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """The function x / (1 + e⁻ˣ)."""
-    return _silu(None, x) if second_derivatives() and fusible(x) else F.silu(x)
+    return F.silu(x)
 
 
+@operation
 def shifted_softplus(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     r"""ln(½ eˣ + ½), SchNet's activation: smooth, zero at zero.
 
     Source: Schütt et al., J. Chem. Phys. 148, 241722 (2018).
     """
-    if second_derivatives() and fusible(x):
-        return _softplus(None, x)
     return F.softplus(x, threshold=_LINEAR) - math.log(2.0)
 
 
@@ -79,6 +80,16 @@ def _softplus_second(
 
 
 _softplus = twice_differentiable(_softplus_values, _softplus_first, _softplus_second)
+
+
+@silu.compiled
+def _(x: Tensor) -> Any:
+    return _silu(None, x) if second_derivatives() else NotImplemented
+
+
+@shifted_softplus.compiled
+def _(x: Tensor) -> Any:
+    return _softplus(None, x) if second_derivatives() else NotImplemented
 
 
 def _flat(*tensors: Tensor) -> list[Tensor]:

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from gnnpot.kernels.dispatch import fusible, over_items, twice_differentiable
+from gnnpot.kernels.dispatch import operation, over_items, twice_differentiable
 
 
+@operation
 def solid_harmonics(directions: Float[Tensor, "P 3"], num_orders: int) -> Float[Tensor, "P M"]:
     r"""Real spherical harmonics of unit vectors, l = 0 … L − 1, m = −l … l, in Racah's normalization.
 
@@ -27,8 +28,6 @@ def solid_harmonics(directions: Float[Tensor, "P 3"], num_orders: int) -> Float[
         directions: Unit vectors.
         num_orders: L.
     """
-    if fusible(directions):
-        return _harmonics(_factors(num_orders, directions.dtype), directions)
     up, down = (factors.to(directions.device) for factors in _factors(num_orders, directions.dtype))
     x, y, z = directions[:, :, None].unbind(1)
     orders = [torch.ones_like(z)]
@@ -89,3 +88,8 @@ def _harmonics_second(
 
 
 _harmonics = twice_differentiable(_harmonics_values, _harmonics_first, _harmonics_second)
+
+
+@solid_harmonics.compiled
+def _(directions: Tensor, num_orders: int) -> Tensor:
+    return _harmonics(_factors(num_orders, directions.dtype), directions)

@@ -63,7 +63,7 @@ def chain(layers: Sequence[Layer], *inputs: Float[Tensor, "N _"]) -> Float[Tenso
 
     Args:
         layers: Each of values before it.
-        inputs: Of the same rows.
+        inputs: Features of the same rows.
     """
     if not _fits(layers, inputs):
         return _by_torch(layers, inputs)
@@ -219,10 +219,10 @@ def _of_inputs(
     """Gradients of the inputs.
 
     Args:
-        wiring: Of the chain.
+        wiring: The wiring of the chain.
         given: Gradient of the last values, arguments, change of the gradients by those, panels of weights.
-        inputs: For the gradients of weights.
-        results: What takes the gradients by the values of layers, by weights and by biases.
+        inputs: Inputs of the chain, which the gradients of weights need.
+        results: Where the gradients by the values of layers, by weights and by biases are written.
     """
     from gnnpot.kernels import loops
 

@@ -13,10 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from gnnpot.graph.geometry import Neighborhoods, reverse_edges
-from gnnpot.kernels.dispatch import fusible, over_items, twice_differentiable
+from gnnpot.kernels.dispatch import bilinear, operation, over_items, twice_differentiable
 from gnnpot.ops.neighbor_sums import plain_times
 
 
+@operation
 def moments(
     messages: Float[Tensor, "E C"],
     radial: Float[Tensor, "L P C"],
@@ -28,30 +29,27 @@ def moments(
     .. math:: A_{i,lm} = \sum_j x_{ji} \circ w_l(r_{ij})\, C_{lm}(\hat r_{ij})
 
     Args:
-        messages: x of each edge.
-        radial: w_l of each pair.
-        harmonics: C of the even edges.
-        edges: Of the same batch.
+        messages: x, the features of each edge.
+        radial: Radial factors w_l of each unordered pair.
+        harmonics: Spherical harmonics C of the even edges.
+        edges: Neighborhoods of the same batch.
     """
-    if fusible(messages):
-        return _narrowed(_moments(edges, _widened(messages), _widened(radial), harmonics), messages)
     orders = [_table(plain_times(messages, part), edges) for part in radial]
     parts = _table(_turned(harmonics), edges).split([2 * order + 1 for order in range(len(radial))], dim=2)
     return torch.cat([part.mT @ values for part, values in zip(parts, orders, strict=True)], dim=1)
 
 
+@operation
 def read_moments(
     moments: Float[Tensor, "N M C"], harmonics: Float[Tensor, "P M"], edges: Neighborhoods
 ) -> Float[Tensor, "E C"]:
     r"""What each edge j→i hears of the moments of j in its own direction, :math:`\sum_{lm} C_{lm} A_{j,lm}`.
 
     Args:
-        moments: A of each atom.
-        harmonics: C of the even edges.
-        edges: Of the same batch.
+        moments: Moments A of each atom.
+        harmonics: Spherical harmonics C of the even edges.
+        edges: Neighborhoods of the same batch.
     """
-    if fusible(moments):
-        return _narrowed(_read(edges, _widened(moments), harmonics), moments)
     slots, _ = edges.slots()
     outward = _table(reverse_edges(_turned(harmonics)), edges)
     return (outward @ moments).flatten(0, 1).index_select(0, reverse_edges(slots))
@@ -156,16 +154,25 @@ def _read_first(
     return _gathered(edges, gradient, harmonics), _compared(edges, gradient, moments)
 
 
-def _read_second(
-    edges: Neighborhoods, upstream: tuple[Tensor, ...], gradient: Tensor, moments: Tensor, harmonics: Tensor
-) -> tuple[Tensor, ...]:
+def _read_both(
+    edges: Neighborhoods, one: Tensor, harmonics: Tensor, other: Tensor, other_harmonics: Tensor
+) -> Tensor:
     from gnnpot.kernels import loops
 
-    of_moments, of_harmonics = upstream
-    out = torch.empty_like(gradient)
+    out = one.new_empty(len(edges.order), one.shape[2])
     tables = edges.order, edges.start
-    over_items(loops.read_two, edges.num_atoms, *tables, moments, harmonics, *upstream, out)
-    return out, _gathered(edges, gradient, of_harmonics), _compared(edges, gradient, of_moments)
+    over_items(loops.read_two, edges.num_atoms, *tables, other, harmonics, one, other_harmonics, out)
+    return out
 
 
-_read = twice_differentiable(_read_values, _read_first, _read_second)
+_read = bilinear(_read_values, _read_first, _read_both)
+
+
+@moments.compiled
+def _(messages: Tensor, radial: Tensor, harmonics: Tensor, edges: Neighborhoods) -> Tensor:
+    return _narrowed(_moments(edges, _widened(messages), _widened(radial), harmonics), messages)
+
+
+@read_moments.compiled
+def _(moments: Tensor, harmonics: Tensor, edges: Neighborhoods) -> Tensor:
+    return _narrowed(_read(edges, _widened(moments), harmonics), moments)

@@ -34,8 +34,8 @@ def linear(
 
     Args:
         x: Features.
-        weight: Of a layer; inside :func:`without_weight_gradients` its gradient is left out.
-        bias: To add to each row.
+        weight: Weight of a layer; inside :func:`without_weight_gradients` its gradient is left out.
+        bias: Vector to add to each row.
     """
     if _pays(x, weight) or (bias is None and _is_thin(x, weight)):
         return _linear(x, weight, bias)

@@ -19,10 +19,10 @@ def radial_derivatives(
     """What a compiled ``loop`` makes of lengths and further arguments.
 
     Args:
-        loop: Of :mod:`gnnpot.kernels.radial`.
-        lengths: Where to evaluate.
-        arguments: Of the loop, between the lengths and its result.
-        shape: Of one value.
+        loop: A compiled loop of :mod:`gnnpot.kernels.radial`.
+        lengths: Lengths at which to evaluate (Å).
+        arguments: Arguments of the loop between the lengths and its result.
+        shape: Shape of the value for one length.
     """
     out = lengths.new_empty(3, len(lengths), *shape)
     over_items(loop, len(lengths), lengths, *arguments, out)

@@ -9,8 +9,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gnnpot.graph.geometry import Neighborhoods
-from gnnpot.kernels.dispatch import fusible, over_items, twice_differentiable
+from gnnpot.kernels.dispatch import bilinear, operation, over_items, twice_differentiable
 from gnnpot.ops.neighbor_sums import convolve
+from gnnpot.ops.radial_derivatives import as_function, radial_derivatives
+from gnnpot.ops.radial_functions import RadialEnvelope
 
 
 class SplineWeights(NamedTuple):
@@ -20,21 +22,48 @@ class SplineWeights(NamedTuple):
     weights: Float[Tensor, "P 4"]
 
 
+@operation
+def spline_weights(
+    lengths: Float[Tensor, "P"], spacing: float, num_knots: int, envelope: RadialEnvelope
+) -> SplineWeights:
+    """The four cubic B-splines of an even grid at each length, times the envelope.
+
+    Args:
+        lengths: Lengths of the pairs (Å).
+        spacing: Distance of the knots (Å).
+        num_knots: Number of intervals of the grid.
+        envelope: The envelope.
+    """
+    place = lengths / spacing
+    rows = place.detach().floor().to(torch.int64).clamp_(0, num_knots - 1)
+    t = place - rows
+    s = 1 - t
+    parts = [s**3, 4 - 3 * t**2 * (1 + s), 4 - 3 * s**2 * (1 + t), t**3]
+    return SplineWeights(rows, torch.stack(parts, dim=1) * (envelope(lengths) / 6)[:, None])
+
+
+@spline_weights.compiled
+def _(lengths: Tensor, spacing: float, num_knots: int, envelope: RadialEnvelope) -> SplineWeights:
+    from gnnpot.kernels import loops
+
+    rows = torch.empty_like(lengths, dtype=torch.int64)
+    settings = (spacing, num_knots, envelope.derivatives(lengths), rows)
+    splines = radial_derivatives(loops.spline_derivatives, lengths, *settings, shape=(4,))
+    return SplineWeights(rows, as_function(splines, lengths))
+
+
+@operation
 def convolve_table(
     features: Float[Tensor, "N F"], table: Float[Tensor, "K F"], spline: SplineWeights, edges: Neighborhoods
 ) -> Float[Tensor, "N F"]:
     r"""Each atom's sum :math:`y_i = \sum_j x_j \circ \sum_k b_{ij,k} T_{n_{ij} + k}` over its neighbors.
 
     Args:
-        features: x.
-        table: T.
-        spline: n and b of each pair.
-        edges: Of the same batch.
+        features: Features x of each atom.
+        table: Table T of the filters.
+        spline: Row n and weights b of each pair.
+        edges: Neighborhoods of the same batch.
     """
-    if fusible(features) and table.requires_grad:
-        return _convolve_table((edges.edge_index, spline.rows), features, spline.weights, table)
-    if fusible(features):
-        return _convolve_frozen((edges.edge_index, spline.rows, table), features, spline.weights)
     rows = spline.rows[:, None] + torch.arange(4, device=table.device)
     return convolve(features, (table[rows] * spline.weights[:, :, None]).sum(1), edges)
 
@@ -104,15 +133,17 @@ def _frozen_first(frozen: Frozen, gradient: Tensor, features: Tensor, weights: T
     return _frozen_values(frozen, gradient, weights), _frozen_products(frozen, gradient, features)
 
 
-def _frozen_second(
-    frozen: Frozen, upstream: tuple[Tensor, ...], gradient: Tensor, features: Tensor, weights: Tensor
-) -> tuple[Tensor, ...]:
-    of_features, of_weights = upstream
-    return (
-        _frozen_values(frozen, of_features, weights).add_(_frozen_values(frozen, features, of_weights)),
-        _frozen_values(frozen, gradient, of_weights),
-        _frozen_products(frozen, gradient, of_features),
-    )
+def _frozen_both(
+    frozen: Frozen, one: Tensor, weights: Tensor, other: Tensor, other_weights: Tensor
+) -> Tensor:
+    return _frozen_values(frozen, one, weights).add_(_frozen_values(frozen, other, other_weights))
 
 
-_convolve_frozen = twice_differentiable(_frozen_values, _frozen_first, _frozen_second)
+_convolve_frozen = bilinear(_frozen_values, _frozen_first, _frozen_both)
+
+
+@convolve_table.compiled
+def _(features: Tensor, table: Tensor, spline: SplineWeights, edges: Neighborhoods) -> Tensor:
+    if table.requires_grad:
+        return _convolve_table((edges.edge_index, spline.rows), features, spline.weights, table)
+    return _convolve_frozen((edges.edge_index, spline.rows, table), features, spline.weights)

@@ -1,4 +1,4 @@
-"""ANI's sums over neighbors and over pairs of them, in compiled loops."""
+"""ANI's sums over neighbors and over pairs of them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from gnnpot.graph.geometry import Neighborhoods
+from gnnpot.graph.geometry import Neighborhoods, both_directions
 from gnnpot.graph.triplets import Triplets
-from gnnpot.kernels.dispatch import over_items, twice_differentiable, whole
-from gnnpot.ops.radial_derivatives import RadialDerivatives
+from gnnpot.kernels.dispatch import operation, over_items, twice_differentiable, whole
+from gnnpot.ops.radial_functions import RadialEnvelope
 
 SHELL_FACTOR = 0.25  # of the radial functions, in TorchANI
 ANGLE_FACTOR = 0.95  # of the cosine, in ANI: keeps derivatives finite for collinear atoms
-
-EnvelopeDerivatives = Callable[
-    [Tensor], RadialDerivatives
-]  # values, slopes and curvatures of f_c at given lengths
 
 
 class ShellParameters(NamedTuple):
@@ -27,7 +23,7 @@ class ShellParameters(NamedTuple):
 
     eta: float  # η (1/Å²)
     shifts: Float[Tensor, "S"]  # R_s (Å)
-    envelope: EnvelopeDerivatives
+    envelope: RadialEnvelope  # f_c
 
 
 class AngleParameters(NamedTuple):
@@ -39,38 +35,90 @@ class AngleParameters(NamedTuple):
     shifts: Float[Tensor, "R"]  # R_s (Å)
     cosines: Float[Tensor, "A"]  # of θ_s
     sines: Float[Tensor, "A"]
-    envelope: EnvelopeDerivatives
+    envelope: RadialEnvelope  # f_c
 
 
+@operation
 def shell_sums(
-    functions: ShellParameters,
     vectors: Float[Tensor, "P 3"],
+    functions: ShellParameters,
     edges: Neighborhoods,
     rows: Int[Tensor, "N"],
     num_elements: int,
 ) -> Float[Tensor, "N X S"]:
-    """What ``functions`` give, for each element of the neighbors."""
-    geometry = _Geometry(functions.envelope, vectors.detach())
-    return _shells(_Shells(functions, geometry, edges, rows, num_elements), vectors)
+    r"""Sums :math:`\tfrac14 \sum_j e^{-\eta (r_{ij} - R_s)^2} f_c(r_{ij})` for each element of the neighbors.
+
+    Args:
+        vectors: Vectors of the even edges (Å).
+        functions: η, R_s and f_c.
+        edges: Neighborhoods of the same batch.
+        rows: Number of each atom's element.
+        num_elements: How many elements there are.
+    """
+    lengths = torch.linalg.vector_norm(vectors, dim=-1)
+    distances = lengths[:, None] - functions.shifts.to(lengths.dtype)
+    shells = SHELL_FACTOR * torch.exp(-functions.eta * distances.square())
+    terms = shells * functions.envelope(lengths)[:, None]
+    source, center = edges.edge_index
+    places = center * num_elements + rows.index_select(0, source)
+    sums = terms.new_zeros(len(rows) * num_elements, terms.shape[1])
+    return sums.index_add(0, places, both_directions(terms)).view(len(rows), num_elements, terms.shape[1])
 
 
+@operation
 def triplet_sums(
-    functions: AngleParameters,
     vectors: Float[Tensor, "P 3"],
+    functions: AngleParameters,
     edges: Neighborhoods,
     rows: Int[Tensor, "N"],
     num_elements: int,
 ) -> Float[Tensor, "S R A"]:
-    """What ``functions`` give, for each atom and pair of elements of the neighbors."""
-    return _triplets(_TripletSums(functions, edges, rows, num_elements), vectors)
+    r"""Sums over pairs of neighbors, for each atom and pair of elements of the neighbors.
+
+    .. math:: 2 \sum_{j<k} \left(\tfrac{1 + \cos(\theta - \theta_s)}{2}\right)^{\zeta}
+        e^{-\eta (\frac{r_{ij} + r_{ik}}{2} - R_s)^2} f_c(r_{ij}) f_c(r_{ik}),
+        \quad \cos\theta = 0.95\, \hat r_{ij} \cdot \hat r_{ik}
+
+    Args:
+        vectors: Vectors of the even edges (Å).
+        functions: η, ζ, R_s, θ_s and f_c.
+        edges: Neighborhoods of the same batch.
+        rows: Number of each atom's element.
+        num_elements: How many elements there are.
+    """
+    lengths = torch.linalg.vector_norm(vectors, dim=-1)
+    triplets = Triplets.of(edges, lengths.detach(), functions.cutoff, rows, num_elements)
+    one, other = triplets.first // 2, triplets.second // 2
+    near, place = torch.unique(torch.cat([one, other]), return_inverse=True)
+    one, other = place.view(2, len(one))
+    length = lengths.index_select(0, near)
+    direction, weight = vectors.index_select(0, near) / length[:, None], functions.envelope(length)
+
+    cosine = (direction.index_select(0, one) * direction.index_select(0, other)).sum(-1)
+    cosine = cosine * (1 - 2 * ((triplets.first ^ triplets.second) % 2)).to(cosine.dtype)
+    weights = weight.index_select(0, one) * weight.index_select(0, other)
+    angular = _angular(functions, ANGLE_FACTOR * cosine) * (2 * weights)
+    mean = 0.5 * (length.index_select(0, one) + length.index_select(0, other))
+    radial = torch.exp(-functions.eta * (mean - functions.shifts.to(mean.dtype)[:, None]).square())
+    products = (radial[:, None, :] * angular).permute(2, 0, 1)
+    total = products.new_zeros(len(triplets.start) - 1, *products.shape[1:])
+    return total.index_add(0, triplets.sums(), products)
+
+
+def _angular(functions: AngleParameters, cosine: Float[Tensor, "T"]) -> Float[Tensor, "A T"]:
+    """Angular factors; cos(θ − θ_s) is expanded, so that no arc cosine is taken."""
+    sine = torch.sqrt(1 - cosine.square())
+    shifted = cosine * functions.cosines.to(cosine.dtype)[:, None]
+    shifted = shifted + sine * functions.sines.to(cosine.dtype)[:, None]
+    return (0.5 * (1 + shifted).clamp(min=0.0)) ** functions.zeta
 
 
 class _Geometry:
     """What loops read of the pairs."""
 
-    def __init__(self, envelope: EnvelopeDerivatives, vectors: Float[Tensor, "P 3"]) -> None:
+    def __init__(self, envelope: RadialEnvelope, vectors: Float[Tensor, "P 3"]) -> None:
         self.lengths = torch.linalg.vector_norm(vectors, dim=-1)
-        self.envelopes, self.inverse = envelope(self.lengths), 1 / self.lengths
+        self.envelopes, self.inverse = envelope.derivatives(self.lengths), 1 / self.lengths
         self.directions = vectors * self.inverse[:, None]
 
     @property
@@ -205,3 +253,18 @@ def _triplet_second(
 
 
 _triplets = twice_differentiable(_triplet_values, _triplet_first, _triplet_second)
+
+
+@shell_sums.compiled
+def _(
+    vectors: Tensor, functions: ShellParameters, edges: Neighborhoods, rows: Tensor, num_elements: int
+) -> Tensor:
+    geometry = _Geometry(functions.envelope, vectors.detach())
+    return _shells(_Shells(functions, geometry, edges, rows, num_elements), vectors)
+
+
+@triplet_sums.compiled
+def _(
+    vectors: Tensor, functions: AngleParameters, edges: Neighborhoods, rows: Tensor, num_elements: int
+) -> Tensor:
+    return _triplets(_TripletSums(functions, edges, rows, num_elements), vectors)

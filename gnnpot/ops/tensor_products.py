@@ -1,4 +1,4 @@
-"""Sums over neighbors of products of equivariant features: fused on a CPU, plain torch elsewhere."""
+"""Sums over neighbors of products of equivariant features."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from gnnpot.graph.geometry import Neighborhoods
-from gnnpot.kernels.dispatch import fusible, over_items, twice_differentiable
+from gnnpot.kernels.dispatch import operation, over_items, twice_differentiable
 
 
 class Path(NamedTuple):
@@ -38,7 +38,7 @@ class TensorProduct:
     """A product of features with spherical harmonics, every path with a weight for each channel.
 
     Args:
-        paths: In the order of their weights.
+        paths: Paths in the order of their weights.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -65,6 +65,7 @@ class _Topology(NamedTuple):
     product: TensorProduct
 
 
+@operation
 def convolve_tensors(
     features: Float[Tensor, "N I U"],
     harmonics: Float[Tensor, "P J"],
@@ -75,14 +76,12 @@ def convolve_tensors(
     r"""What comes into each atom, :math:`y_{i,ku} = \sum_j \sum_t c_t\, x_{j,iu} Y_{ij,j} w_{ij,tu}`.
 
     Args:
-        features: x, components before channels.
-        harmonics: Y of the even edges, degree by degree.
-        weights: w of each pair, path and channel.
+        features: Features x of each atom, components before channels.
+        harmonics: Spherical harmonics Y of the even edges, degree by degree.
+        weights: Weights w of each pair, path and channel.
         product: The terms t.
-        edges: Of the same batch.
+        edges: Neighborhoods of the same batch.
     """
-    if fusible(features):
-        return _convolve(_Topology(edges, product), features, harmonics, weights)
     source, center = edges.edge_index
     carried, messages = features.index_select(0, source), []
     for number, path in enumerate(product.paths):
@@ -160,3 +159,10 @@ def _second(
 
 
 _convolve = twice_differentiable(_values, _first, _second)
+
+
+@convolve_tensors.compiled
+def _(
+    features: Tensor, harmonics: Tensor, weights: Tensor, product: TensorProduct, edges: Neighborhoods
+) -> Tensor:
+    return _convolve(_Topology(edges, product), features, harmonics, weights)

@@ -47,9 +47,9 @@ def sum_over_triplets(
     memory grow with the edges, not with the triplets.
 
     Args:
-        messages: x of each edge k→j.
-        factors: w_l of each unordered pair.
-        geometry: Of the same batch.
+        messages: Features x of each edge k→j.
+        factors: Radial factors w_l of each unordered pair.
+        geometry: Directions of the same batch.
     """
     harmonics, edges = geometry
     heard = read_moments(moments(messages, factors.orders, harmonics, edges), harmonics, edges)

@@ -18,6 +18,7 @@ from gnnpot.errors import DataError
 from gnnpot.graph.geometry import pair_vectors
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.graph.verlet_list import SkinList, trim
+from gnnpot.kernels.dispatch import plain_torch
 
 
 def skin_list(skin=0.6, cutoff=4.0, dtype=torch.float64):
@@ -154,7 +155,7 @@ def test_trimming_keeps_what_is_shorter_and_its_derivative():
 
 @pytest.mark.parametrize("make", [rattled_crystal, slab, ethanol])
 @pytest.mark.parametrize("few", [0, 10_000])
-def test_compiled_lists_are_those_of_plain_torch(make, few, monkeypatch):
+def test_compiled_lists_are_those_of_plain_torch(make, few):
     atoms = make()
     settings = {"dtype": torch.float64, "device": torch.device("cpu"), "few": few}
     compiled, plain = (SkinList(3.8, 1.5, **settings) for _ in range(2))
@@ -164,8 +165,7 @@ def test_compiled_lists_are_those_of_plain_torch(make, few, monkeypatch):
         atoms.positions = factor * atoms.positions + rng.normal(scale=0.03, size=atoms.positions.shape)
         atoms.cell *= factor
         one = compiled.graph(atoms)
-        with monkeypatch.context() as patch:
-            patch.setattr("gnnpot.graph.verlet_list.fusible", lambda tensor: False)
+        with plain_torch():
             other = plain.graph(atoms)
         sizes.add(one.edge_index.shape[1])
         for name in ("edge_index", "cell_shifts", "pair_vectors", "positions", "cell"):
