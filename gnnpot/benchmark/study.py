@@ -76,7 +76,7 @@ def run_study(study: Study[P, R], output: Path, *, resume: bool, observer: Study
         observer: Receives progress events.
 
     Raises:
-        GnnpotError: As the study raises, or the folder holds other results.
+        GnnpotError: A training failed, or the folder holds results of another study.
     """
     with RunFolder(Path(output).resolve(), study.noun).held(resume=resume) as folder:
         study.config.check_same(folder)

@@ -192,7 +192,7 @@ def write_frames(frames: Iterable[Atoms], path: Path) -> None:
 
     Raises:
         DataError: The file exists with other structures, labels, weights or groups.
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
     frames = list(frames)
     if path.exists():

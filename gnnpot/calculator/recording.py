@@ -42,8 +42,8 @@ class Replay:
     to the recording: the next call overwrites them.
 
     Args:
-        function: Of a graph that has ``pair_vectors``; nobody may differentiate its result.
-        weights: What else the function depends on; where they change, a recording ends.
+        function: Function of a graph that has ``pair_vectors``; its result cannot be differentiated.
+        weights: Tensors that the function depends on; where one changes, a recording ends.
     """
 
     def __init__(self, function: Callable[[AtomicGraph], Any], weights: Sequence[Tensor]) -> None:

@@ -20,7 +20,7 @@ class Kinds:
     configuration: a kind that there is not, and keys of another kind.
 
     Args:
-        noun: What a section describes, for messages.
+        noun: Name of what a section describes, for messages.
         default: Kind of a section that does not name one; None demands it.
         known: Gives the sections by kind, where they are not those of the annotated union.
     """

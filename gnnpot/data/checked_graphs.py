@@ -27,7 +27,7 @@ class CheckedGraphs:
 
     Attributes:
         store: The graphs.
-        report: What the checks found.
+        report: Findings of the checks.
     """
 
     store: GraphStore

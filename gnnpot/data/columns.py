@@ -22,7 +22,7 @@ class Column(NamedTuple):
     Attributes:
         dtype: Type on disk.
         shape: Shape of one entry.
-        unit: What an entry belongs to: "structure", "atom" or "pair".
+        unit: The thing that an entry belongs to: "structure", "atom" or "pair".
     """
 
     dtype: str
@@ -51,7 +51,7 @@ class StructureRow(NamedTuple):
     """What a store keeps of one structure.
 
     Attributes:
-        origin: Where it came from.
+        origin: File and place in it.
         group: Its group, "" if it has none.
         hash: Content hash.
         values: Entries of all columns but ``ends`` by name.

@@ -37,7 +37,7 @@ def energy_of(atoms: Atoms, values: Mapping[str, Any], key: str, keys: LabelKeys
     """The energy of the structure (eV).
 
     Raises:
-        UnusableError: It is no number.
+        UnusableError: The value is no number.
     """
     count = len(atoms) if keys.energy_per == "atom" else 1
     return float(numbers(values[key], [()], key)) * ENERGY_UNITS[keys.energy_unit] * count

@@ -53,7 +53,7 @@ def unit_factor(text: str) -> float:
     """A unit as products and quotients of those we know, in eV and Å: ``kcal/mol/Ang`` is 0.0434.
 
     Raises:
-        ValueError: It is something else.
+        ValueError: The unit is not known.
     """
     value, place = 1.0, 0
     while place < len(text) or place == 0:

@@ -101,7 +101,7 @@ def _periodic(value: Any) -> Bool[Array, "..."]:
     """Truths from one or three of them, or from letters as in "TTF".
 
     Raises:
-        ValueError: It is something else.
+        ValueError: The value is no list of directions.
     """
     if isinstance(value, str) and re.fullmatch("[TFtf]{3}", value):
         value = [letter in "Tt" for letter in value]

@@ -23,7 +23,7 @@ class DataFile(Section):
 
     Args:
         path: The file; ``train.xyz@::4`` takes some of its frames, ``gnnpot:NAME`` comes with the package.
-        keys: What differs from the keys of the run.
+        keys: Settings that differ from the keys of the run.
     """
 
     path: str
@@ -44,7 +44,7 @@ class Source(NamedTuple):
 
     Attributes:
         path: The file.
-        frames: Which of its frames, or None for all of them.
+        frames: Slice of its frames, or None for all of them.
         keys: Names, units and signs of its labels.
     """
 

@@ -25,7 +25,7 @@ class ForcesMask(NamedTuple):
 
     Attributes:
         counts: One value for each component.
-        source: What said so.
+        source: The key that the mask came from.
     """
 
     counts: Bool[Array, "N 3"]

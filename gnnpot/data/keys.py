@@ -78,7 +78,7 @@ class LabelKeys(Section):
             Without it, ``forces_mask``, else the forces of atoms that ASE's ``move_mask`` or constraints
             hold do not count if they are exactly zero; ``none`` takes all forces as they are.
         energy_unit: Unit of energy and virial.
-        energy_per: What an energy is of: the whole structure, or one of its atoms on average.
+        energy_per: Whether an energy is that of the whole structure or the mean of its atoms.
         forces_unit: Unit of forces.
         forces_sign: ``gradient`` where the file holds dE/dr instead of the forces −dE/dr.
         stress_unit: Unit of stress.

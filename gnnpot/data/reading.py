@@ -87,7 +87,7 @@ def read_memory(frames: Iterable[Atoms], keys: LabelKeys = _AS_READ) -> Iterator
     Their origins are "memory:17", counted from 1.
 
     Raises:
-        DataError: As for files, or the results of a calculator are those of another structure.
+        DataError: A label is unusable, or the results of a calculator belong to another structure.
     """
     for number, atoms in enumerate(frames, start=1):
         origin = f"{MEMORY}{number}"

@@ -29,7 +29,7 @@ class StoreIndex:
 
     Attributes:
         cutoff: Longest edge (Å).
-        origins: Where each structure came from.
+        origins: File of each structure and its place there.
         groups: Group of each structure.
         hashes: Content hash of each structure.
         num_atoms: Number of all atoms.

@@ -85,7 +85,7 @@ class EngineConfig(Section):
             origin: Origin of the structure, for the message.
 
         Raises:
-            LabelingError: It lacks a cell that the method needs, or has an unknown element.
+            LabelingError: The structure lacks a cell that the method needs, or has an unknown element.
         """
         if self.needs_cell and (not atoms.pbc.all() or not abs(atoms.cell.volume) > 0):
             raise LabelingError(
@@ -118,7 +118,7 @@ def library(name: str, install: str) -> Any:
     """A module that only one engine needs.
 
     Raises:
-        EngineError: It is not installed.
+        EngineError: The package is not installed.
     """
     try:
         return import_module(name)
@@ -130,7 +130,7 @@ def program(command: str, install: str) -> None:
     """Check that the program of a command is installed.
 
     Raises:
-        EngineError: It is not.
+        EngineError: There is none.
     """
     name = command.split()[0]
     if shutil.which(name) is None:
@@ -141,7 +141,7 @@ def existing(path: Path, what: str) -> Path:
     """Resolve the path of a file, which must exist.
 
     Raises:
-        EngineError: It is not.
+        EngineError: There is none.
     """
     path = Path(path).expanduser()
     if not path.is_file():

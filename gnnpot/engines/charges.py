@@ -23,7 +23,7 @@ def check_charge(atoms: Atoms, charge: float, *, kind: str, origin: str) -> None
             nothing of these means that it does not say.
         charge: Charge that the method takes every structure to have (e).
         kind: Name of the method, for the message.
-        origin: Where the structure is from, for the message.
+        origin: File of the structure, for the message.
 
     Raises:
         LabelingError: They differ.
@@ -46,7 +46,7 @@ def check_multiplicity(atoms: Atoms, multiplicity: int, *, kind: str, origin: st
         atoms: Structure with ``multiplicity``, ``spin_multiplicity`` or ``spin`` in its info, or without.
         multiplicity: 2S + 1 of the method.
         kind: Name of the method, for the message.
-        origin: Where the structure is from, for the message.
+        origin: File of the structure, for the message.
 
     Raises:
         LabelingError: They differ; ``spin`` may be 2S + 1, 2S or S.

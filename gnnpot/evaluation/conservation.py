@@ -34,9 +34,9 @@ class EnergyTrace:
 
     Attributes:
         energies: Total energy at each step (eV).
-        temperatures: At each step (K).
+        temperatures: Temperature at each step (K).
         num_atoms: Number of atoms.
-        timestep: Between two steps (fs).
+        timestep: Time between two steps (fs).
         step_seconds: Wall time of each step.
     """
 
@@ -91,7 +91,7 @@ def constant_energy(
         atoms: They are moved.
         steps: Length.
         timestep: Time step (fs).
-        temperature: Of the start (K), which tells dynamics that fail; without it only overlap does.
+        temperature: Temperature of the start (K), by which overheating is told; without it only overlap is.
 
     Raises:
         DataError: Atoms overlap, or are more than ten times as hot as that.

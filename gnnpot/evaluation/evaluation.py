@@ -183,7 +183,7 @@ def evaluate_graphs(
         advance: Called with the number of structures done since the last call.
 
     Raises:
-        DataError: As above, or the graphs are of another cutoff.
+        DataError: There is nothing to compare, or the graphs have another cutoff.
     """
     store = dataset.store
     if store.cutoff != potential.cutoff:

@@ -26,7 +26,7 @@ class Report:
 
     Attributes:
         title: Title of the page.
-        evaluations: By name of the set; the last gives the headline.
+        evaluations: Results by name of the set; the last gives the headline.
         history: A row of errors for each epoch, or empty.
         best_epoch: Whose model was kept.
         facts: Table of settings and data.

@@ -57,7 +57,7 @@ class AtomicGraph(Data):
         Args:
             atoms: Any structure: molecule, slab, crystal; cells smaller than the cutoff too.
             cutoff: Longest edge (Å).
-            dtype: Of all floating-point fields; torch's default if not given.
+            dtype: dtype of all floating-point fields; torch's default if not given.
 
         Raises:
             DataError: Positions that are not finite, or a periodic cell without a volume.

@@ -85,7 +85,7 @@ def unique_pairs(
     """Each pair of :func:`neighbor_pairs` once.
 
     Raises:
-        DataError: As there.
+        DataError: Positions or cell are not usable, as there.
     """
     structure = _Structure.of(positions, cell, np.asarray(pbc, dtype=bool), cutoff)
     return _by_grid(structure) if structure.suits_a_grid() else _by_tree(structure)

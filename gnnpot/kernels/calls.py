@@ -41,7 +41,7 @@ class Call:
     Args:
         loop: A compiled function that writes to the items ``begin … end`` only.
         count: Number of items.
-        arguments: What else it takes; tensors as arrays on the same memory.
+        arguments: Further arguments; tensors are passed as arrays on the same memory.
     """
 
     __slots__ = ("_count", "_entry", "_threads", "_words", "arguments", "loop")
@@ -100,7 +100,7 @@ class _Entry(NamedTuple):
     """A loop for arguments of certain types.
 
     Args:
-        address: Of its machine code.
+        address: Address of its machine code.
         pack: Writes words: the address, the number of items, the arguments.
         run: ``(words, begin, end)`` runs the loop.
         share: Address of ``(words)``, which runs it on the share of the thread that calls.

@@ -140,7 +140,7 @@ def fill(
 
     Args:
         store: Store of labels and failures, written in transactions a quarter of a second apart.
-        planned: From :func:`plan`.
+        planned: The plan, as :func:`plan` makes it.
         pool: Computes them.
         retry_failed: Compute those again that failed before.
         observe: Called with the progress after each transaction.

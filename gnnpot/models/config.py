@@ -64,17 +64,17 @@ class ANIConfig(ModelConfig):
     """Hyperparameters of :class:`gnnpot.models.ani.ANI`; the defaults are those of ANI-2x.
 
     Args:
-        cutoff: Of the radial functions (Å).
-        angular_cutoff: Of the angular functions (Å), no longer than ``cutoff``.
+        cutoff: Cutoff of the radial functions (Å).
+        angular_cutoff: Cutoff of the angular functions (Å), no longer than ``cutoff``.
         radial_eta: Sharpness of the radial shells (1/Å²).
         radial_shifts: Radii of the radial shells (Å).
         angular_eta: Sharpness of the shells of the mean distance of two neighbors (1/Å²).
         angular_shifts: Radii of these shells (Å).
         zeta: Sharpness of the angles.
         angle_shifts: Centers of the angles.
-        envelope: What brings both to zero at their cutoffs.
+        envelope: Cutoff function of both.
         hidden: Widths of the hidden layers.
-        activation: Between the layers.
+        activation: Activation between the layers.
         networks: ``per_element``, or one ``shared`` network that also sees an embedding of the element.
         embedding_channels: Width of that embedding.
         standardize: Bring each function to mean 0 and deviation 1 over the training data.
@@ -126,7 +126,7 @@ class SchNetConfig(ModelConfig):
         num_filters: Width of the convolution.
         num_basis: Number K of Gaussians.
         num_interactions: Number of interaction blocks.
-        envelope: What brings the filters to zero at the cutoff; the paper's is ``cosine``.
+        envelope: Cutoff function of the filters; the paper's is ``cosine``.
         filters: ``interpolated`` evaluates the filter networks on a grid of distances, with cubic splines
             between, which is faster and differs by some 1e-5 eV/Å; ``exact`` for each pair.
         num_knots: Intervals of that grid; the difference falls with their fourth power.

@@ -89,8 +89,8 @@ class Interaction(nn.Module):
         Args:
             x: Features before it.
             radial: Radial basis.
-            angular: What ``self.spherical`` makes of the spherical basis.
-            geometry: Of the same batch.
+            angular: The spherical basis after ``self.spherical``.
+            geometry: Directions of the same batch.
         """
         weighted = times_pairs(chain([layer_of(self.send)], x), linear(radial, _product(self.radial)))
         sent = chain([layer_of(self.down)], weighted)

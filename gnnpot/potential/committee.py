@@ -94,7 +94,7 @@ class Committee(nn.Module):
         """Yield the prediction of each member, from the edges within its own cutoff.
 
         Args:
-            graph: With edges up to the cutoff of the committee.
+            graph: Structures with edges up to the cutoff of the committee.
         """
         return [
             potential(graph if potential.cutoff == self.cutoff else trim(graph, potential.cutoff))

@@ -54,7 +54,7 @@ def check_constant(name: str, constant: Tensor, buffer: Tensor) -> None:
     """Check that a constant of a file holds numbers of the kind that the model computes with.
 
     Raises:
-        ModelFileError: It holds integers in place of real numbers, or numbers of another precision.
+        ModelFileError: The tensor holds integers, or numbers of another precision.
     """
     known = (torch.float32, torch.float64) if buffer.is_floating_point() else (buffer.dtype,)
     if constant.dtype not in known:
@@ -83,7 +83,7 @@ def bounded_construction(tensors: Mapping[str, Tensor]) -> Iterator[None]:
     """Stop the construction of a model that grows far beyond the tensors of its file.
 
     Raises:
-        ModelFileError: It does.
+        ModelFileError: The model grows beyond that.
     """
     most, made, thread = _SLACK + 4 * sum(tensor.numel() for tensor in tensors.values()), 0, get_ident()
 

@@ -32,7 +32,7 @@ def explained(what: str, atoms: Atoms) -> Iterator[None]:
     """Turn what a calculator raises inside into one line.
 
     Raises:
-        PropertyError: It lacks a quantity, or fails on a structure.
+        PropertyError: The calculator lacks a quantity, or fails on a structure.
     """
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
@@ -108,7 +108,7 @@ def optional(module: str, what: str) -> Any:
     """A module of the extra ``properties``.
 
     Raises:
-        PropertyError: It is not installed.
+        PropertyError: The package is not installed.
     """
     try:
         return import_module(module)

@@ -64,7 +64,7 @@ class AngularDistribution:
 
     Attributes:
         angles: Middle of each bin (°).
-        density: Of angles (1/°); its integral is one.
+        density: Density of angles (1/°); its integral is one.
         reach: Longest bond (Å).
     """
 
@@ -94,7 +94,7 @@ class Displacement:
     """How far atoms go.
 
     Attributes:
-        times: ps.
+        times: Times (ps).
         squares: Mean square displacement at these times (Å²).
     """
 
@@ -179,8 +179,8 @@ def mean_square_displacement(frames: Sequence[Atoms], *, interval: float) -> Dis
     """Of atoms about the center of mass, averaged over all starts, for times up to half of the run.
 
     Args:
-        frames: Of one run, evenly spaced; positions that were never wrapped into the cell.
-        interval: Between two frames (fs).
+        frames: Frames of one run, evenly spaced; positions were never wrapped into the cell.
+        interval: Time between two frames (fs).
 
     Raises:
         PropertyError: There are fewer than two frames.

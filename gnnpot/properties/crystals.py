@@ -124,7 +124,7 @@ def prototype_name(kind: str) -> str:
     """The name in :data:`PROTOTYPES` that ``kind`` means.
 
     Raises:
-        ConfigError: It means none.
+        ConfigError: The name means no prototype.
     """
     name = kind.lower()
     name = _SYNONYMS.get(name, name)

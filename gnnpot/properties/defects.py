@@ -36,8 +36,8 @@ class DefectConfig(Section):
 
     Args:
         size: Shortest distance of a defect from its images (Å).
-        force: When ions have relaxed (eV/Å).
-        steps: Before a defect counts as one that does not relax.
+        force: Largest force of relaxed ions (eV/Å).
+        steps: Most steps of a relaxation; a defect that needs more counts as one that does not relax.
     """
 
     size: PositiveFloat = 9.0
@@ -57,9 +57,9 @@ class Vacancy:
     Attributes:
         unrelaxed: Formation energy with all other atoms at their places (eV).
         relaxed: Formation energy at constant volume (eV).
-        num_atoms: Of the cell without vacancy.
+        num_atoms: Number of atoms in the cell without vacancy.
         atoms: The relaxed cell with the vacancy.
-        site: Where the atom was (Å).
+        site: Position of the atom that was removed (Å).
     """
 
     UNITS: ClassVar[Mapping[str, str]] = {"formation_energy": "eV", "formation_energy_unrelaxed": "eV"}
@@ -86,7 +86,7 @@ class Interstitials:
     Attributes:
         energies: Formation energy at constant volume (eV) by the site where the atom was put.
         not_relaxed: Sites that did not relax, with the reason.
-        num_atoms: Of the cell without the atom.
+        num_atoms: Number of atoms in the cell without the interstitial.
     """
 
     UNITS: ClassVar[Mapping[str, str]] = {"formation_energy": "eV", "sites": "eV"}

@@ -39,15 +39,15 @@ class DynamicsConfig(Section):
 
     Args:
         temperature: K.
-        time: Of each run after equilibration (``5ps``; fs without unit).
-        equilibration: Before it.
-        timestep: fs.
-        interval: Between two frames.
+        time: Length of each run after equilibration (``5ps``; fs without unit).
+        equilibration: Length of the equilibration before it.
+        timestep: Timestep (fs).
+        interval: Time between two frames.
         seeds: Runs with random numbers of their own; their spread gives the error bands.
         ensemble: Thermostat and barostat.
         size: Shortest distance of an atom from its images (Å).
-        reach: Of the radial distribution (Å).
-        bins: Of the radial distribution.
+        reach: Largest distance of the radial distribution (Å).
+        bins: Number of bins of the radial distribution.
     """
 
     temperature: PositiveFloat = 300.0
@@ -82,15 +82,15 @@ class Dynamics:
     Attributes:
         temperature: K.
         radial: Mean g(r).
-        radial_band: Of the total g(r).
+        radial_band: Standard deviation of the total g(r) over runs.
         angular: Mean distribution of angles of bonds up to the first minimum of g(r).
-        angular_band: 1/°.
+        angular_band: Standard deviation of the angular distribution over runs (1/°).
         displacement: Mean square displacement.
-        displacement_band: Å².
+        displacement_band: Standard deviation of the displacement over runs (Å²).
         coordination: Mean number of neighbors up to the first minimum of g(r), of each run.
         density: Mean mass density of each run (g/cm³).
-        failures: Of the runs that exploded; they are left out of all else.
-        num_atoms: Of each run.
+        failures: Reasons of the runs that exploded; they are left out of all else.
+        num_atoms: Number of atoms in each run.
     """
 
     UNITS: ClassVar[Mapping[str, str]] = {
@@ -143,7 +143,7 @@ def dynamics(
         calculator: Forces, and stress where the cell moves.
         atoms: A crystal or a liquid; it is repeated to the size of the configuration.
         config: Temperature, length, runs.
-        seed: Of all random numbers.
+        seed: Seed of all random numbers.
         watch: Told which share of the steps is done.
 
     Raises:

@@ -37,9 +37,9 @@ class ElasticConfig(Section):
     """How far the crystal is strained.
 
     Args:
-        strain: Of each of the six components, up and down; the papers' tables need 0.1.
-        force: When ions have relaxed (eV/Å).
-        steps: Of the relaxation of ions.
+        strain: Strain of each of the six components, up and down; the papers' tables need 0.1.
+        force: Largest force of relaxed ions (eV/Å).
+        steps: Most steps of the relaxation of ions.
     """
 
     strain: Annotated[float, Field(gt=0, lt=1)] = 0.005
@@ -56,7 +56,7 @@ class ElasticConstants:
         clamped: C_ij with ions where the strain takes them (GPa).
         relaxed: C_ij with relaxed ions (GPa).
         asymmetry: Largest |C_ij − C_ji| before the two were averaged (GPa).
-        pressure: Of the crystal without strain (GPa); these constants are those of a crystal at rest.
+        pressure: Pressure of the crystal without strain (GPa), which should vanish.
     """
 
     UNITS: ClassVar[Mapping[str, str]] = {
@@ -168,7 +168,7 @@ def _check_resists(
     """Refuse a large strain that pulls back less than half of it does.
 
     Raises:
-        PropertyError: It lies beyond the ideal strength.
+        PropertyError: The strain lies beyond the ideal strength.
     """
     for sign, whole in zip((1, -1), clamped, strict=True):
         half = placed(calculator, deformed(atoms, component, sign * strain / 2)).get_stress()

@@ -42,10 +42,10 @@ class EquationOfState:
     """Energies and the Birch-Murnaghan equation through them.
 
     Attributes:
-        volumes: Å³/atom.
-        energies: eV/atom.
-        coefficients: Of the powers 0 to 3 of V^(-2/3).
-        volume: At the minimum (Å³/atom).
+        volumes: Volumes (Å³/atom).
+        energies: Energies (eV/atom).
+        coefficients: Coefficients of the powers 0 to 3 of V^(-2/3).
+        volume: Volume at the minimum (Å³/atom).
     """
 
     UNITS: ClassVar[Mapping[str, str]] = {

@@ -28,9 +28,9 @@ class MigrationConfig(DefectConfig):
     """The path of an atom into a vacancy.
 
     Args:
-        images: Between the two ends.
-        band_force: When the band has converged (eV/Å).
-        band_steps: Before it counts as one that does not converge.
+        images: Number of images between the two ends.
+        band_force: Largest force on a converged band (eV/Å).
+        band_steps: Most steps; a band that needs more counts as one that does not converge.
     """
 
     images: Annotated[int, Field(ge=3)] = 5
@@ -44,8 +44,8 @@ class Migration:
 
     Attributes:
         energies: Along the path, over the start (eV).
-        places: Of the images: the length of the path from the start (Å).
-        num_atoms: That move.
+        places: Length of the path from the start to each image (Å).
+        num_atoms: Number of atoms in the cell with the vacancy.
     """
 
     UNITS: ClassVar[Mapping[str, str]] = {"barrier": "eV", "energies": "eV", "places": "Å"}

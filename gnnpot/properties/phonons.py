@@ -34,9 +34,9 @@ class PhononConfig(Section):
 
     Args:
         size: Shortest distance of an atom from its images in the supercell (Å).
-        displacement: Of one atom (Å).
-        points: On the path through the Brillouin zone.
-        mesh: Of the density of states: length of the real-space mesh (Å), as phonopy has it.
+        displacement: Displacement of one atom (Å).
+        points: Number of points on the path through the Brillouin zone.
+        mesh: Length of the mesh for the density of states (Å), as phonopy has it.
         imaginary: Frequencies below minus this are imaginary modes; those nearer to zero are rounding (THz).
     """
 
@@ -55,14 +55,14 @@ class Phonons:
         path: Place on the path of each point of the bands (1/Å).
         bands: Frequencies at these points.
         labels: Place and name of the special points.
-        frequencies: Of the density of states.
-        density: Of states (1/THz), for each primitive cell: its integral is three times the atoms in it.
+        frequencies: Frequencies of the density of states (THz).
+        density: Density of states of the primitive cell (1/THz), with an integral of three times its atoms.
         lowest: Lowest frequency on the path and on the mesh.
-        lowest_at: Where on the path the lowest frequency of the bands is, in reciprocal lattice vectors.
+        lowest_at: Point on the path with the lowest frequency, in reciprocal lattice vectors.
         imaginary: Below minus this frequency modes count as imaginary.
-        zero_point_energy: meV/atom.
-        heat_capacity: At 300 K and constant volume (k_B per atom).
-        num_atoms: Of the supercell.
+        zero_point_energy: Zero-point energy (meV/atom).
+        heat_capacity: Heat capacity at 300 K and constant volume (k_B per atom).
+        num_atoms: Number of atoms in the supercell.
         num_displacements: Supercells that were computed.
     """
 

@@ -33,8 +33,8 @@ class RelaxationConfig(Section):
     """How far and with which freedom structures relax.
 
     Args:
-        force: When the largest force has become this small (eV/Å), and that on the cell likewise.
-        steps: Before a structure counts as one that does not relax.
+        force: Largest force of a relaxed structure (eV/Å), and of the force on its cell.
+        steps: Most steps; a structure that needs more counts as one that does not relax.
         cell: ``free``, or ``hydrostatic``: only its volume changes; or ``fixed``.  The cell of a structure
             with open directions never moves.
     """
@@ -52,9 +52,9 @@ class Relaxation:
         atoms: The structure at the end.
         energy: eV/atom; NaN where nothing could be computed.
         force: The largest at the end (eV/Å).
-        pressure: At the end (GPa); NaN without three periodic directions.
+        pressure: Pressure at the end (GPa); NaN without three periodic directions.
         steps: Steps of the optimizer.
-        failure: What went wrong, or nothing.
+        failure: Reason of a failure, empty if there was none.
     """
 
     UNITS: ClassVar[Mapping[str, str]] = {
@@ -102,8 +102,8 @@ class PhaseOrder:
     """Crystals of one composition, the most stable first, and those that did not relax.
 
     Attributes:
-        phases: By name, in the order of their energies.
-        not_relaxed: By name, with the reason.
+        phases: Relaxed phases by name, in the order of their energies.
+        not_relaxed: Reason by name of each phase that did not relax.
     """
 
     UNITS: ClassVar[Mapping[str, str]] = {**Relaxation.UNITS, "energy_above": "meV/atom"}
@@ -183,8 +183,8 @@ def phase_order(
     """Relax crystals of one composition and order them by their energy per atom.
 
     Args:
-        calculator: What is judged.
-        crystals: By name.
+        calculator: Calculator to judge.
+        crystals: Crystals by name.
         config: Limits of the relaxations.
     """
     found, failed = dict[str, Relaxation](), dict[str, str]()

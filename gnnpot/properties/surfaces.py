@@ -33,10 +33,10 @@ class SurfaceConfig(Section):
     Args:
         indices: Miller indices, in terms of the cell of the structure; ``low`` is 100, 110 and 111 of a cubic
             cell, and 001, 100 and 110 of others.
-        thickness: Of the slab, at least (Å).
-        vacuum: Between slabs (Å).
-        force: When ions have relaxed (eV/Å).
-        steps: Before a surface counts as one that does not relax.
+        thickness: Least thickness of the slab (Å).
+        vacuum: Vacuum between slabs (Å).
+        force: Largest force of relaxed ions (eV/Å).
+        steps: Most steps; a surface that needs more counts as one that does not relax.
     """
 
     indices: Annotated[tuple[Indices, ...], Field(min_length=1)] | Literal["low"] = "low"
@@ -51,9 +51,9 @@ class Surfaces:
     """Energies by Miller indices such as ``111``.
 
     Attributes:
-        relaxed: With relaxed ions (J/m²), the mean of both sides of the slab.
-        unrelaxed: Of the crystal as it is cut (J/m²).
-        not_relaxed: Those that failed, with the reason.
+        relaxed: Energies with relaxed ions (J/m²), the mean of both sides of the slab.
+        unrelaxed: Energies of the crystal as it is cut (J/m²).
+        not_relaxed: Reason by name of each surface that failed.
     """
 
     UNITS: ClassVar[Mapping[str, str]] = {"energies": "J/m²", "energies_unrelaxed": "J/m²"}

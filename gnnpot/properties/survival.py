@@ -32,10 +32,10 @@ class SurvivalConfig(Section):
 
     Args:
         temperature: K.
-        time: Of each run (``10ps``; fs without unit).
-        timestep: fs.
-        runs: With random numbers of their own.
-        friction: Of Langevin's thermostat (1/fs).
+        time: Length of each run (``10ps``; fs without unit).
+        timestep: Timestep (fs).
+        runs: Number of runs, each with random numbers of its own.
+        friction: Friction of the Langevin thermostat (1/fs).
         distance: Two atoms are too close below this share of the sum of their covalent radii.
         look_every: Time between two looks at distances.
         size: Shortest distance of an atom from its images (Å).
@@ -71,7 +71,7 @@ class Survival:
     Attributes:
         times: How long each lasted (ps).
         failures: How each ended; empty for those that came to their end.
-        length: Of a run that lasts (ps).
+        length: Length of a run that lasts (ps).
     """
 
     UNITS: ClassVar[Mapping[str, str]] = {
@@ -139,9 +139,9 @@ def survival(
 
     Args:
         calculator: Forces.
-        atoms: Where they start; repeated to the size of the configuration.
+        atoms: Structure to start from; repeated to the size of the configuration.
         config: Temperature, length, number of runs.
-        seed: Of all random numbers.
+        seed: Seed of all random numbers.
         watch: Told which share of the steps is done.
 
     Raises:

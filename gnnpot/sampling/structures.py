@@ -26,7 +26,7 @@ class CrystalConfig(Section):
     Args:
         element: Symbol.
         crystal: Kind.
-        lattice_constant: Å.
+        lattice_constant: Lattice constant (Å).
         repeats: Conventional cells along each vector.
     """
 

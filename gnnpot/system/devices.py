@@ -11,7 +11,7 @@ def choose_device(name: str) -> torch.device:
     """The device of this name; ``gpu`` is ``cuda``, ``auto`` a GPU if there is one, else the CPU.
 
     Raises:
-        DeviceError: It is not there.
+        DeviceError: There is no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

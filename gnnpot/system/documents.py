@@ -46,7 +46,7 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: As in :func:`parse_yaml`, or the file is not text.
+        ValueError: The file is not text, or :func:`parse_yaml` refuses it.
     """
     return parse_yaml(_text_of(path))
 
@@ -55,7 +55,7 @@ def parse_json(text: str) -> Any:
     """The values of a JSON document.
 
     Raises:
-        ValueError: It is no JSON, or is nested too deep.
+        ValueError: The text is no JSON, or is nested too deep.
     """
     try:
         return json.loads(text)
@@ -68,7 +68,7 @@ def read_json(path: Path) -> Any:
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: As in :func:`parse_json`, or the file is not text.
+        ValueError: The file is not text, or :func:`parse_json` refuses it.
     """
     try:
         return parse_json(path.read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ def _check_node(node: yaml.Node, sizes: dict[int, int], above: set[int]) -> int:
         above: Identities of the nodes that lead here.
 
     Raises:
-        ValueError: It contains itself, expands to too much, or has a key twice.
+        ValueError: The node contains itself, expands to too much, or has a key twice.
     """
     if isinstance(node, yaml.ScalarNode):
         return 1

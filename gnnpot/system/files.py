@@ -18,7 +18,7 @@ def make_folder(folder: Path) -> None:
     """Make a folder for results, and those above it; one that is there stays as it is.
 
     Raises:
-        OutputError: It cannot be made.
+        OutputError: The folder cannot be made.
     """
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)

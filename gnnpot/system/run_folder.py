@@ -40,10 +40,10 @@ class RunFolder:
 
     Args:
         path: The folder; made when the run begins.
-        noun: What the run is called in messages.
+        noun: Name of the run in messages.
         files: Names of results beside ``config.yaml``, ``metrics.json`` and ``report.html`` that the run
             would write over.
-        advice: What to do about a folder that holds results.
+        advice: Advice about a folder that holds results, for messages.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class RunFolder:
         """Refuse a folder that holds results.
 
         Raises:
-            OutputError: It does, or is a file.
+            OutputError: The folder holds results, or is a file.
         """
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(
@@ -129,7 +129,7 @@ class RunFolder:
         """What ``config.yaml`` holds.
 
         Raises:
-            OutputError: It is damaged.
+            OutputError: The file is damaged.
         """
         try:
             values = read_yaml(self.config)

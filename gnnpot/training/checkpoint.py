@@ -41,11 +41,11 @@ def identity_of(
     """What a training is, as plain values: configuration, model with its first weights, and data.
 
     Args:
-        potential: As the training begins.
+        potential: Potential as the training begins.
         train: Labeled graphs that change the weights.
         validation: Labeled graphs that pick the best model.
         config: How it is trained.
-        seed: Of the order of the structures.
+        seed: Seed of the order of the structures.
     """
     return {
         "training": config.model_dump(mode="json"),
@@ -63,13 +63,13 @@ def check_checkpoint(
 
     Args:
         path: The file.
-        identity: Of the training that would go on.
+        identity: Identity of the training that would go on.
         state: Its parameters and buffers, with the names and shapes that the checkpoint must have.
         config: How it is trained.
 
     Raises:
         TrainingError: The file is damaged, or no checkpoint of this version.
-        OutputError: It belongs to another training.
+        OutputError: The checkpoint belongs to another training.
         ConfigError: More epochs are trained than the configuration asks for.
     """
     saved = read_checkpoint(path)

@@ -60,7 +60,7 @@ class StepsOnly(Observer):
     """Observer that forwards progress but not remarks on the data, which were shown before.
 
     Args:
-        observer: To whom.
+        observer: Observer that hears of steps only.
     """
 
     def __init__(self, observer: Observer) -> None:

@@ -35,7 +35,7 @@ def moving_average(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], N
     most of a short fine-tuning.
 
     Args:
-        decay: d.
+        decay: Decay d of the average.
     """
 
     def update(averages: Tensors, values: Tensors, count: Tensor | int) -> None:

@@ -42,7 +42,7 @@ class PreparedData:
         references: Energies of free atoms and where they come from.
         scale: Unit of the model's output (eV).
         elements: Symbols of all elements of the training graphs.
-        reports: What the checks found in each set.
+        reports: Findings of the checks in each set.
     """
 
     train: GraphDataset

@@ -54,11 +54,11 @@ class TransferConfig(RunConfig):
             Elements that are not named keep themselves or take the nearest.
         lattice_scale: What lengths of the source are multiplied by: a number, the lattice constants
             [target, source], or ``fit`` for the least force error.
-        energy_scale: What energies of the source are multiplied by: a number, or ``fit``.
+        energy_scale: Factor on energies of the source: a number, or ``fit``.
         fit_frames: Number of training structures on which scales are fitted and judged.
         stages: One after another, each with its own values in place of those of ``training``.
         scratch: Values in place of those of ``training`` for the same model trained from scratch.
-        dynamics: In which the results are compared.
+        dynamics: Dynamics in which the results are compared.
     """
 
     source: str | None = None

@@ -71,7 +71,7 @@ class Transfer:
         start: How the source becomes the potential, or None if it starts from random weights.
         graphs: Graphs of all structures.
         data: Training, validation and test data.
-        potential: Before any training.
+        potential: Potential before any training.
         stages: The trainings.
     """
 
@@ -100,7 +100,7 @@ def transfer(
         output: Folder for everything that is written.
         structures: Structures in memory, in place of the files of the configuration.
         resume: Go on with the transfer in ``output``, if there is one.
-        compare_scratch: Also train the same model from scratch for as many epochs.
+        compare_scratch: Whether to train the same model from scratch, too, for as many epochs.
         observer: Receives progress events.
 
     Returns:

@@ -65,7 +65,7 @@ def compare(
     kept and failed ones are tried again.
 
     Args:
-        config: What to compare.
+        config: Which models to compare on which data.
         output: Folder for ``config.yaml``, ``metrics.json``, ``report.html``, data and trainings.
         resume: Go on with the comparison in ``output``, if there is one.
         observer: Receives progress events.
@@ -81,7 +81,7 @@ class ModelComparison:
     """The steps of a comparison of models.
 
     Args:
-        config: What to compare.
+        config: Which models to compare on which data.
         observer: Receives progress events.
     """
 
@@ -175,7 +175,7 @@ def write_data(pool: StructurePool, config: ComparisonConfig, folder: Path) -> N
 
     Raises:
         DataError: The folder holds other data.
-        OutputError: It cannot be written to.
+        OutputError: The folder cannot be written to.
     """
     write_frames(pool.test, folder / "test.traj")
     for seed in range(config.seeds):

@@ -56,7 +56,7 @@ def study(
     Subsets of one split are nested.  With ``resume``, finished trainings are kept.
 
     Args:
-        config: What to study.
+        config: Which transfer to study, at which sizes of the training set.
         output: Folder for ``config.yaml``, ``metrics.json``, ``report.html``, data and trainings.
         resume: Go on with the study in ``output``, if there is one.
         observer: Receives progress events.
@@ -72,7 +72,7 @@ class EfficiencyStudy:
     """The steps of a study of data efficiency.
 
     Args:
-        config: What to study.
+        config: Which transfer to study, at which sizes of the training set.
         observer: Receives progress events.
     """
 
@@ -150,7 +150,7 @@ def write_parts(pool: StructurePool, config: EfficiencyConfig, folder: Path) -> 
 
     Raises:
         DataError: The folder holds other data.
-        OutputError: It cannot be written to.
+        OutputError: The folder cannot be written to.
     """
     write_frames(pool.test, folder / "test.traj")
     for split in range(config.splits):

@@ -35,7 +35,7 @@ def insert(database: Any, method: Method, records: Sequence[Record]) -> None:
     Args:
         database: ASE's, with a connection.
         method: Reference method of the labels.
-        records: At most as many as one query takes keys.
+        records: Records to insert, at most as many as one query takes keys.
     """
     if not records:
         return

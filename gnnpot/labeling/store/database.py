@@ -75,9 +75,9 @@ def explained(place: str) -> Iterator[None]:
     """Turn the errors of a database into ours.
 
     Raises:
-        DataError: It is not a database.
+        DataError: The file is not a database.
         EngineError: The driver of PostgreSQL is not installed.
-        OutputError: It cannot be opened or written to.
+        OutputError: The database cannot be opened or written to.
     """
     shown = without_password(place)
     try:

@@ -43,7 +43,7 @@ class LabelStore:
     Raises:
         DataError: The file is no label store, or one of a newer version.
         EngineError: The driver of PostgreSQL is not installed.
-        OutputError: It cannot be opened.
+        OutputError: The store cannot be opened.
     """
 
     def __init__(self, place: str | Path) -> None:

@@ -23,12 +23,12 @@ class CertificateConfig(Section):
 
     Args:
         size: Shortest side of the cell that invariance and derivatives are tried on (Å).
-        rattle: Of its atoms (Å).
-        steps: Of dynamics at constant energy; none for 0.
-        timestep: fs.
-        temperature: Of these dynamics (K).
+        rattle: Standard deviation of the displacements of its atoms (Å).
+        steps: Steps of dynamics at constant energy; none for 0.
+        timestep: Timestep of these dynamics (fs).
+        temperature: Temperature of these dynamics (K).
         dynamics_size: Shortest side of the cell that moves (Å).
-        seed: Of the displacements and the first momenta.
+        seed: Seed of the displacements and the first momenta.
     """
 
     size: PositiveFloat = 5.0
@@ -46,7 +46,7 @@ def certify(calculator: Calculator, atoms: Atoms, *, config: CertificateConfig |
     A check that cannot be computed has failed; what does not concern the structure is not applicable.
 
     Args:
-        calculator: What is judged, in float64 if it can.
+        calculator: Calculator to judge, in float64 if it can.
         atoms: A relaxed crystal, or a molecule; not changed.
         config: Sizes and lengths.
     """

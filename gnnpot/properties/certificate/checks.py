@@ -30,11 +30,11 @@ class Check:
     """What was demanded, and how far it holds.
 
     Attributes:
-        name: Of the demand.
-        verdict: Of the value, or ``not applicable``.
+        name: Name of the demand.
+        verdict: ``pass``, ``warn`` or ``fail``, or ``not applicable``.
         value: The number; NaN where there is none.
-        unit: Of the number.
-        says: What the number is, and what to do about it.
+        unit: Unit of the number.
+        says: Meaning of the number, and what to do about it.
         bounds: Up to where it passes, and from where it fails.
     """
 
@@ -74,7 +74,7 @@ class Certificate:
     """All checks of one potential.
 
     Attributes:
-        checks: In the order in which they were made.
+        checks: Checks in the order in which they were made.
         dimers: Energy of two atoms (eV) over their distance (Å) by pair of elements.
         compression: Energy per atom (eV) over the volume at rest; None of what is no crystal.
     """

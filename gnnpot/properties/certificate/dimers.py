@@ -30,7 +30,7 @@ class Dimer:
     """Energy and force of two atoms at many distances.
 
     Args:
-        calculator: What is judged.
+        calculator: Calculator to judge.
         first: Symbol of one atom.
         second: Symbol of the other.
 
