@@ -145,7 +145,7 @@ def inspect(
     """Look through labeled structures in one pass.
 
     Args:
-        frames: As :func:`gnnpot.data.reading.read_as_found` yields them.
+        frames: Structures as :func:`gnnpot.data.reading.read_as_found` yields them.
         keys: Names, units and signs with which they were read, for the advice.
         trained: Labels that will be trained on; faults of others are only warnings.
     """
