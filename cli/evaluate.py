@@ -34,18 +34,22 @@ def evaluate(
     from gnnpot.data.reading import read_frames
     from gnnpot.evaluation.evaluation import evaluate as errors_on
     from gnnpot.evaluation.folder import evaluation_folder, write_evaluation
+    from gnnpot.evaluation.stress_labels import other_stress_offset
     from gnnpot.potential.model_file import load_potential
     from gnnpot.system.devices import choose_device
 
     if output is not None:
         evaluation_folder(output).check_new()
     potential = load_potential(model, device=choose_device(device))
+    read_as = label_keys(keys or [])
     with counting("evaluating") as advance:
-        frames = read_frames(data, label_keys(keys or []))
+        frames = read_frames(data, read_as)
         evaluation = errors_on(potential, frames, batch_atoms=batch_atoms, advance=advance)
     metrics, notes = evaluation.metrics(), dict[str, object]()
     if evaluation.num_isolated:
         notes["isolated atoms left out"] = evaluation.num_isolated
+    if offset := other_stress_offset(model, read_as):
+        notes["stress labels of the training"] = offset
     if output is not None:
         notes["report"] = write_evaluation(evaluation, output, potential=potential, model=model, data=data)
     if as_json:

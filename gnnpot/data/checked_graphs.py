@@ -60,6 +60,10 @@ class CheckedGraphs:
         """
         return self if cutoff == self.store.cutoff else replace(self, store=self.store.with_cutoff(cutoff))
 
+    def without_stress_offset(self, offset: float) -> CheckedGraphs:
+        """The same structures with a constant taken off the stress labels (eV/Å³)."""
+        return replace(self, store=self.store.without_stress_offset(offset))
+
 
 def checked_graphs(structures: StructureSet, cutoff: float, folder: Path) -> CheckedGraphs:
     """The graphs of ``structures``: those in ``folder`` if they are of the same, else new ones.

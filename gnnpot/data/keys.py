@@ -87,7 +87,9 @@ class LabelKeys(Section):
         stress_sign: Meaning of a positive stress; "pressure" in the outputs of VASP and LAMMPS.
         virial_sign: Meaning of a positive virial.
         stress_offset: What the stress labels have too much on their diagonal, positive under tension, as in
-            ``2.9 GPa``: it is taken off.  ``none`` leaves labels as they are.
+            ``2.9 GPa``: it is taken off.  ``fit`` finds one for all frames of a training from the energies
+            of strained ones; ``auto`` does so where labels contradict the energies by more than 1 GPa beyond
+            doubt, and says it.  ``none`` leaves labels as they are.
     """
 
     energy: str | None = None
@@ -114,7 +116,7 @@ class LabelKeys(Section):
     stress_order: Literal["voigt", "vasp", "lammps", "triangle"] = "voigt"
     stress_sign: Literal["tension", "pressure"] = "tension"
     virial_sign: Literal["tension", "pressure"] = "pressure"
-    stress_offset: str = "none"
+    stress_offset: str = "auto"
 
     @field_validator("forces_unit", "stress_unit", mode="before")
     @classmethod
@@ -128,11 +130,13 @@ class LabelKeys(Section):
     def _offset_with_unit(cls, value: Any) -> Any:
         if value in ("none", "0", 0):
             return "none"
+        if value in ("auto", "fit"):
+            return value
         found = _OFFSET.fullmatch(_plain(str(value)))
         unit = {name.lower(): name for name in STRESS_UNITS}.get(found[2].lower()) if found else None
         if not found or unit is None:
             raise ValueError(
-                f"expected none or a stress with its unit, as in '2.9 GPa', got {value!r}; units "
+                f"expected auto, fit, none or a stress with its unit, as in '2.9 GPa', got {value!r}; units "
                 f"are {', '.join(STRESS_UNITS)}"
             )
         return f"{float(found[1]):g} {unit}"

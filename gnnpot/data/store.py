@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable, Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,6 +50,7 @@ class GraphStore:
         self.index, self.folder = index, folder
         self.cutoff, self.about = index.cutoff, index.about
         self.origins, self.groups, self.hashes = index.origins, index.groups, index.hashes
+        self.stress_offset = 0.0
         for name in COLUMNS:
             setattr(self, name, columns[name])
 
@@ -107,7 +109,7 @@ class GraphStore:
         """Processes that this is sent to map the files themselves."""
         if self.folder is None:
             return GraphStore, (self.index, {name: getattr(self, name) for name in COLUMNS})
-        return GraphStore.mapped, (self.folder,)
+        return _shifted, (self.folder, self.stress_offset)
 
     def append(self, frames: Iterable[Atoms]) -> GraphStore:
         """The store with more structures behind those that it has; what is there is not made anew.
@@ -129,7 +131,7 @@ class GraphStore:
             files.finish(self.about)
         finally:
             files.close()
-        return GraphStore.mapped(self._own_folder)
+        return _shifted(self._own_folder, self.stress_offset)
 
     def with_cutoff(self, cutoff: float) -> GraphStore:
         """The same structures with edges up to another length, in place of this store.
@@ -139,13 +141,25 @@ class GraphStore:
         """
         folder = self._own_folder
         aside = folder.with_name(f"{folder.name}.partial")
+        written = GraphStore.mapped(folder)
         with StoreWriter(aside, cutoff) as writer:
             for row in range(len(self)):
-                writer.copy(self, row)
+                writer.copy(written, row)
             writer.finish(self.about)
         shutil.rmtree(folder, ignore_errors=True)
         aside.rename(folder)
-        return GraphStore.mapped(folder)
+        return _shifted(folder, self.stress_offset)
+
+    def without_stress_offset(self, offset: float) -> GraphStore:
+        """The same structures with another constant taken off the stress labels; files stay as they are.
+
+        Args:
+            offset: Isotropic stress, positive under tension (eV/Å³).
+        """
+        store = copy(self)
+        store.stress_offset = offset
+        store.stress = self.stress + (self.stress_offset - offset) * np.eye(3)
+        return store
 
     @property
     def _own_folder(self) -> Path:
@@ -253,6 +267,12 @@ class StoreWriter:
         """
         self._files.finish(about or {})
         return GraphStore.mapped(self.folder)
+
+
+def _shifted(folder: Path, stress_offset: float) -> GraphStore:
+    """The store in a folder, with a constant taken off the stress labels."""
+    store = GraphStore.mapped(folder)
+    return store.without_stress_offset(stress_offset) if stress_offset else store
 
 
 def _joined(name: str, rows: Iterable[StructureRow], shape: tuple[int, ...]) -> np.ndarray:

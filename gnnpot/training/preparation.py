@@ -20,6 +20,7 @@ from gnnpot.data.split import (
     split_indices,
     write_splits,
 )
+from gnnpot.data.stress_offset import StressOffset
 from gnnpot.errors import DataError
 from gnnpot.graph.graph import LABELS
 from gnnpot.models import build_model
@@ -43,6 +44,7 @@ class PreparedData:
         scale: Unit of the model's output (eV).
         elements: Symbols of all elements of the training graphs.
         reports: Findings of the checks in each set.
+        stress_offset: What was taken off all stress labels, or None.
     """
 
     train: GraphDataset
@@ -52,6 +54,7 @@ class PreparedData:
     scale: float
     elements: tuple[str, ...]
     reports: tuple[DataReport, ...]
+    stress_offset: StressOffset | None = None
 
 
 def prepare(config: RunConfig, graphs: RunGraphs, output: Path) -> PreparedData:
@@ -80,6 +83,7 @@ def prepare(config: RunConfig, graphs: RunGraphs, output: Path) -> PreparedData:
         scale=_scale(config, training),
         elements=training.elements(),
         reports=graphs.reports,
+        stress_offset=graphs.stress_offset,
     )
 
 

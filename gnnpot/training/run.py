@@ -149,6 +149,7 @@ def provenance(config: RunConfig, data: PreparedData, row: dict[str, float]) -> 
         "validation_hash": data.validation.content_hash(),
         "num_train": len(data.train),
         "num_validation": len(data.validation),
+        "stress_offset": data.stress_offset.value if data.stress_offset else config.keys.known_stress_offset,
         "metrics": row,
     }
 
@@ -234,6 +235,7 @@ def notes(data: PreparedData, potential: Potential) -> list[str]:
         *(f"warning: {warning}" for report in data.reports for warning in report.warnings),
         f"{len(data.train)} structures to train on, {len(data.validation)} for validation",
         f"reference energies: {data.references}",
+        *([f"stress: {data.stress_offset}"] if data.stress_offset else []),
         f"{potential.model.config.kind} with {potential.model.num_parameters:,} parameters",
     ]
 
@@ -246,6 +248,7 @@ def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds:
         "test data": ", ".join(map(str, config.test)) or "none",
         "reference energies": str(data.references),
         "unit of the output": f"{data.scale:.4g} eV",
+        **({"stress labels": str(data.stress_offset)} if data.stress_offset else {}),
         "seed": str(config.seed),
         "precision": config.training.dtype,
         "time": f"{seconds / 60:.1f} min",

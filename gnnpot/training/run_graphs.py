@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ase import Atoms
@@ -13,6 +13,7 @@ from gnnpot.data.checked_graphs import CheckedGraphs, checked_graphs
 from gnnpot.data.checks.data_report import DataReport
 from gnnpot.data.files import DataFile
 from gnnpot.data.store import GraphStore
+from gnnpot.data.stress_offset import StressOffset, stress_offset
 from gnnpot.data.structure_set import Structures, StructureSet
 from gnnpot.training.ranks import is_first_process
 from gnnpot.training.run_config import RunConfig
@@ -29,11 +30,13 @@ class RunGraphs:
         train: Structures to train on, and isolated atoms.
         validation: Structures that pick the model; None where they are taken out of those to train on.
         test: Structures that are only evaluated, or None.
+        stress_offset: What was taken off all stress labels, or None.
     """
 
     train: CheckedGraphs
     validation: CheckedGraphs | None
     test: CheckedGraphs | None
+    stress_offset: StressOffset | None = None
 
     @property
     def reports(self) -> tuple[DataReport, ...]:
@@ -42,9 +45,33 @@ class RunGraphs:
 
     def with_cutoff(self, cutoff: float) -> RunGraphs:
         """The same structures with edges up to ``cutoff`` (Å)."""
-        others = (self.validation, self.test)
+        return self._each(lambda graphs: graphs.with_cutoff(cutoff))
+
+    def without_stress_offset(self, config: RunConfig) -> RunGraphs:
+        """The same structures without the constant that their stress labels have too much.
+
+        The training structures tell it; where files have keys of their own for it, it is theirs to say.
+
+        Raises:
+            DataError: It is to be fitted, and nothing tells it.
+        """
+        files = (*config.train, *config.validation_files, *config.test)
+        said = any("stress_offset" in file.keys.model_fields_set for file in files)
+        if said or "stress" not in config.trained_labels:
+            return self
+        found = stress_offset(self.train.report.stress_checks, config.keys)
+        if found is None:
+            return self
+        return replace(
+            self._each(lambda graphs: graphs.without_stress_offset(found.value)), stress_offset=found
+        )
+
+    def _each(self, change: Callable[[CheckedGraphs], CheckedGraphs]) -> RunGraphs:
         return RunGraphs(
-            self.train.with_cutoff(cutoff), *(graphs and graphs.with_cutoff(cutoff) for graphs in others)
+            train=change(self.train),
+            validation=self.validation and change(self.validation),
+            test=self.test and change(self.test),
+            stress_offset=self.stress_offset,
         )
 
 
@@ -85,7 +112,7 @@ def read_graphs(
             train,
             graphs("validation", config.validation_files, structures.validation),
             graphs("test", config.test, structures.test),
-        )
+        ).without_stress_offset(config)
     finally:
         with suppress(OSError):
             (output / _FOLDER).rmdir()  # where nothing was written

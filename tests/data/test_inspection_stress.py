@@ -124,7 +124,7 @@ def test_a_constant_offset_of_the_stress_hides_neither_sign_nor_unit():
     report = inspect(frames)
     assert report.faults == ()
     assert report.stress_checks[0].offset == pytest.approx(0.02, rel=0.05)
-    assert "+3.2 GPa off" in report.warnings[0]
+    assert "+3.20 ± 0.0" in report.warnings[0]
 
 
 def test_a_rotated_cell_and_moved_images_change_nothing():

@@ -128,9 +128,14 @@ def _from_energies(check: StressCheck, ratio: float, name: str, known: _Evidence
     if off > _RIGHT:
         yield Finding(f"{told}; check the convergence of the reference method", fault=False)
     elif shows_offset(check):
-        offset = (check.offset or 0.0) / units.GPa
+        offset, error = (check.offset or 0.0) / units.GPa, (check.offset_error or 0.0) / units.GPa
+        cure = {
+            "auto": "; a training takes it off all frames, unless keys.stress_offset: none",
+            "none": "; keys.stress_offset: fit takes it off",
+        }
         yield Finding(
-            f"{name}: {offset:+.1f} GPa off what the energies say at every strain; no model can fit both",
+            f"{name}: {offset:+.2f} ± {error:.2f} GPa off what the energies say at every strain; no model "
+            f"can fit both{cure.get(known.keys.stress_offset, '')}",
             fault=False,
         )
     shear = check.shear_ratio

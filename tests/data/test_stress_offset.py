@@ -1,0 +1,119 @@
+"""A constant pressure of the stress labels is found and taken off, and it is said."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from inspection_examples import copper, frame
+
+from gnnpot import units
+from gnnpot.data.checks.inspection import inspect
+from gnnpot.data.dataset import GraphDataset
+from gnnpot.data.keys import LabelKeys
+from gnnpot.data.store import GraphStore
+from gnnpot.data.stress_offset import stress_offset
+from gnnpot.data.structure_set import Structures
+from gnnpot.errors import DataError
+from gnnpot.evaluation.stress_labels import other_stress_offset
+from gnnpot.potential.model_file import read_header
+from gnnpot.training.fit import Observer
+from gnnpot.training.run import train
+from gnnpot.training.run_config import RunConfig
+
+OFFSET = 0.02  # eV/Å³
+AUTO, FIT, NONE = (LabelKeys(stress_offset=word) for word in ("auto", "fit", "none"))
+
+
+def shifted(offset: float = OFFSET, *, rattle: float = 0.01, file: str = "a.xyz") -> list[Atoms]:
+    """Strained copper whose stress labels have a constant too much."""
+    frames = []
+    for number, atoms in enumerate(copper(60, strain=0.03, rattle=rattle), start=1):
+        results = dict(atoms.calc.results)
+        results["stress"] = results["stress"] + offset * np.array([1, 1, 1, 0, 0, 0])
+        bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+        frames.append(frame(bare, number, file, **results))
+    return frames
+
+
+def test_energies_win_where_the_user_says_nothing():
+    checks = inspect(shifted()).stress_checks
+    found = stress_offset(checks, AUTO)
+    assert found.value == pytest.approx(OFFSET, abs=4 * found.error)
+    assert found.error < 0.2 * units.GPa
+    assert str(found).startswith("+3.")
+    assert str(found).endswith(" (a.xyz); keys.stress_offset: none leaves them as they are")
+    assert stress_offset(checks, NONE) is None
+
+
+@pytest.mark.parametrize("strain", [0.03, 0.1])
+def test_nothing_is_taken_off_labels_that_are_right(strain):
+    report = inspect(copper(60, strain=strain, rattle=0.02))
+    assert stress_offset(report.stress_checks, AUTO) is None
+    assert not any("GPa off" in warning for warning in report.warnings)
+    assert abs(stress_offset(report.stress_checks, FIT).value) < 0.5 * units.GPa
+
+
+def test_a_fit_without_strained_frames_or_with_two_methods_is_refused():
+    with pytest.raises(DataError, match="expected strained frames with energies and stress to fit"):
+        stress_offset(inspect(copper(3, strain=0.03, rattle=0.01)).stress_checks, FIT)
+    checks = inspect([*shifted(), *shifted(-OFFSET, rattle=0.011, file="b.xyz")]).stress_checks
+    with pytest.raises(DataError, match=r"got \+3\.. GPa in a.xyz, -3\.. GPa in b.xyz; give each"):
+        stress_offset(checks, FIT)
+    assert stress_offset(checks, AUTO) is None
+
+
+def test_a_store_gives_labels_without_the_offset_and_keeps_its_files(tmp_path):
+    frames = shifted()[:3]
+    store = GraphStore.build(frames, 3.0, tmp_path / "graphs")
+    less = store.without_stress_offset(OFFSET)
+    expected = store.stress - OFFSET * np.eye(3)
+    for one in (less, pickle.loads(pickle.dumps(less)), less.with_cutoff(4.0)):
+        np.testing.assert_allclose(one.stress, expected, atol=1e-15)
+    graph = GraphDataset(less, [1], dtype=torch.float64)[0]
+    np.testing.assert_allclose(graph.stress[0], expected[1], atol=1e-12)
+    np.testing.assert_array_equal(GraphStore.open(tmp_path / "graphs").stress, store.stress)
+
+
+class Notes(Observer):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.texts.append(text)
+
+
+@pytest.mark.parametrize(("word", "expected"), [("auto", OFFSET), ("none", 0.0), ("2 GPa", 2 * units.GPa)])
+def test_a_training_takes_the_offset_off_says_so_and_keeps_it(tmp_path, monkeypatch, word, expected):
+    monkeypatch.setattr("gnnpot.training.run.write_report", lambda *_: None)
+    config = RunConfig.from_dict(
+        {
+            "model": {
+                "kind": "schnet",
+                "cutoff": 3.0,
+                "channels": 4,
+                "num_filters": 4,
+                "num_interactions": 1,
+            },
+            "training": {"max_epochs": 1, "loss": {"energy": 1.0, "forces": 1.0, "stress": 1.0}},
+            "keys": {"stress_offset": word},
+            "train": ["memory:"],
+            "test": ["memory:"],
+        },
+        source="test",
+    )
+    notes, frames = Notes(), shifted()
+    test = shifted(rattle=0.012)[:2]
+    train(config, tmp_path, structures=Structures(train=frames, test=test), observer=notes)
+    model = tmp_path / "model.safetensors"
+    assert read_header(model).provenance["stress_offset"] == pytest.approx(expected, abs=0.2 * units.GPa)
+    said = [text for text in notes.texts if text.startswith("stress: ")]
+    assert bool(said) == (word == "auto")
+    advice = other_stress_offset(model, LabelKeys())
+    assert advice.startswith("without ") == (expected > 0)
+    assert other_stress_offset(model, LabelKeys(stress_offset="none")) == ""
+    assert json.loads((tmp_path / "metrics.json").read_text())["num_structures"] == 2
