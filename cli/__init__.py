@@ -13,6 +13,7 @@ from gnnpot.cli.benchmark_transfer import benchmark_transfer
 from gnnpot.cli.evaluate import evaluate
 from gnnpot.cli.info import info
 from gnnpot.cli.label import label
+from gnnpot.cli.md import md
 from gnnpot.cli.models import models
 from gnnpot.cli.options import DefaultCommandGroup, MultiValueCommand
 from gnnpot.cli.sample import sample
@@ -57,6 +58,7 @@ benchmarks = typer.Typer(
 benchmarks.command("models", cls=MultiValueCommand)(benchmark)
 benchmarks.command("transfer", cls=MultiValueCommand)(benchmark_transfer)
 app.command()(sample)
+app.command()(md)
 app.add_typer(benchmarks, name="benchmark")
 
 

@@ -23,6 +23,15 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     assert "(8, 3)" in capsys.readouterr().out
 
 
+def test_the_example_of_dynamics_runs(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (words,) = re.findall(r"^\$ gnnpot (md .*)$", README.read_text(), flags=re.MULTILINE)
+    code, out, err = command(*words.split())
+    assert (code, err) == (0, "")
+    assert "0.2 ps, 200 steps" in out
+    assert (tmp_path / "md" / "dynamics.svg").exists()
+
+
 def test_the_commands_exist():
     from gnnpot.cli import app
     from typer.main import get_command

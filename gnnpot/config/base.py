@@ -140,7 +140,7 @@ def read_values(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
     Raises:
         ConfigError: The file is not there or is not YAML, or an override is no ``key=value``.
     """
-    return _overridden(_read_yaml(path), overrides)
+    return with_overrides(_read_yaml(path), overrides)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -160,7 +160,12 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
-def _overridden(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+def with_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Values with ``key=value`` in place of some, dots between sections.
+
+    Raises:
+        ConfigError: An override is no ``key=value``.
+    """
     for override in overrides:
         name, equals, text = override.partition("=")
         if not equals or not name:

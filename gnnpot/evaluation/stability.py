@@ -16,12 +16,10 @@ from gnnpot.data.structure import bare_structure
 from gnnpot.errors import DataError
 from gnnpot.graph.graph import label_arrays
 from gnnpot.sampling.ensembles import thermalize
-from gnnpot.sampling.limits import Limits
+from gnnpot.sampling.limits import LASTING_DISTANCE, Limits
 
 LOOK_EVERY = 10  # steps
-# Closer than sampling allows: at the temperatures of a test no bond is shorter, and a potential that
-# lets atoms come so near has lost its repulsion.
-LASTING = Limits(distance=0.6)
+LASTING = Limits(distance=LASTING_DISTANCE)
 _ENOUGH = 64  # atoms: fewer measure the overhead of a step
 _FAST = 0.5  # fs, where hydrogen vibrates
 

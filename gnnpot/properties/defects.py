@@ -17,8 +17,8 @@ from scipy.spatial import Voronoi
 from gnnpot.config.base import Section
 from gnnpot.errors import PropertyError
 from gnnpot.properties.calculation import explained, one_element, placed, require_crystal, supercell
-from gnnpot.properties.crystals import bond_length
 from gnnpot.properties.relaxation import Relaxation, RelaxationConfig, relax
+from gnnpot.sampling.crystals import bond_length
 
 Array = np.ndarray
 

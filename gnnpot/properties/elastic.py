@@ -15,9 +15,9 @@ from pydantic import Field
 from gnnpot.config.base import Section
 from gnnpot.errors import PropertyError
 from gnnpot.properties.calculation import explained, placed, require_crystal
-from gnnpot.properties.crystals import bond_length
 from gnnpot.properties.elastic_averages import Moduli, cubic_constants, moduli
 from gnnpot.properties.relaxation import RelaxationConfig, relax
+from gnnpot.sampling.crystals import bond_length
 from gnnpot.units import GPa
 
 Array = np.ndarray

@@ -19,7 +19,7 @@ from pydantic import PositiveFloat, PositiveInt
 from gnnpot.config.base import Section
 from gnnpot.errors import GnnpotError, one_line
 from gnnpot.properties.calculation import explained, placed
-from gnnpot.properties.crystals import bond_length
+from gnnpot.sampling.crystals import bond_length
 from gnnpot.units import GPa, meV
 
 Array = np.ndarray

@@ -18,7 +18,7 @@ from gnnpot.config.durations import SimulatedTime
 from gnnpot.properties.calculation import supercell
 from gnnpot.properties.dynamics import Watch
 from gnnpot.sampling.ensembles import LangevinNVT
-from gnnpot.sampling.limits import Limits
+from gnnpot.sampling.limits import LASTING_DISTANCE, Limits
 from gnnpot.sampling.md import MDConfig, MolecularDynamicsSampler
 
 Array = np.ndarray
@@ -46,7 +46,7 @@ class SurvivalConfig(Section):
     timestep: SimulatedTime = 0.5
     runs: PositiveInt = 20
     friction: PositiveFloat = 0.01
-    distance: PositiveFloat = 0.6
+    distance: PositiveFloat = LASTING_DISTANCE
     look_every: SimulatedTime = 10.0
     size: PositiveFloat = 10.0
 

@@ -21,7 +21,13 @@ from gnnpot.sampling.displacement import NoiseConfig, RattleConfig, ScalingConfi
 from gnnpot.sampling.md import MDConfig
 from gnnpot.sampling.momt.sampler import MOMTConfig
 from gnnpot.sampling.steered import SteeredConfig
-from gnnpot.sampling.structures import CrystalConfig, FilesConfig, MoleculeConfig, as_section
+from gnnpot.sampling.structures import (
+    CrystalConfig,
+    FilesConfig,
+    MoleculeConfig,
+    NamedCrystalConfig,
+    as_section,
+)
 from gnnpot.system.files import text_hash
 
 SamplerConfig = (
@@ -40,17 +46,25 @@ WITHOUT_FORCES = (StrainConfig, RattleConfig, NoiseConfig, ScalingConfig)
 
 def _kind_of_structures(value: Any) -> str:
     keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", {})
-    return "a crystal" if "element" in keys else "a molecule" if "molecule" in keys else "in files"
+    if "element" in keys:
+        return "a crystal of one element"
+    return "a molecule" if "molecule" in keys else "a crystal" if "crystal" in keys else "in files"
 
 
 StructuresSection = Annotated[
-    Annotated[CrystalConfig, Tag("a crystal")]
+    Annotated[CrystalConfig, Tag("a crystal of one element")]
+    | Annotated[NamedCrystalConfig, Tag("a crystal")]
     | Annotated[MoleculeConfig, Tag("a molecule")]
     | Annotated[FilesConfig, Tag("in files")],
     Discriminator(_kind_of_structures),
     BeforeValidator(
         as_section,
-        json_schema_input_type=str | tuple[str, ...] | CrystalConfig | MoleculeConfig | FilesConfig,
+        json_schema_input_type=str
+        | tuple[str, ...]
+        | CrystalConfig
+        | NamedCrystalConfig
+        | MoleculeConfig
+        | FilesConfig,
     ),
 ]
 
@@ -59,7 +73,7 @@ class SampleConfig(Configuration):
     """One sampling run.
 
     Args:
-        structures: Initial structures: files, a crystal, or a molecule.
+        structures: Initial structures: files, a crystal (``NiAl:B2``), or a molecule.
         sampler: Sampling method with its settings.
         calculator: Source of energy and forces; samplers that only displace atoms need none.
         labels: Whether frames keep the calculator's results as labels for training.

@@ -68,6 +68,37 @@ def draw_steered(curves: Mapping[int, WorkCurve], path: Path) -> None:
         _save(figure, path)
 
 
+def draw_dynamics(log: Array, timestep: float, path: Path) -> None:
+    """Draw temperature, energies and pressure over time, each run in a color of its own.
+
+    Args:
+        log: Rows of the log (:func:`gnnpot.sampling.log.read_log`).
+        timestep: fs.
+        path: The SVG file.
+    """
+    numbers = np.unique(log["run"]).astype(int)
+    with mpl.rc_context(FIGURE_STYLE):
+        figure = Figure(figsize=(7, 6), layout="constrained")
+        temperature, energy, pressure = figure.subplots(3, 1, sharex=True)
+        for place, number in enumerate(numbers):
+            rows, color = log[log["run"] == number], COLORS[place % len(COLORS)]
+            time = rows["step"] * timestep / 1000
+            name = f"run {number}" if len(numbers) > 1 and place < _NAMED else None
+            temperature.plot(time, rows["kinetic_temperature"], color=color, lw=1, label=name)
+            start = rows["potential_energy"][0]
+            energy.plot(time, rows["potential_energy"] - start, color=color, lw=1)
+            energy.plot(time, rows["total_energy"] - start, color=color, lw=1, ls="--")
+            pressure.plot(time, rows["pressure_GPa"], color=color, lw=1)
+        temperature.set(title="Temperature", ylabel="K")
+        energy.set(title="Energy: potential (solid) and total (dashed)", ylabel="eV above the first")
+        pressure.set(title="Pressure", ylabel="GPa", xlabel="Time (ps)")
+        if not np.isfinite(log["pressure_GPa"]).any():
+            pressure.text(0.5, 0.5, "no stress", transform=pressure.transAxes, ha="center", color=GREY)
+        if len(numbers) > 1:
+            temperature.legend(frameon=False, ncols=4, fontsize="small")
+        _save(figure, path)
+
+
 def _surface(
     axes: Axes, bias: Bias, values: Float[Array, "H O"], *, label: str, norm: Normalize | None = None
 ) -> None:

@@ -15,7 +15,9 @@ from ase import Atoms
 from gnnpot.engines import EngineConfig, calculator_from
 from gnnpot.errors import DataError
 from gnnpot.sampling.config import SampleConfig
-from gnnpot.sampling.figures import draw_momt, draw_steered
+from gnnpot.sampling.figures import draw_dynamics, draw_momt, draw_steered
+from gnnpot.sampling.log import means_of, read_log
+from gnnpot.sampling.md import MolecularDynamicsSampler
 from gnnpot.sampling.momt.sampler import MOMTSampler
 from gnnpot.sampling.steered import SteeredSampler, read_work_curves
 from gnnpot.sampling.trajectory import FRAMES, LOG, STATE, FrameWriter
@@ -49,6 +51,15 @@ def sample(
         LabelingError: The calculator lacks an element of a structure, or needs a cell.
         OutputError: The folder holds results, cannot be written to, or another run is there.
     """
+    summary = collect(config, output, resume=resume, watch=watch)
+    _check(summary)
+    return summary
+
+
+def collect(
+    config: SampleConfig, output: Path, *, resume: bool, watch: Watch = lambda frames, share: None
+) -> dict[str, Any]:
+    """As :func:`sample`, but dynamics that explode before their first frame are a result like others."""
     begun = time.monotonic()
     folder = RunFolder(output, "sampling run", files=(FRAMES, LOG, STATE, SUMMARY))
     with folder.held(resume=resume):
@@ -73,8 +84,8 @@ def sample(
             "seconds": round(time.monotonic() - begun, 3),
             "runs": _runs(frames),
         }
-        _check(summary)
-        summary |= _findings(sampler, folder.path)
+        if trajectory.count:
+            summary |= _findings(sampler, folder.path)
         write_text(folder.path / SUMMARY, json.dumps(summary, indent=2))
     return summary
 
@@ -150,6 +161,10 @@ def _runs(frames: Iterator[Atoms]) -> list[dict[str, Any]]:
 
 def _findings(sampler: object, output: Path) -> dict[str, Any]:
     """What a sampler is run for beside frames, with its figure."""
+    if isinstance(sampler, MolecularDynamicsSampler):
+        log = read_log(output / LOG)
+        draw_dynamics(log, sampler.config.timestep, output / "dynamics.svg")
+        return {"means": [means_of(log[log["run"] == run]) for run in np.unique(log["run"])]}
     if isinstance(sampler, MOMTSampler):
         sampler.bias.save(output / BIAS)
         draw_momt(sampler.bias, output / "momt.svg")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
@@ -15,7 +16,10 @@ from gnnpot.config.base import Section
 from gnnpot.data.files import data_paths
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import ConfigError, DataError
+from gnnpot.sampling.crystals import crystal
 from gnnpot.system.files import file_hash, text_hash
+
+_CRYSTAL = re.compile(r"(?:[A-Z][a-z]?\d*)+(?::\w+)?")
 
 Repeats = PositiveInt | tuple[PositiveInt, PositiveInt, PositiveInt]
 
@@ -43,6 +47,24 @@ class CrystalConfig(Section):
             raise ConfigError(f"expected an element, got {self.element!r}; write its symbol") from error
         repeated = cell * self.repeats
         yield Atoms(repeated.numbers, repeated.positions, cell=repeated.cell, pbc=True)
+
+
+class NamedCrystalConfig(Section):
+    """A perfect crystal by its formula and structure.
+
+    Args:
+        crystal: ``Ni``, ``Ni:bcc``, ``NiAl:B2``, ``Ni3Al:L1_2``, ``NaCl:rocksalt``, ``CaF2:fluorite``, ….
+        lattice_constant: Å; by default that of ASE's table, else of covalent radii.
+        repeats: Conventional cells along each vector.
+    """
+
+    crystal: str
+    lattice_constant: PositiveFloat | None = None
+    repeats: Repeats = 1
+
+    def structures(self) -> Iterator[Atoms]:
+        """The crystal."""
+        yield crystal(self.crystal, lattice_constant=self.lattice_constant) * self.repeats
 
 
 class MoleculeConfig(Section):
@@ -107,7 +129,8 @@ def _hash_of(path: Path) -> str:
 
 
 def as_section(value: Any) -> Any:
-    """A path or several as the section that they stand for."""
+    """A path, several, or the name of a crystal (``NiAl:B2``) as the section that it stands for."""
     if isinstance(value, str):
-        return {"files": [value]}
+        named = _CRYSTAL.fullmatch(value) and not Path(value).exists()
+        return {"crystal": value} if named else {"files": [value]}
     return {"files": value} if isinstance(value, list | tuple) else value

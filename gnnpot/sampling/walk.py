@@ -17,6 +17,7 @@ from gnnpot.errors import GnnpotError, one_line
 from gnnpot.sampling.ensembles import Ensemble, internal_temperature, memory_of, remember, thermalize
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.schedule import Schedule
+from gnnpot.units import GPa
 
 _CHECK = 10  # steps between looks at temperature and forces
 _LABELS = ("energy", "forces", "stress")
@@ -62,13 +63,13 @@ class Action(Resumable, Protocol):
 
 
 class Observation:
-    """No action: writes temperature, energy and volume into the log.
+    """No action: writes temperature (K), energy (eV), volume (Å³) and pressure (GPa) into the log.
 
     Args:
         every: Steps between two rows.
     """
 
-    columns = ("kinetic_temperature", "potential_energy", "total_energy", "volume")
+    columns = ("kinetic_temperature", "potential_energy", "total_energy", "volume", "pressure_GPa")
 
     def __init__(self, every: int) -> None:
         self.every = every
@@ -77,7 +78,7 @@ class Observation:
         """A row of the log."""
         potential, kinetic = atoms.get_potential_energy(), atoms.get_kinetic_energy()
         volume = atoms.get_volume() if atoms.cell.rank == 3 else np.nan
-        return internal_temperature(atoms), potential, potential + kinetic, volume
+        return internal_temperature(atoms), potential, potential + kinetic, volume, pressure_of(atoms) / GPa
 
     def state(self) -> dict[str, Any]:
         """Nothing."""
@@ -85,6 +86,13 @@ class Observation:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Nothing to do."""
+
+
+def pressure_of(atoms: Atoms) -> float:
+    """Pressure (eV/Å³), that of the momenta included; NaN without three periodic directions or a stress."""
+    if not (atoms.pbc.all() and "stress" in atoms.calc.implemented_properties):
+        return float("nan")
+    return float(-atoms.get_stress(include_ideal_gas=True)[:3].mean())
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ def test_copper_stays_copper_and_the_start_is_not_changed():
 
 
 @pytest.mark.parametrize(
-    ("strength", "message"), [(0.4, "Cu and Cu .* Å apart"), (-50.0, "temperature|flew apart")]
+    ("strength", "message"),
+    [(0.4, r"atom 0 \(Cu\) and atom 1 \(Cu\) .* Å apart"), (-50.0, "temperature|flew apart")],
 )
 def test_overlap_and_explosion_end_the_dynamics(strength, message):
     atoms = Atoms("Cu2", [[-1.2, 0, 0], [1.2, 0, 0]])

@@ -9,8 +9,8 @@ from ase.calculators.lj import LennardJones
 from reference_programs import ZHANG, dynamo_file
 
 from gnnpot.engines import calculator_from, engine_of
-from gnnpot.properties.crystals import crystal
 from gnnpot.properties.relaxation import relax_crystal
+from gnnpot.sampling.crystals import crystal
 
 ARGON = {"sigma": 3.4, "epsilon": 0.0104}
 

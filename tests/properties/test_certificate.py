@@ -27,8 +27,8 @@ from gnnpot.properties.certificate.invariance import (
     permutation_check,
     rotation_check,
 )
-from gnnpot.properties.crystals import crystal
 from gnnpot.properties.relaxation import relax_crystal
+from gnnpot.sampling.crystals import crystal
 
 QUICK = CertificateConfig(steps=0)
 

@@ -14,7 +14,7 @@ from gnnpot.properties.correlations import (
     mean_square_displacement,
     radial_distribution,
 )
-from gnnpot.properties.crystals import crystal
+from gnnpot.sampling.crystals import crystal
 
 
 def gas(rng: np.random.Generator) -> Atoms:

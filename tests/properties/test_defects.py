@@ -13,11 +13,11 @@ from reference_programs import needs_lammps, needs_zhang
 from gnnpot.engines import calculator_from, engine_of
 from gnnpot.errors import PropertyError
 from gnnpot.properties.calculation import supercell
-from gnnpot.properties.crystals import crystal
 from gnnpot.properties.defects import DefectConfig, interstitials, vacancy, voids
 from gnnpot.properties.migration import MigrationConfig, vacancy_migration
 from gnnpot.properties.relaxation import relax_crystal
 from gnnpot.properties.surfaces import SurfaceConfig, slabs, surface_energies
+from gnnpot.sampling.crystals import crystal
 
 SMALL = DefectConfig(size=7.0, force=0.02)
 
@@ -88,7 +88,7 @@ def test_the_barrier_of_a_jump_is_the_energy_of_the_atom_held_half_way(copper):
 @pytest.mark.parametrize("word", ["Si", "Cu", "Mg"])
 def test_slabs_are_whole_crystals_with_vacuum_above(word, indices):
     from gnnpot.properties.correlations import coordination_numbers
-    from gnnpot.properties.crystals import bond_length
+    from gnnpot.sampling.crystals import bond_length
 
     atoms = crystal(word)
     bond = bond_length(atoms)

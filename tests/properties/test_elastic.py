@@ -10,11 +10,11 @@ from reference_programs import needs_lammps, needs_zhang
 
 from gnnpot.engines import calculator_from, engine_of
 from gnnpot.errors import PropertyError
-from gnnpot.properties.crystals import crystal
 from gnnpot.properties.elastic import ElasticConfig, deformed, elastic_constants
 from gnnpot.properties.elastic_averages import cubic_constants, moduli
 from gnnpot.properties.equation_of_state import EquationOfStateConfig, equation_of_state
 from gnnpot.properties.relaxation import relax_crystal
+from gnnpot.sampling.crystals import crystal
 from gnnpot.units import GPa
 
 A12, A6 = 12.13188, 14.45392  # lattice sums of fcc

@@ -10,9 +10,9 @@ from ase.build import molecule
 from ase.calculators.emt import EMT
 
 from gnnpot.errors import PropertyError
-from gnnpot.properties.crystals import crystal
 from gnnpot.properties.phonons import PhononConfig, phonons
 from gnnpot.properties.relaxation import relax_crystal
+from gnnpot.sampling.crystals import crystal
 
 
 def test_bands_of_silicon_are_those_of_phonopy_on_the_same_calculator(stillinger_weber, silicon):

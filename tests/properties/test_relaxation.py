@@ -11,8 +11,8 @@ from ase.calculators.emt import EMT
 from reference_programs import needs_zhang
 
 from gnnpot.errors import ConfigError, PropertyError
-from gnnpot.properties.crystals import PROTOTYPES, bond_length, crystal, fitting_prototypes, structure
 from gnnpot.properties.relaxation import RelaxationConfig, phase_order, relax, relax_crystal
+from gnnpot.sampling.crystals import PROTOTYPES, bond_length, crystal, fitting_prototypes, structure
 
 A12, A6 = 12.13188, 14.45392  # lattice sums of fcc
 

@@ -8,7 +8,6 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 
 from gnnpot.errors import PropertyError
-from gnnpot.properties.crystals import crystal
 from gnnpot.properties.dynamics import DynamicsConfig, dynamics
 from gnnpot.properties.survival import (
     Survival,
@@ -17,6 +16,7 @@ from gnnpot.properties.survival import (
     survival_curve,
     wilson_interval,
 )
+from gnnpot.sampling.crystals import crystal
 
 
 class Unstable(Calculator):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -13,8 +13,10 @@ from ase.data import atomic_numbers, covalent_radii, reference_states
 from ase.formula import Formula
 
 from gnnpot.config.registry import nearest
+from gnnpot.data.files import data_paths
 from gnnpot.data.reading import read_frames
-from gnnpot.errors import ConfigError
+from gnnpot.data.structure import bare_structure
+from gnnpot.errors import ConfigError, DataError
 from gnnpot.graph.neighbors import neighbor_pairs
 
 _LONGEST_BOND = 15.0  # Å
@@ -74,7 +76,7 @@ PROTOTYPES = {
 }
 
 
-def crystal(word: str, *, bond: float | None = None) -> Atoms:
+def crystal(word: str, *, bond: float | None = None, lattice_constant: float | None = None) -> Atoms:
     """The conventional cell of a crystal such as ``Ni``, ``Ni:bcc``, ``NaCl:B1``, ``Ni3Al:L12``.
 
     An element without a prototype has the structure in which ASE knows it.  Strukturbericht symbols (A1, A2,
@@ -84,6 +86,7 @@ def crystal(word: str, *, bond: float | None = None) -> Atoms:
         word: Formula, a colon and the prototype.
         bond: Shortest distance of two atoms (Å); without it the one that ASE knows of the element, or the
             sum of two covalent radii.
+        lattice_constant: Å; replaces ``bond``.
 
     Raises:
         ConfigError: The formula or the prototype is unknown, or they do not fit.
@@ -97,27 +100,48 @@ def crystal(word: str, *, bond: float | None = None) -> Atoms:
             f"expected a formula with {' and '.join(map(str, chosen.counts))} atoms for {name}, got "
             f"{word!r}; e.g. Ni:fcc, NaCl:rocksalt, CaF2:fluorite, Ni3Al:l12"
         )
-    length = _known_length(symbols, name) if bond is None else bond * chosen.ratio
+    length = lattice_constant or (
+        _known_length(symbols, name) if bond is None else bond * float(chosen.ratio)
+    )
     atoms = chosen.build(symbols, length)
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)  # magnetic moments stay behind
 
 
 def structure(word: str) -> Atoms:
-    """The first structure in the file that ``word`` names, else the crystal of that name.
+    """The structure in the file that ``word`` names, else the crystal of that name.
+
+    Args:
+        word: ``cell.xyz``, ``frames.xyz@-1``, ``gnnpot:silicon-demo.xyz@0``, or a crystal, ``NiAl:B2``.
 
     Raises:
         ConfigError: There is neither.
-        DataError: The file holds no structure.
+        DataError: The file holds no structure, or several.
     """
-    path = Path(word).expanduser()
-    if not path.exists():
-        if path.suffix or len(path.parts) > 1:
-            raise ConfigError(
-                f"expected a file of structures, got {word}, which is not there; check the path"
-            )
+    if is_crystal(word):
         return crystal(word)
-    atoms = next(iter(read_frames([path], needed=())))
-    return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    frames = list(islice(read_frames([word], needed=()), 2))
+    if len(frames) > 1:
+        path = word.partition("@")[0]
+        raise DataError(
+            f"expected one structure in {word}, got several; choose one of them, e.g. {path}@0 or {path}@-1"
+        )
+    return bare_structure(frames[0])
+
+
+def is_crystal(word: str) -> bool:
+    """Whether ``word`` names a crystal rather than a file.
+
+    Raises:
+        ConfigError: It looks like the path of a file, which is not there.
+    """
+    path = data_paths([word])[0]
+    if path.exists():
+        return False
+    if path.suffix or len(path.parts) > 1:
+        raise ConfigError(
+            f"expected a file of structures or a crystal, got {word}, which is not there; check the path"
+        )
+    return True
 
 
 def prototype_name(kind: str) -> str:
