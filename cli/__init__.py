@@ -16,6 +16,8 @@ from gnnpot.cli.label import label
 from gnnpot.cli.md import md
 from gnnpot.cli.models import models
 from gnnpot.cli.options import DefaultCommandGroup, MultiValueCommand
+from gnnpot.cli.properties import properties
+from gnnpot.cli.report import report
 from gnnpot.cli.sample import sample
 from gnnpot.cli.schema import schema
 from gnnpot.cli.stopping import INTERRUPTED, Stopped, Terminated
@@ -59,6 +61,8 @@ benchmarks.command("models", cls=MultiValueCommand)(benchmark)
 benchmarks.command("transfer", cls=MultiValueCommand)(benchmark_transfer)
 app.command()(sample)
 app.command()(md)
+app.command(cls=MultiValueCommand)(properties)
+app.command(cls=MultiValueCommand)(report)
 app.add_typer(benchmarks, name="benchmark")
 
 

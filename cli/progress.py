@@ -103,6 +103,24 @@ class SamplingDisplay(Display):
         self._console.print(f"{text}  {left}".rstrip(), highlight=False)
 
 
+class WorkDisplay(Display):
+    """What is done now, with a bar over all of it; without a terminal a line for each new piece of work."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = _share_bar(self._console)
+        self._task = self._bar.add_task("", total=1.0, left="")
+        self._what, self._time_left = "", TimeLeft()
+
+    def watch(self, what: str, share: float) -> None:
+        """Tell what is done now, and the share of all that is behind."""
+        left = self._time_left(share)
+        self._bar.update(self._task, description=what, completed=share, left=left)
+        if what != self._what and not self._console.is_terminal:
+            self._console.print(f"{what}  {left}".rstrip(), highlight=False, soft_wrap=True)
+        self._what = what
+
+
 def _share_bar(console: Console) -> Progress:
     """Of a share of work, with the field ``left``; nothing where there is no terminal."""
     return Progress(

@@ -32,6 +32,17 @@ def test_the_example_of_dynamics_runs(tmp_path, monkeypatch, command):
     assert (tmp_path / "md" / "dynamics.svg").exists()
 
 
+def test_the_example_of_properties_prints_what_it_says(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    ((words, table),) = re.findall(
+        r"^\$ gnnpot (properties stillinger.*)\n((?:.+\n)+?)```", README.read_text(), flags=re.MULTILINE
+    )
+    code, out, _ = command(*words.split())
+    assert code == 0
+    printed = [line.rstrip() for line in out.splitlines()]
+    assert all(line in printed for line in table.splitlines() if "…" not in line)
+
+
 def test_the_commands_exist():
     from gnnpot.cli import app
     from typer.main import get_command

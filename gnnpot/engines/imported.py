@@ -86,6 +86,7 @@ class TeacherConfig(EngineConfig):
     Args:
         model: Model files.
         device: ``auto`` is a GPU if there is one.
+        dtype: Precision; that of the file if None.
     """
 
     runtime = frozenset({"device"})
@@ -93,6 +94,7 @@ class TeacherConfig(EngineConfig):
     kind: Literal["gnnpot"] = "gnnpot"
     model: tuple[Path, ...]
     device: str = "cpu"
+    dtype: Literal["float32", "float64"] | None = None
 
     @field_validator("model", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
@@ -109,4 +111,6 @@ class TeacherConfig(EngineConfig):
         """Build the calculator."""
         paths = [existing(path, "a model file") for path in self.model]
         calculators = import_module("gnnpot.calculator.calculator")
-        return calculators.GNNPotCalculator(paths[0] if len(paths) == 1 else paths, device=self.device)
+        return calculators.GNNPotCalculator(
+            paths[0] if len(paths) == 1 else paths, device=self.device, default_dtype=self.dtype
+        )

@@ -29,6 +29,11 @@ def warnings_list(warnings: Sequence[str], title: str = "What to know of the dat
     return f'<h2>{title}</h2><ul class="warnings">{items}</ul>'
 
 
+def wide_panel(image: Image) -> str:
+    """A picture as wide as the page allows it to be read."""
+    return f'<div class="wide"><img src="{image.source}" alt="{escape(image.alt)}"></div>'
+
+
 def panels(images: Sequence[Image]) -> str:
     """Pictures side by side, stacked on a narrow screen."""
     shown = "".join(f'<img src="{image.source}" alt="{escape(image.alt)}">' for image in images)

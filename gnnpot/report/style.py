@@ -30,6 +30,7 @@ p.lead { margin: 0 0 1.4rem; }
 .panels { display: grid; gap: 1.2rem 1.4rem; grid-template-columns: repeat(auto-fill, minmax(min(100%,
   19rem), 1fr)); }
 .panels img { width: 100%; height: auto; display: block; }
+.wide img { width: 100%; max-width: 46rem; height: auto; display: block; margin: .7rem 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { padding: .3rem .55rem; text-align: right; border-bottom: 1px solid var(--line); }

@@ -1,0 +1,1 @@
+"""Several runs, transfers and folders of properties on one page."""

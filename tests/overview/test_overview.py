@@ -1,0 +1,107 @@
+"""`gnnpot report`: runs and properties on one page, and a warning where errors and properties disagree."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from gnnpot.errors import DataError
+from gnnpot.overview.results import Results, results_in
+from gnnpot.overview.run import overview
+from gnnpot.overview.warnings import warnings_of
+from gnnpot.properties.config import PropertiesConfig
+from gnnpot.properties.run import properties
+from gnnpot.training.run import train
+from gnnpot.training.run_config import RunConfig
+
+DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
+METAL = "ase:calculator_class=ase.calculators.emt.EMT"
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> tuple[Path, Path]:
+    """A run of two epochs, and a folder of properties."""
+    root = tmp_path_factory.mktemp("results")
+    model = {"kind": "schnet", "cutoff": 4.0, "channels": 4, "num_filters": 4, "num_interactions": 1}
+    values = {
+        "model": model,
+        "training": {"max_epochs": 2, "loss": {"stress": 1.0}},
+        "train": f"{DEMO}@:20",
+        "validation": {"frames": 5},
+    }
+    train(RunConfig.from_dict(values, source="test"), root / "run")
+    config = PropertiesConfig.from_words([METAL], "Cu", only=["elastic"])
+    properties(config, root / "properties")
+    return root / "run", root / "properties"
+
+
+def test_a_page_holds_errors_training_parity_and_properties(folders, command, tmp_path):
+    path = tmp_path / "page.html"
+    code, out, _ = command("report", *folders, "--data", f"{DEMO}@20:24", "--output", path)
+    assert (code, str(path) in out) == (0, True)
+    page = path.read_text()
+    for words in (
+        "run, validation",
+        "On the same structures",
+        "Energy RMSE",
+        "Predicted against",
+        "C11 (GPa)",
+    ):
+        assert words in page
+    assert "<script" not in page
+    assert len(page) < 3_000_000
+    code, _, err = command("report", *folders, "--output", path)
+    assert (code, "which is there" in err) == (2, True)
+
+
+def test_what_holds_no_results_is_refused(folders, tmp_path):
+    with pytest.raises(DataError, match="expected a folder of results"):
+        results_in([tmp_path / "nowhere"])
+    with pytest.raises(DataError, match="expected a finished run"):
+        results_in([tmp_path])
+    (tmp_path / "metrics.json").write_text("{")
+    with pytest.raises(DataError, match="expected results in"):
+        overview([tmp_path], tmp_path / "page.html")
+
+
+def test_equal_names_are_told_apart_by_their_paths(folders):
+    run, _ = folders
+    assert [one.name for one in results_in([run, run])] == [str(run), str(run)]
+
+
+def result(name: str, force_error: float, count: int = 10) -> Results:
+    errors = {"forces": {"rmse": force_error, "mae": force_error}}
+    return Results(name, Path(name), metrics={**errors, "split": "test", "num_structures": count})
+
+
+def judged(**constants: float) -> Results:
+    summary = {
+        "structure": "Cu",
+        "models": {name: {"elastic": {"C11": value}} for name, value in constants.items()},
+        "reference": {"elastic": {"C11": 200.0}},
+        "units": {"elastic": {"C11": "GPa"}},
+    }
+    return Results("properties", Path("properties"), properties=summary)
+
+
+def test_smaller_errors_with_worse_properties_are_told():
+    (told,) = warnings_of(
+        [result("scratch", 80.0), result("transfer", 40.0), judged(scratch=202, transfer=150)]
+    )
+    assert told == (
+        "transfer has smaller errors than scratch (forces 40 against 80 meV/Å), but predicts properties "
+        "worse: C11 (GPa) off by 25.0 rather than 1.0 %"
+    )
+
+
+def test_smaller_errors_with_better_properties_are_no_warning():
+    assert not warnings_of(
+        [result("scratch", 80.0), result("transfer", 40.0), judged(scratch=150, transfer=202)]
+    )
+
+
+def test_errors_on_different_sets_are_told():
+    (told,) = warnings_of([result("one", 80.0), result("two", 40.0, count=3)])
+    assert "different sets: 10 test structures, 3 test structures" in told
