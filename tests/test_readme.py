@@ -26,8 +26,8 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
 def test_the_example_of_dynamics_runs(tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     (words,) = re.findall(r"^\$ gnnpot (md .*)$", README.read_text(), flags=re.MULTILINE)
-    code, out, err = command(*words.split())
-    assert (code, err) == (0, "")
+    code, out, _ = command(*words.split())
+    assert code == 0
     assert "0.2 ps, 200 steps" in out
     assert (tmp_path / "md" / "dynamics.svg").exists()
 
@@ -39,8 +39,8 @@ def test_the_example_of_properties_prints_what_it_says(tmp_path, monkeypatch, co
     )
     code, out, _ = command(*words.split())
     assert code == 0
-    printed = [line.rstrip() for line in out.splitlines()]
-    assert all(line in printed for line in table.splitlines() if "…" not in line)
+    printed = [line.split() for line in out.splitlines()]
+    assert all(line.split() in printed for line in table.splitlines() if "…" not in line)
 
 
 def test_the_commands_exist():

@@ -45,8 +45,8 @@ def models(tmp_path):
 
 
 def test_a_run_leaves_trajectory_log_and_figure(dynamics, tmp_path):
-    code, summary, err = dynamics(EMT, "Cu", "--repeat", "1x1x2", "--time", "60fs", "--timestep", "2")
-    assert (code, err) == (0, "")
+    code, summary, _ = dynamics(EMT, "Cu", "--repeat", "1x1x2", "--time", "60fs", "--timestep", "2")
+    assert code == 0
     assert (summary["time_ps"], summary["steps"], summary["failure"]) == (0.06, 30, "")
     frames, log = read(tmp_path / "md" / "frames.xyz", ":"), read_log(tmp_path / "md" / "log.csv")
     assert len(frames) == summary["frames"] == len(log) == 30  # a frame each step in so short a run
