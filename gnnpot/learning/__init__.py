@@ -1,0 +1,1 @@
+"""Which structures are worth a label: uncertainty, selection, distillation, the active-learning loop."""
