@@ -9,7 +9,7 @@ import typer
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model file.")],
+    model: Annotated[Path, typer.Argument(help="A model file, or the folder of a training.")],
     data: Annotated[list[str], typer.Argument(help="Files of labeled structures.")],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for metrics.json and report.html.")
@@ -35,12 +35,13 @@ def evaluate(
     from gnnpot.evaluation.evaluation import evaluate as errors_on
     from gnnpot.evaluation.folder import evaluation_folder, write_evaluation
     from gnnpot.evaluation.stress_labels import other_stress_offset
-    from gnnpot.potential.model_file import load_potential
+    from gnnpot.potential.committee import load_model
+    from gnnpot.potential.folder import member_files
     from gnnpot.system.devices import choose_device
 
     if output is not None:
         evaluation_folder(output).check_new()
-    potential = load_potential(model, device=choose_device(device))
+    potential = load_model(model, device=choose_device(device))
     read_as = label_keys(keys or [])
     with counting("evaluating") as advance:
         frames = read_frames(data, read_as)
@@ -48,7 +49,7 @@ def evaluate(
     metrics, notes = evaluation.metrics(), dict[str, object]()
     if evaluation.num_isolated:
         notes["isolated atoms left out"] = evaluation.num_isolated
-    if offset := other_stress_offset(model, read_as):
+    if offset := other_stress_offset(member_files(model)[0], read_as):
         notes["stress labels of the training"] = offset
     if output is not None:
         notes["report"] = write_evaluation(evaluation, output, potential=potential, model=model, data=data)

@@ -41,5 +41,6 @@ def sample(
             "file": output / "frames.xyz",
             **({"log": output / "log.csv"} if summary["runs"] else {}),
             **{f"run {run['run']} stopped": run["failure"] for run in summary["runs"] if run["failure"]},
+            **{f"run {run['run']} ended": run["stop"] for run in summary["runs"] if run["stop"]},
         }
     )

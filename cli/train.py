@@ -15,6 +15,7 @@ def train(
     ] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder for the results.")] = Path("run"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Members of a committee that are trained at a time.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
     """Train a potential on labeled structures."""
@@ -27,7 +28,7 @@ def train(
 
     run_config = RunConfig.from_yaml(config, overrides or [])
     with stoppable(output, TRAINED, RESUME), TrainingDisplay() as display:
-        metrics = run(run_config, output, resume=resume, observer=display)
+        metrics = run(run_config, output, resume=resume, observer=display, jobs=jobs)
     if not metrics:
         return  # not the first of several processes
     if as_json:
@@ -38,7 +39,7 @@ def train(
     print_metrics(metrics, title=f"Errors on the {metrics['split']} structures")
     print_notes(
         {
-            "model": output / "model.safetensors",
+            "model": output if run_config.members else output / "model.safetensors",
             "report": output / "report.html",
             "events": f"tensorboard --logdir {output}",
         }

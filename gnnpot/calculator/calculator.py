@@ -17,15 +17,16 @@ from gnnpot.calculator.recording import Replay
 from gnnpot.errors import ConfigError
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.graph.verlet_list import SkinList
-from gnnpot.potential.committee import Committee, mean_prediction, spread_of
-from gnnpot.potential.model_file import load_potential
+from gnnpot.potential.committee import Committee, load_model, mean_prediction, spread_of
 from gnnpot.potential.potential import Potential, Prediction
 from gnnpot.system.devices import choose_device
 from gnnpot.system.memory import keep_freed_memory
 
 DTypeName = Literal["float32", "float64"]
 _DTYPES: dict[DTypeName, torch.dtype] = {"float32": torch.float32, "float64": torch.float64}
-_COMMITTEE_PROPERTIES = ["energy_uncertainty", "forces_uncertainty", "energy_var", "forces_comm"]
+_COMMITTEE_PROPERTIES = [
+    "energy_uncertainty", "energies_uncertainty", "forces_uncertainty", "energy_var", "forces_comm",
+]  # fmt: skip
 
 
 class GNNPotCalculator(WholeCalculator):
@@ -33,16 +34,16 @@ class GNNPotCalculator(WholeCalculator):
 
     Results are in ASE's units and order: ``energy`` and ``free_energy`` (eV; the same), ``energies`` of
     the atoms (eV), ``forces`` (eV/Å), and with three periodic directions ``stress`` (Voigt, eV/Å³).  A
-    committee gives the means and adds the standard deviations ``energy_uncertainty`` (eV) and
-    ``forces_uncertainty`` (N, 3) with M − 1 in the denominator, and under MACE's names ``energy_var``
-    (eV², with M) and ``forces_comm`` (M, N, 3), the forces of the members.
+    committee gives the means and adds the standard deviations ``energy_uncertainty`` (eV),
+    ``energies_uncertainty`` (N) and ``forces_uncertainty`` (N, 3) with M − 1 in the denominator, and under
+    MACE's names ``energy_var`` (eV², with M) and ``forces_comm`` (M, N, 3), the forces of the members.
 
     A potential that is given, rather than a path, is copied: later training does not change the results.
     Steps of small structures are recorded and repeated (:mod:`gnnpot.calculator.recording`), with the same
     results.
 
     Args:
-        model: Path of a model file, a potential, or several of them as a committee.
+        model: Path of a model file or of the folder of a training, a potential, or several as a committee.
         device: ``auto`` is a GPU if there is one, else the CPU.
         default_dtype: Of the weights; that of the file if None.  float64 for phonons and tight
             relaxations, float32 for fast dynamics.
@@ -121,7 +122,7 @@ class GNNPotCalculator(WholeCalculator):
 def _resident(model: Any, dtype: torch.dtype | None) -> Potential | Committee:
     """The potential or committee in memory, with weights of ``dtype``, that nobody else holds."""
     if isinstance(model, str | Path):
-        return load_potential(model, dtype=dtype)
+        return load_model(model, dtype=dtype)
     if not isinstance(model, Potential | Committee):
         return Committee([_resident(member, dtype) for member in model])
     potential = deepcopy(model)
@@ -146,6 +147,7 @@ def _committee_results(predictions: Sequence[Prediction]) -> dict[str, Any]:
     spread = spread_of(predictions)
     return {
         "energy_uncertainty": spread.energy.item(),
+        "energies_uncertainty": _array(spread.atomic_energies),
         "forces_uncertainty": _array(spread.forces),
         "energy_var": np.var([prediction.energy.item() for prediction in predictions]).item(),
         "forces_comm": np.stack([_array(prediction.forces) for prediction in predictions]),

@@ -46,12 +46,15 @@ class SplitConfig(Section):
             holds whole groups out: a test of what the model makes of the unseen.
         groups: The groups that "grouped" holds out; if not given, they are drawn, and those that would
             take more over the share than they leave to it are passed over.
+        inherit: A ``splits.json`` whose structures stay where they were; only others are distributed, so that
+            the share of all is held out.
     """
 
     fraction: float | None = Field(default=None, gt=0, lt=1)
     frames: PositiveInt | None = None
     by: Literal["stratified", "random", "grouped"] = "stratified"
     groups: tuple[str, ...] = ()
+    inherit: str | None = None
 
     @model_validator(mode="after")
     def _one_size(self) -> SplitConfig:
@@ -61,6 +64,8 @@ class SplitConfig(Section):
             raise ValueError(f"expected groups with by: grouped, got by: {self.by}; change one")
         if self.groups and (self.fraction is not None or self.frames is not None):
             raise ValueError("expected named groups or a size, got both; remove one")
+        if self.inherit is not None and (self.frames is not None or self.by == "grouped"):
+            raise ValueError("expected a fraction with inherit, got frames or groups; remove them")
         return self
 
 
@@ -79,15 +84,19 @@ def split_indices(
         seed: Any integer; another one gives another split.
 
     Raises:
-        DataError: One of the two sets would be empty, a named group is not there, or no whole groups
-            make between half and twice the share.
+        DataError: One of the two sets would be empty, a named group is not there, no whole groups make
+            between half and twice the share, or the split to inherit cannot be read.
     """
     members: dict[str, list[int]] = {}
     for index, content in enumerate(hashes):
         members.setdefault(content, []).append(index)
     # Copies may carry different groups; the least one does not depend on their order.
     group_of = {content: min(groups[index] for index in indices) for content, indices in members.items()}
-    held_out = _held_out(group_of, {c: len(i) for c, i in members.items()}, config, seed)
+    copies = {content: len(indices) for content, indices in members.items()}
+    if config.inherit is None:
+        held_out = _held_out(group_of, copies, config, seed)
+    else:
+        held_out = _inherited(group_of, copies, config, seed)
     in_validation = np.array([content in held_out for content in hashes], dtype=bool)
     if in_validation.all() or not in_validation.any():
         raise DataError(
@@ -168,6 +177,21 @@ def _held_out(
         there = ", ".join(sorted(set(group_of.values())))
         raise DataError(f"expected a group of the data, got {min(unknown)!r}; choose of: {there}")
     return {content for content in order if group_of[content] in names}
+
+
+def _inherited(
+    group_of: Mapping[str, str], copies: Mapping[str, int], config: SplitConfig, seed: int
+) -> set[str]:
+    """Content hashes that were in validation before, and of the new ones as many as the share lacks."""
+    before = read_splits(Path(str(config.inherit)))
+    known = {name: {row.hash for row in before.get(name, ())} for name in ("train", "validation")}
+    kept = {content for content in group_of if content in known["validation"]}
+    new = {content: group for content, group in group_of.items() if content not in kept | known["train"]}
+    lacking = (config.fraction or 0.1) * sum(copies.values()) - sum(copies[content] for content in kept)
+    if not new or lacking < 0.5:
+        return kept
+    drawn = SplitConfig(frames=max(1, round(lacking)), by=config.by)
+    return kept | _held_out(new, {content: copies[content] for content in new}, drawn, seed)
 
 
 def _draw(text: str, seed: int) -> str:

@@ -13,6 +13,8 @@ from pydantic import Field, field_validator
 from gnnpot.config.registry import nearest
 from gnnpot.engines.base import ENGINES, EngineConfig, existing, library, with_contents
 from gnnpot.errors import EngineError
+from gnnpot.potential.folder import member_files
+from gnnpot.system.files import file_hash
 
 PACKAGES = {"sevenn": "pip install sevenn", "chgnet": "pip install chgnet"}
 
@@ -84,7 +86,7 @@ class TeacherConfig(EngineConfig):
     """A potential of this library, or several as a committee.
 
     Args:
-        model: Model files.
+        model: Model files, or the folder of a training, which may be that of a committee.
         device: ``auto`` is a GPU if there is one.
         dtype: Precision; that of the file if None.
     """
@@ -101,15 +103,30 @@ class TeacherConfig(EngineConfig):
     def _one_or_several(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str | Path) else value
 
+    def files(self) -> list[Path]:
+        """The model files of all members.
+
+        Raises:
+            EngineError: There is none at a path.
+            ModelFileError: A folder holds none.
+        """
+        return [
+            existing(file, "a model file") for path in self.model for file in member_files(path.expanduser())
+        ]
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides the results, for the hash of the method."""
+        return {"kind": self.kind, "model": [file_hash(file) for file in self.files()]}
+
     def elements(self) -> frozenset[str]:
         """Symbols that all members know."""
         header = import_module("gnnpot.potential.model_file").read_header
-        headers = [header(existing(path, "a model file")) for path in self.model]
+        headers = [header(path) for path in self.files()]
         return frozenset.intersection(*(frozenset(one.reference_energies) for one in headers))
 
     def calculator(self, folder: Path) -> Calculator:
         """Build the calculator."""
-        paths = [existing(path, "a model file") for path in self.model]
+        paths = self.files()
         calculators = import_module("gnnpot.calculator.calculator")
         return calculators.GNNPotCalculator(
             paths[0] if len(paths) == 1 else paths, device=self.device, default_dtype=self.dtype

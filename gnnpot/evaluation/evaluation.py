@@ -17,8 +17,9 @@ from gnnpot.data.dataset import GraphDataset
 from gnnpot.data.reading import check_results, is_isolated_atom
 from gnnpot.data.store import GraphStore
 from gnnpot.errors import DataError
+from gnnpot.evaluation.calibration import Calibration, calibration
 from gnnpot.graph.graph import AtomicGraph, collate
-from gnnpot.potential.committee import Committee
+from gnnpot.potential.committee import Committee, mean_prediction, spread_of
 from gnnpot.potential.potential import Potential
 from gnnpot.units import MPa, meV
 
@@ -51,6 +52,8 @@ class Evaluation:
         atomic_numbers: Atomic numbers of all atoms, structure after structure.
         forces: Label and prediction (eV/Å); labels that do not count are NaN.
         num_isolated: Isolated atoms that were left out.
+        energy_spread: Standard deviation of the energy per atom over a committee (eV); None of one potential.
+        forces_spread: The same of the forces (eV/Å).
     """
 
     origins: tuple[str, ...]
@@ -61,6 +64,19 @@ class Evaluation:
     atomic_numbers: Int[Array, "N"]
     forces: Float[Array, "2 N 3"]
     num_isolated: int = 0
+    energy_spread: Float[Array, "S"] | None = None
+    forces_spread: Float[Array, "N 3"] | None = None
+
+    def calibration(self) -> dict[str, Calibration]:
+        """How a committee's spread and the errors go together, for energy per atom (eV) and forces (eV/Å)."""
+        found = {}
+        for name, pair, spread in (
+            ("energy", self.energy, self.energy_spread),
+            ("forces", self.forces, self.forces_spread),
+        ):
+            if spread is not None and (result := calibration((pair[1] - pair[0]).ravel(), spread.ravel())):
+                found[name] = result
+        return found
 
     @property
     def structure_of_atom(self) -> Int[Array, "N"]:
@@ -83,11 +99,14 @@ class Evaluation:
         Forces count by Cartesian component, stress by the nine components of the tensor, so that shear
         weighs twice: the error does not depend on how the crystal is turned.  ``num_labeled`` counts
         the structures that have the label; a quantity that none has is None.  ``num_isolated`` counts
-        the isolated atoms that were left out.
+        the isolated atoms that were left out.  A committee's metrics have ``uncertainty``, the
+        :class:`~gnnpot.evaluation.calibration.Calibration` of its spreads.
         """
         names = sorted(set(self.groups) - {""})
         metrics = self._errors(np.ones(len(self.sizes), dtype=bool))
         metrics["num_isolated"] = self.num_isolated
+        if found := self.calibration():
+            metrics["uncertainty"] = {name: one._asdict() for name, one in found.items()}
         metrics["groups"] = {name: self._errors(np.array(self.groups) == name) for name in names}
         metrics["elements"] = {
             chemical_symbols[number]: _error(self.forces[:, self.atomic_numbers == number], meV)
@@ -209,6 +228,7 @@ class _Part(NamedTuple):
     stress: Float[Array, "2 B 3 3"]
     numbers: Int[Array, "N"]
     forces: Float[Array, "2 N 3"]
+    spread: tuple[Array, Array] | None  # of energy per atom and of forces
 
     @property
     def is_labeled(self) -> bool:
@@ -232,11 +252,15 @@ def _part(potential: Potential | Committee, store: GraphStore, graph: AtomicGrap
     rows = graph.frame.tolist()
     origins, sizes = [store.origins[row] for row in rows], graph.num_atoms.numpy()
     _check_elements(potential, graph, origins)
+    graph, spread = graph.to(next(potential.parameters()).device), None
     with torch.no_grad():
-        prediction = potential(graph.to(next(potential.parameters()).device))
+        if isinstance(potential, Committee):
+            members = potential.predictions(graph)
+            prediction, spread = mean_prediction(members), spread_of(members)
+        else:
+            prediction = potential(graph)
     energy, forces, stress = (
-        value.detach().cpu().double().numpy()
-        for value in (prediction.energy, prediction.forces, prediction.stress)
+        _array(value) for value in (prediction.energy, prediction.forces, prediction.stress)
     )
     _check_finite(energy, forces, np.split(np.arange(len(forces)), np.cumsum(sizes)[:-1]), origins)
     return _Part(
@@ -247,7 +271,12 @@ def _part(potential: Potential | Committee, store: GraphStore, graph: AtomicGrap
         stress=np.stack([store.stress[rows], stress]),
         numbers=graph.atomic_numbers.cpu().numpy(),
         forces=np.stack([store.forces_of(rows), forces]),
+        spread=spread and (_array(spread.energy) / sizes, _array(spread.forces)),
     )
+
+
+def _array(values: torch.Tensor) -> Array:
+    return values.detach().cpu().double().numpy()
 
 
 def _check_elements(potential: Potential | Committee, graph: AtomicGraph, origins: Sequence[str]) -> None:
@@ -292,7 +321,14 @@ def _joined(parts: Sequence[_Part], num_isolated: int) -> Evaluation:
         atomic_numbers=np.concatenate([part.numbers for part in parts]),
         forces=np.concatenate([part.forces for part in parts], axis=1),
         num_isolated=num_isolated,
+        energy_spread=_spreads(parts, 0),
+        forces_spread=_spreads(parts, 1),
     )
+
+
+def _spreads(parts: Sequence[_Part], place: int) -> Array | None:
+    found = [part.spread[place] for part in parts if part.spread is not None]
+    return np.concatenate(found) if found else None
 
 
 def _error(pair: Float[Array, "2 ..."], unit: float) -> dict[str, float] | None:

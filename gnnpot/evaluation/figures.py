@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from gnnpot.evaluation.calibration import Calibration
 from gnnpot.evaluation.evaluation import Evaluation
 from gnnpot.report.figures import BLUE, FIGURE_STYLE, GREEN, GREY, ORANGE, Image, data_uri, scale_by_range
 from gnnpot.report.tables import number
@@ -68,6 +69,45 @@ def history_images(history: Sequence[dict[str, float]], best_epoch: float) -> li
         rates = {"rate": [row["learning_rate"] for row in history]}
         images.append(_history_image(epochs, rates, best_epoch, title="Learning rate", unit=""))
     return images
+
+
+def calibration_images(evaluation: Evaluation) -> list[Image]:
+    """Draw errors against the spread of a committee, with the factor that makes it honest."""
+    images = []
+    for name, found in evaluation.calibration().items():
+        quantity, pair = _QUANTITIES[name], getattr(evaluation, name)
+        errors = np.abs(pair[1] - pair[0]).ravel() / quantity.error_scale
+        spreads = getattr(evaluation, f"{name}_spread").ravel() / quantity.error_scale
+        there = np.isfinite(errors) & (errors > 0)
+        with mpl.rc_context(FIGURE_STYLE):
+            images.append(_calibration_image(errors[there], spreads[there], found, quantity))
+    return images
+
+
+def _calibration_image(
+    errors: Float[Array, "D"], spreads: Float[Array, "D"], found: Calibration, quantity: _Quantity
+) -> Image:
+    one, two = found.scaled_coverage
+    said = (
+        f"factor {found.factor:.2f} ± {found.factor_error:.2f}\nwithin 1σ {one:.0%}, within 2σ {two:.0%}\n"
+        f"rank correlation {found.rank_correlation:.2f}"
+    )
+    figure = Figure(figsize=(3.5, 3.2), layout="constrained")
+    axis = figure.subplots()
+    if len(errors) > _MANY:
+        axis.hexbin(
+            spreads, errors, gridsize=60, xscale="log", yscale="log", bins="log", cmap="viridis", mincnt=1,
+            linewidths=0.1, rasterized=True,
+        )  # fmt: skip
+    else:
+        axis.loglog(spreads, errors, "o", color=BLUE, ms=3.8, alpha=0.7, mec="none")
+    ends = np.array([spreads.min(), spreads.max()])
+    for width, style in ((1, "-"), (2, "--")):
+        axis.plot(ends, width * found.factor * ends, color=ORANGE, lw=1, ls=style)
+    axis.text(0.04, 0.97, said, transform=axis.transAxes, va="top", color="#374151", linespacing=1.4)
+    unit = quantity.error_unit
+    axis.set(title=quantity.title, xlabel=f"spread ({unit})", ylabel=f"size of the error ({unit})")
+    return Image(data_uri(figure), f"{quantity.title}, errors against spread: {said.replace(chr(10), ', ')}")
 
 
 def _parity_image(label: Float[Array, "V"], predicted: Float[Array, "V"], quantity: _Quantity) -> Image:

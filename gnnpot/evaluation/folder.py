@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gnnpot.evaluation.evaluation import Evaluation
 from gnnpot.evaluation.report import Report, write_report
+from gnnpot.potential.committee import Committee
 from gnnpot.potential.potential import Potential
 from gnnpot.system.files import write_text
 from gnnpot.system.run_folder import RunFolder
@@ -20,7 +21,12 @@ def evaluation_folder(output: Path) -> RunFolder:
 
 
 def write_evaluation(
-    evaluation: Evaluation, output: Path, *, potential: Potential, model: Path, data: Sequence[str]
+    evaluation: Evaluation,
+    output: Path,
+    *,
+    potential: Potential | Committee,
+    model: Path,
+    data: Sequence[str],
 ) -> Path:
     """Write metrics and report of one evaluation, and return the path of the report.
 
@@ -46,8 +52,14 @@ def write_evaluation(
     return folder.path / "report.html"
 
 
-def model_facts(potential: Potential) -> dict[str, str]:
+def model_facts(potential: Potential | Committee) -> dict[str, str]:
     """Describe a potential for the table of settings."""
+    if isinstance(potential, Committee):
+        first = model_facts(potential.potentials[0])["model"]
+        return {
+            "model": f"committee of {len(potential.potentials)} potentials, the first: {first}",
+            "elements": ", ".join(potential.elements),
+        }
     model = potential.model
     return {
         "model": f"{model.config.kind}, {model.num_parameters:,} parameters, cutoff {model.cutoff:g} Å",
@@ -55,7 +67,7 @@ def model_facts(potential: Potential) -> dict[str, str]:
     }
 
 
-def _facts(potential: Potential, model: Path, data: Sequence[str]) -> dict[str, str]:
+def _facts(potential: Potential | Committee, model: Path, data: Sequence[str]) -> dict[str, str]:
     return {
         "model file": str(model),
         **model_facts(potential),

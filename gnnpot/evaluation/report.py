@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gnnpot.evaluation.evaluation import Evaluation
-from gnnpot.evaluation.figures import history_images, parity_images
+from gnnpot.evaluation.figures import calibration_images, history_images, parity_images
 from gnnpot.evaluation.tables import metrics_table, worst_table
 from gnnpot.report.figures import BLUE, GREY, ORANGE
 from gnnpot.report.page import page, panels, warnings_list
@@ -45,6 +45,12 @@ class Report:
     sections: Sequence[str] = ()
 
 
+def _calibration(evaluation: Evaluation) -> str:
+    """Figures of errors against a committee's spread, or nothing of one potential."""
+    images = calibration_images(evaluation)
+    return f"<h2>Is the spread of the committee honest?</h2>{panels(images)}" if images else ""
+
+
 def write_report(path: Path, report: Report) -> None:
     """Write ``report`` as one self-contained HTML file.
 
@@ -59,6 +65,7 @@ def write_report(path: Path, report: Report) -> None:
         _cards(metrics[headline]),
         warnings_list(report.warnings),
         _tables(metrics, headline),
+        _calibration(report.evaluations[headline]),
         *report.sections,
         "<h2>Predicted against reference</h2>",
         *(_parity(name, evaluation) for name, evaluation in reversed(list(report.evaluations.items()))),

@@ -50,6 +50,15 @@ class Dense(nn.Sequential):
         layers[-1] = layers[-1]._replace(skip=None if skip is None else 1, activation=None)
         return chain(layers, *inputs)
 
+    def hidden(self, x: Float[Tensor, "N I"]) -> Float[Tensor, "N H"]:
+        """Values of the last hidden layer, in which those of the last layer are linear."""
+        *layers, _ = [layer for layer in self if isinstance(layer, nn.Linear)]
+        if not layers:
+            return x
+        return chain(
+            [layer_of(layer, number, activation=self.activation) for number, layer in enumerate(layers)], x
+        )
+
 
 class PerElement(nn.Module):
     """One network for each element; every atom goes through that of its own.

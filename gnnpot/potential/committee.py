@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from gnnpot.errors import DataError
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.graph.verlet_list import trim
+from gnnpot.potential.folder import member_files
+from gnnpot.potential.model_file import load_potential
 from gnnpot.potential.potential import Potential, Prediction
 
 
@@ -109,6 +112,24 @@ class Committee(nn.Module):
         """
         for potential in self.potentials:
             potential.check_elements(numbers)
+
+
+def load_model(
+    path: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype | None = None
+) -> Potential | Committee:
+    """Read what a path holds: a model file, or the folder of a training of one potential or a committee.
+
+    Args:
+        path: A file of :func:`~gnnpot.potential.model_file.save_potential`, or a folder.
+        device: Device of the potential; ``auto`` is a GPU if there is one.
+        dtype: Type of the weights; by default that of the files.
+
+    Raises:
+        DataError: The members share no element.
+        ModelFileError: There is no whole model file of a format that this version knows.
+    """
+    potentials = [load_potential(file, device=device, dtype=dtype) for file in member_files(path)]
+    return Committee(potentials) if len(potentials) > 1 else potentials[0]
 
 
 def mean_prediction(predictions: Sequence[Prediction]) -> Prediction:

@@ -27,6 +27,7 @@ from gnnpot.sampling.ensembles import LangevinNVT, Thermostat
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.md import side_by_side, with_cells
 from gnnpot.sampling.schedule import Ramp, Schedule, Timing
+from gnnpot.sampling.spread import StopWhen
 from gnnpot.sampling.step_cache import OncePerStep
 from gnnpot.sampling.walk import WalkPlan, Walks
 from gnnpot.units import kBar
@@ -60,6 +61,7 @@ class DeformationConfig(Timing):
         cell_step: Largest change of a component in a trial (Å); adapted during equilibration.
         repetitions: Number of independent runs of each structure.
         limits: Criteria that stop a run.
+        stop_when: Spread of a committee at which a run ends, e.g. ``{spread: mu+3sigma}``.
     """
 
     kind: Literal["deformation"] = "deformation"
@@ -71,6 +73,7 @@ class DeformationConfig(Timing):
     cell_step: PositiveFloat = 0.05
     repetitions: PositiveInt = 1
     limits: Limits = Limits()
+    stop_when: StopWhen | None = None
 
     @field_validator("components", mode="before")
     @classmethod
@@ -108,7 +111,7 @@ class DeformationSampler:
         """
         config = self.config
         ramp = Ramp(first=config.temperature, last=config.temperature)
-        plan = WalkPlan(config.thermostat, Schedule(config, ramp), config.limits)
+        plan = WalkPlan(config.thermostat, Schedule(config, ramp), config.limits, config.stop_when)
         return Walks(
             side_by_side(
                 _upright(with_cells(seeds, "deformation")),

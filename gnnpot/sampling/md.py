@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from ase import Atoms
@@ -11,12 +11,13 @@ from ase.calculators.calculator import Calculator, CalculatorError
 from pydantic import PositiveInt, model_validator
 
 from gnnpot.data.structure import bare_structure
-from gnnpot.errors import DataError, GnnpotError
+from gnnpot.errors import ConfigError, DataError, GnnpotError
 from gnnpot.sampling.ensembles import CELL_MOVES, Ensemble, LangevinNVT
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.schedule import Schedule, Temperatures, Timing, ramps
+from gnnpot.sampling.spread import SPREADS, StopWhen
 from gnnpot.sampling.step_cache import OncePerStep
-from gnnpot.sampling.walk import Action, Observation, Walk, WalkPlan, Walks
+from gnnpot.sampling.walk import Action, Observation, Walk, WalkPlan, Walks, inner_calculator
 
 
 class MDConfig(Timing):
@@ -28,6 +29,7 @@ class MDConfig(Timing):
             ``{first, last}``.
         repetitions: Number of independent runs of each structure and temperature.
         limits: Criteria that stop a run.
+        stop_when: Spread of a committee at which a run ends, e.g. ``{spread: mu+3sigma}``.
     """
 
     kind: Literal["md"] = "md"
@@ -35,6 +37,7 @@ class MDConfig(Timing):
     temperatures: Temperatures
     repetitions: PositiveInt = 1
     limits: Limits = Limits()
+    stop_when: StopWhen | None = None
 
     @model_validator(mode="after")
     def _no_ramp_without_a_thermostat(self) -> Self:
@@ -69,7 +72,7 @@ class MolecularDynamicsSampler:
         moves = isinstance(config.ensemble, CELL_MOVES)
         checked = with_cells(seeds, config.ensemble.kind) if moves else iter(seeds)
         plans = [
-            WalkPlan(config.ensemble, Schedule(config, ramp), config.limits)
+            WalkPlan(config.ensemble, Schedule(config, ramp), config.limits, config.stop_when)
             for ramp in ramps(config.temperatures)
             for _ in range(config.repetitions)
         ]
@@ -109,6 +112,8 @@ def side_by_side(
         for plan in plans:
             atoms = bare_structure(structure)
             atoms.calc, action = prepare(atoms)
+            if plan.stop_when is not None:
+                _check_spreads(atoms.calc, plan.stop_when)
             if plan is plans[0]:
                 if overlap := plan.limits.overlap_in(atoms):
                     raise DataError(
@@ -135,6 +140,19 @@ def with_cells(seeds: Iterable[Atoms], purpose: str) -> Iterator[Atoms]:
                 f"({atoms.symbols}) without; give it a cell, or choose another sampler"
             )
         yield atoms
+
+
+def _check_spreads(calculator: Any, rule: StopWhen) -> None:
+    """Check that the calculator, or the one that it wraps, gives the spread that a walk shall end by.
+
+    Raises:
+        ConfigError: It is no committee.
+    """
+    if SPREADS[rule.of] not in inner_calculator(calculator).implemented_properties:
+        raise ConfigError(
+            "expected a committee for stop_when, got a calculator without a spread; give calculator: {kind: "
+            "gnnpot, model: [several files, or the folder of a committee]}, or remove stop_when"
+        )
 
 
 def _check_calculates(atoms: Atoms, *, cell_moves: bool) -> None:

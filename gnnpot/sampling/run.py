@@ -154,6 +154,7 @@ def _runs(frames: Iterator[Atoms]) -> list[dict[str, Any]]:
             "steps": walk.step,
             "frames": walk.frames,
             "failure": walk.failure,
+            "stop": walk.stop,
         }
         for walk in (frames.walks if isinstance(frames, Walks) else [])
     ]

@@ -58,7 +58,9 @@ class SpringCalculator(WholeCalculator):
     @property
     def description(self) -> dict[str, float]:
         """Entries that describe the spring in a frame's ``info``."""
-        return {} if self.target is None else {"spring_target": self.target}
+        if self.target is None:
+            return {}
+        return {"spring_target": self.target, "spring_distance": self.distance(self.atoms)}
 
     def separation(self, atoms: Atoms) -> Float[Array, "3"]:
         """Vector from the center of the first group to that of the second (Å)."""

@@ -16,6 +16,7 @@ from gnnpot.sampling.ensembles import BerendsenNVT, Ensemble
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.md import side_by_side
 from gnnpot.sampling.schedule import Ramp, Schedule, Timing
+from gnnpot.sampling.spread import StopWhen
 from gnnpot.sampling.spring import SpringCalculator
 from gnnpot.sampling.step_cache import OncePerStep
 from gnnpot.sampling.walk import WalkPlan, Walks
@@ -37,6 +38,7 @@ class SteeredConfig(Timing):
         ensemble: Thermostat, and barostat if any.
         repetitions: Runs of each structure with random numbers of their own.
         limits: Criteria that stop a run.
+        stop_when: Spread of a committee at which a run ends, e.g. ``{spread: mu+3sigma}``.
     """
 
     kind: Literal["steered"] = "steered"
@@ -47,6 +49,7 @@ class SteeredConfig(Timing):
     ensemble: Ensemble = BerendsenNVT()
     repetitions: PositiveInt = 1
     limits: Limits = Limits(heating=1000.0)
+    stop_when: StopWhen | None = None
 
     @field_validator("between")
     @classmethod
@@ -96,7 +99,7 @@ class SteeredSampler:
         """
         config = self.config
         ramp = Ramp(first=config.temperature, last=config.temperature)
-        plan = WalkPlan(config.ensemble, Schedule(config, ramp), config.limits)
+        plan = WalkPlan(config.ensemble, Schedule(config, ramp), config.limits, config.stop_when)
         return Walks(
             side_by_side(seeds, [plan] * config.repetitions, rng, prepare=self._prepared, sampler="steered")
         )

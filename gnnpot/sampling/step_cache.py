@@ -10,8 +10,9 @@ from ase.calculators.abc import GetPropertiesMixin
 from ase.calculators.calculator import CalculationFailed, Calculator, CalculatorError
 
 from gnnpot.errors import GnnpotError, one_line
+from gnnpot.sampling.spread import SPREADS
 
-_KEPT = ("energy", "free_energy", "forces", "stress")
+_KEPT = ("energy", "free_energy", "forces", "stress", *SPREADS.values())
 
 
 class OncePerStep(GetPropertiesMixin):

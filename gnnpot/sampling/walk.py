@@ -17,6 +17,7 @@ from gnnpot.errors import GnnpotError, one_line
 from gnnpot.sampling.ensembles import Ensemble, internal_temperature, memory_of, remember, thermalize
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.schedule import Schedule
+from gnnpot.sampling.spread import SpreadWatch, StopWhen, put_spreads
 from gnnpot.units import GPa
 
 _CHECK = 10  # steps between looks at temperature and forces
@@ -37,6 +38,7 @@ class Resumable(Protocol):
 class Wrapping(Protocol):
     """A calculator around another one; what it adds moves the atoms and is no part of their labels."""
 
+    calculator: Any  # the inner one
     unbiased: dict[str, Any]  # results of the inner calculator
 
     @property
@@ -45,6 +47,11 @@ class Wrapping(Protocol):
 
     def refresh(self) -> None:
         """Forget the results, for the addition has changed."""
+
+
+def inner_calculator(calculator: Any) -> Any:
+    """The calculator of energy and forces, without what moves the atoms beside it."""
+    return calculator.calculator if isinstance(calculator, Wrapping) else calculator
 
 
 class Action(Resumable, Protocol):
@@ -103,17 +110,20 @@ class WalkPlan:
         ensemble: Thermostat and barostat.
         schedule: Temperature and frames.
         limits: Criteria that stop the walk.
+        stop_when: Spread of a committee at which the walk ends well, if any.
     """
 
     ensemble: Ensemble
     schedule: Schedule
     limits: Limits = field(default_factory=Limits)
+    stop_when: StopWhen | None = None
 
 
 class Walk(Iterator[Atoms]):
     """Dynamics of one structure.
 
-    It ends after its last step, or when it explodes; ``failure`` then says how.
+    It ends after its last step, or when it explodes, and ``failure`` then says how, or where the spread of a
+    committee is as the plan says, and ``stop`` then says so: that frame is the last.
 
     Args:
         atoms: Initial structure with a calculator; it is moved in place.
@@ -140,6 +150,8 @@ class Walk(Iterator[Atoms]):
         self.step = 0
         self.frames = 0
         self.failure = ""
+        self.stop = ""
+        self.watch = SpreadWatch(plan.stop_when) if plan.stop_when else None
         self.rows: list[tuple[float, ...]] = []
         self.between: Callable[[], None] = lambda: None  # after steps without a frame: the state can be kept
         self._temperature = plan.schedule.temperature(0)
@@ -150,14 +162,14 @@ class Walk(Iterator[Atoms]):
     @property
     def is_going(self) -> bool:
         """Whether there are steps left."""
-        return not self.failure and self.step < self.plan.schedule.steps
+        return not self.failure and not self.stop and self.step < self.plan.schedule.steps
 
     def __next__(self) -> Atoms:
         if isinstance(self.atoms.calc, Wrapping):
             self.atoms.calc.refresh()  # another walk may have changed the bias that they share
         while self.is_going:
             self._advance(self._next_stop())
-            if not self.failure and self.plan.schedule.is_frame(self.step):
+            if not self.failure and (self.stop or self.plan.schedule.is_frame(self.step)):
                 self.failure = self.plan.limits.overlap_in(self.atoms)
                 if not self.failure:
                     self.frames += 1
@@ -171,6 +183,8 @@ class Walk(Iterator[Atoms]):
             "step": self.step,
             "frames": self.frames,
             "failure": self.failure,
+            "stop": self.stop,
+            "watch": self.watch.state() if self.watch else None,
             "positions": self.atoms.positions.tolist(),
             "momenta": self.atoms.get_momenta().tolist(),
             "cell": self.atoms.cell.array.tolist(),
@@ -182,6 +196,9 @@ class Walk(Iterator[Atoms]):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from a state of a walk with the same plan."""
         self.step, self.frames, self.failure = state["step"], state["frames"], state["failure"]
+        self.stop = state.get("stop", "")
+        if self.watch and state.get("watch"):
+            self.watch.restore(state["watch"])
         self.atoms.set_cell(state["cell"])
         self.atoms.set_positions(state["positions"])
         self.atoms.set_momenta(state["momenta"])
@@ -207,11 +224,17 @@ class Walk(Iterator[Atoms]):
             self.step = stop
             if stop % _CHECK == 0 or self.plan.schedule.is_frame(stop):
                 self.failure = self.plan.limits.broken_by(self.atoms, temperature)
+                self._look()
             if not self.failure and stop % self.action.every == 0:
                 self._act()
         except (GnnpotError, CalculatorError, ArithmeticError, RuntimeError, ValueError) as error:
             self.failure = self._explained(error, temperature)
             self.step = stop
+
+    def _look(self) -> None:
+        """Whether the walk has come to where the committee does not know enough."""
+        if self.watch and not self.failure and self.step > self.plan.schedule.timing.equilibration:
+            self.stop = self.watch(inner_calculator(self.atoms.calc).results)
 
     def _act(self) -> None:
         row = self.action(self.atoms, self.step - self.plan.schedule.timing.equilibration)
@@ -245,9 +268,11 @@ class Walk(Iterator[Atoms]):
             "step": self.step,
             "temperature": round(self.plan.schedule.temperature(self.step), 6),
             **(calculator.description if wraps else {}),
+            **({"stopped": self.stop} if self.stop else {}),
         }
         if not wraps:
             self.atoms.get_forces()  # a trial cell may have been looked at last
+        put_spreads(frame, inner_calculator(calculator).results)
         results = calculator.unbiased if wraps else calculator.results
         frame.calc = SinglePointCalculator(
             frame, **{name: np.copy(results[name]) for name in _LABELS if name in results}

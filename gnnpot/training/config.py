@@ -20,7 +20,15 @@ from gnnpot.config.base import Section
 from gnnpot.training.loss import LossConfig, WeightedLoss
 from gnnpot.training.optimizers import AdamWConfig, CosineSchedule, OptimizerConfig, ScheduleConfig
 
-RESUMABLE = ("max_epochs", "max_time", "devices", "num_nodes", "num_workers", "device")  # may change
+RESUMABLE = (
+    "max_epochs",
+    "max_steps",
+    "max_time",
+    "devices",
+    "num_nodes",
+    "num_workers",
+    "device",
+)  # may change
 
 
 class TrainingConfig(Section):
@@ -31,6 +39,7 @@ class TrainingConfig(Section):
         repeats: Times that each structure comes in an epoch; more where validation would be most of the
             work.
         max_epochs: Budget in epochs.
+        max_steps: Budget in steps, in place of epochs; the last epoch is completed.
         max_time: Budget in time, as in ``01:30:00``; schedules run over whichever ends first.
         loss: Loss function.
         optimizer: How.
@@ -59,6 +68,7 @@ class TrainingConfig(Section):
     batch_size: PositiveInt = 8
     repeats: PositiveInt = 1
     max_epochs: PositiveInt = 500
+    max_steps: PositiveInt | None = None
     max_time: timedelta | None = Field(default=None, gt=timedelta(0))
     loss: LossConfig = WeightedLoss()
     optimizer: OptimizerConfig = AdamWConfig()
@@ -79,6 +89,12 @@ class TrainingConfig(Section):
     devices: PositiveInt = 1
     num_nodes: PositiveInt = 1
     num_workers: int = Field(default=0, ge=0)
+
+    def epochs_for(self, steps_in_epoch: int) -> TrainingConfig:
+        """The same budget in epochs, each of so many steps."""
+        if self.max_steps is None:
+            return self
+        return self.model_copy(update={"max_epochs": -(-self.max_steps // steps_in_epoch)})
 
     def score(self, row: Mapping[str, float]) -> float:
         """Value in a row of the history that selects the best model; smaller is better."""

@@ -21,11 +21,13 @@ from gnnpot.data.split import (
     write_splits,
 )
 from gnnpot.data.stress_offset import StressOffset
-from gnnpot.errors import DataError
+from gnnpot.errors import ConfigError, DataError
 from gnnpot.graph.graph import LABELS
 from gnnpot.models import build_model
+from gnnpot.potential.model_file import load_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.potential.repulsion import ZBLRepulsion
+from gnnpot.system.run_folder import differences
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.ranks import is_first_process
 from gnnpot.training.run_config import RunConfig
@@ -74,7 +76,7 @@ def prepare(config: RunConfig, graphs: RunGraphs, output: Path) -> PreparedData:
     if is_first_process():
         parts = {"train": _split_rows(training), "validation": _split_rows(validation)}
         _check_same_data(parts, output)
-        write_splits(output / "splits.json", parts, seed=config.seed)
+        write_splits(output / "splits.json", parts, seed=config.seed_of("split"))
     return PreparedData(
         training,
         validation,
@@ -99,7 +101,7 @@ def _training_sets(
         return GraphDataset(store, whole, dtype=dtype), validation
     assert isinstance(config.validation, SplitConfig)
     hashes, groups = [store.hashes[row] for row in whole], [store.groups[row] for row in whole]
-    chosen = split_indices(hashes, groups, config=config.validation, seed=config.seed)
+    chosen = split_indices(hashes, groups, config=config.validation, seed=config.seed_of("split"))
     training, validation = (
         GraphDataset(store, [whole[place] for place in places], dtype=dtype) for places in chosen
     )
@@ -107,14 +109,38 @@ def _training_sets(
 
 
 def initial_potential(config: RunConfig, data: PreparedData) -> Potential:
-    """The untrained potential; its weights depend on the seed alone."""
+    """The untrained potential; its weights depend on the seed alone, or are those to start from.
+
+    Raises:
+        ConfigError: The potential to start from is of another model, or lacks an element.
+        ModelFileError: It is no whole model file.
+    """
     dtype = getattr(torch, config.training.dtype)
+    if config.start is not None:
+        return _started(config, data, dtype)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.seed_of("weights"))
         model = build_model(config.model, data.elements).to(dtype)
     model.prepare(data.train)
     repulsion = None if config.repulsion is None else ZBLRepulsion(config.repulsion.reach)
     return Potential(model, data.references.values, scale=data.scale, repulsion=repulsion)
+
+
+def _started(config: RunConfig, data: PreparedData, dtype: torch.dtype) -> Potential:
+    """The potential to start from, which must be what would be trained here."""
+    potential = load_potential(str(config.start), dtype=dtype)
+    there, here = (one.model_dump(exclude={"elements"}) for one in (potential.model.config, config.model))
+    if names := differences(there, here):
+        raise ConfigError(
+            f"expected the model of {config.start} to start from, got other values of {', '.join(names)}; "
+            "train from scratch, or use gnnpot transfer"
+        )
+    if unknown := set(data.elements) - set(potential.elements):
+        raise ConfigError(
+            f"expected the elements of {config.start} ({', '.join(potential.elements)}), got also "
+            f"{', '.join(sorted(unknown))}; use gnnpot transfer"
+        )
+    return potential
 
 
 def _split_rows(dataset: GraphDataset) -> list[SplitRow]:

@@ -13,6 +13,7 @@ from gnnpot.data.structure_set import Structures
 from gnnpot.evaluation.evaluation import BATCH_ATOMS, Evaluation, evaluate_graphs
 from gnnpot.evaluation.folder import model_facts
 from gnnpot.evaluation.report import Report, write_report
+from gnnpot.potential.folder import MODEL_FILE as MODEL_FILE
 from gnnpot.potential.model_file import load_potential, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.system.devices import choose_device
@@ -20,15 +21,13 @@ from gnnpot.system.files import write_text
 from gnnpot.system.run_folder import RunFolder
 from gnnpot.training.checkpoint import CHECKPOINT
 from gnnpot.training.fit import Observer, RunSettings, check_trainable, fit
+from gnnpot.training.members import judge_members, train_members
 from gnnpot.training.module import PotentialModule
 from gnnpot.training.preparation import PreparedData, initial_potential, prepare
 from gnnpot.training.ranks import is_first_process, shared_folder
 from gnnpot.training.run_config import RunConfig
 from gnnpot.training.run_graphs import RunGraphs, read_graphs
 from gnnpot.version import __version__
-
-MODEL_FILE = "model.safetensors"
-
 
 _IN_CONFIG = Structures()
 
@@ -40,6 +39,7 @@ def train(
     structures: Structures = _IN_CONFIG,
     resume: bool = False,
     observer: Observer | None = None,
+    jobs: int = 1,
 ) -> dict[str, Any]:
     """Check the data, train, evaluate the best model, and write the report.
 
@@ -57,6 +57,7 @@ def train(
         structures: Structures in memory, in place of the files of the configuration.
         resume: Go on with the run in ``output``, if there is one.
         observer: Receives progress events.
+        jobs: Number of members of a committee that are trained at a time, each in a process of its own.
 
     Returns:
         Content of ``metrics.json``.
@@ -69,7 +70,12 @@ def train(
     with shared_folder(folder_of(output), resume=resume) as folder:
         check_run(config, folder)
         graphs = read_graphs(config, folder.path, cutoff=config.model.cutoff, structures=structures)
-        return train_on(graphs.with_cutoff(config.model.cutoff), config, folder, observer=observer)
+        graphs = graphs.with_cutoff(config.model.cutoff)
+        if config.members is None:
+            return train_on(graphs, config, folder, observer=observer)
+        record_config(config, folder)
+        train_members(config, graphs, folder, observer=observer, jobs=jobs, train_one=train_on)
+        return judge_members(config, graphs, folder.path)
 
 
 def folder_of(output: Path) -> RunFolder:
@@ -133,7 +139,7 @@ def fit_and_keep(
 ) -> PotentialModule:
     """Train ``potential`` and keep the best as the model file in ``output``."""
     keeper = _Keeper(config, data, output, observer)
-    settings = RunSettings(output, config.seed, keeper)
+    settings = RunSettings(output, config.seed_of("order"), keeper)
     module = fit(potential, data.train, data.validation, config=config.training, settings=settings)
     if module.trainer.is_global_zero and config.training.loss.kind == "force_matching":
         _set_energy_offset(output / MODEL_FILE, data, keeper, module.best)

@@ -86,6 +86,15 @@ class TransferConfig(RunConfig):
         more = ", two lattice constants [target, source]" if info.field_name == "lattice_scale" else ""
         raise ValueError(f"expected a number above 0{more} or fit")
 
+    @field_validator("members", "start")
+    @classmethod
+    def _one_potential(cls, value: Any, info: Any) -> Any:
+        if value is not None:
+            raise ValueError(
+                f"expected no {info.field_name} in a transfer, which carries one potential; remove it"
+            )
+        return value
+
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
         for number, values in enumerate((*self.stages, self.scratch), start=1):

@@ -20,6 +20,7 @@ from gnnpot.sampling.momt.bias import Bias, ConstantSteps, Growth, MeshConfig
 from gnnpot.sampling.momt.calculator import BiasedCalculator
 from gnnpot.sampling.momt.order import OrderConfig
 from gnnpot.sampling.schedule import Ramp, Schedule, Timing
+from gnnpot.sampling.spread import StopWhen
 from gnnpot.sampling.step_cache import OncePerStep
 from gnnpot.sampling.walk import WalkPlan, Walks
 from gnnpot.units import kBar
@@ -39,6 +40,7 @@ class MOMTConfig(Timing):
         repetitions: Number of runs of each structure, which share one bias.
         bias: File of an earlier bias to start from.
         limits: Criteria that stop a run.
+        stop_when: Spread of a committee at which a run ends, e.g. ``{spread: mu+3sigma}``.
     """
 
     kind: Literal["momt"] = "momt"
@@ -52,6 +54,7 @@ class MOMTConfig(Timing):
     repetitions: PositiveInt = 1
     bias: str | None = None
     limits: Limits = Limits()
+    stop_when: StopWhen | None = None
 
     def sampler(self, calculator: Calculator) -> MOMTSampler:
         """Build the sampler on this calculator."""
@@ -88,6 +91,7 @@ class MOMTSampler:
             config.ensemble,
             Schedule(config, Ramp(first=config.temperature, last=config.temperature)),
             config.limits,
+            config.stop_when,
         )
         walks = side_by_side(
             _alike(with_cells(seeds, "momt"), config.order),

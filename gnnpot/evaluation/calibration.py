@@ -1,0 +1,73 @@
+"""Errors against the spread that foretold them: is an uncertainty honest?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import erf
+from scipy.stats import rankdata
+
+Array = np.ndarray
+SHARES = tuple(float(erf(width / np.sqrt(2))) for width in (1, 2))  # of a normal distribution: 68, 95 %
+
+
+class Calibration(NamedTuple):
+    r"""How errors :math:`e` and spreads :math:`s` of held-out data go together.
+
+    Attributes:
+        factor: :math:`\alpha` that makes normal errors of deviation :math:`\alpha s` most likely, the root
+            mean square of :math:`e / s`; 1 for an honest spread.
+        factor_error: Standard error of the factor over the data.
+        coverage: Share of the errors within one and within two spreads, as they are.
+        scaled_coverage: The same with spreads times the factor; 0.683 and 0.954 for normal errors.
+        log_likelihood: Mean logarithm of the density of an error, spreads scaled (1/unit of the error).
+        rank_correlation: Spearman's, of the size of the error with the spread.
+    """
+
+    factor: float
+    factor_error: float
+    coverage: tuple[float, float]
+    scaled_coverage: tuple[float, float]
+    log_likelihood: float
+    rank_correlation: float
+
+
+def calibration(errors: Float[Array, "D"], spreads: Float[Array, "D"]) -> Calibration | None:
+    """The calibration of spreads on these errors; None with fewer than three, or where a spread is zero.
+
+    Args:
+        errors: Prediction less label; NaN without a label, which is left out.
+        spreads: Standard deviations, of the same unit.
+    """
+    there = np.isfinite(errors)
+    errors, spreads = np.asarray(errors, dtype=float)[there], np.asarray(spreads, dtype=float)[there]
+    if len(errors) < 3 or not (spreads > 0).all():
+        return None
+    ratios = np.square(errors / spreads)
+    factor = float(np.sqrt(ratios.mean()))
+    if not factor > 0:
+        return None
+    scaled = factor * spreads
+    density = -0.5 * np.square(errors / scaled) - np.log(scaled * np.sqrt(2 * np.pi))
+    return Calibration(
+        factor=factor,
+        factor_error=float(ratios.std(ddof=1) / np.sqrt(len(ratios)) / (2 * factor)),
+        coverage=_coverage(errors, spreads),
+        scaled_coverage=_coverage(errors, scaled),
+        log_likelihood=float(density.mean()),
+        rank_correlation=_rank_correlation(np.abs(errors), spreads),
+    )
+
+
+def _coverage(errors: Float[Array, "D"], spreads: Float[Array, "D"]) -> tuple[float, float]:
+    one, two = (float((np.abs(errors) <= width * spreads).mean()) for width in (1, 2))
+    return one, two
+
+
+def _rank_correlation(ones: Float[Array, "D"], others: Float[Array, "D"]) -> float:
+    ranks = np.stack([rankdata(ones), rankdata(others)])
+    if not (ranks.std(axis=1) > 0).all():
+        return 0.0
+    return float(np.corrcoef(ranks)[0, 1])

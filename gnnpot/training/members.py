@@ -1,0 +1,261 @@
+"""The members of a committee: trained on one set of graphs, in processes or one after another, and judged."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from gnnpot.data.dataset import GraphDataset
+from gnnpot.data.split import SplitConfig
+from gnnpot.errors import OutputError
+from gnnpot.evaluation.evaluation import Evaluation, evaluate_graphs
+from gnnpot.evaluation.folder import model_facts
+from gnnpot.evaluation.report import Report, write_report
+from gnnpot.evaluation.tables import metrics_table
+from gnnpot.potential.committee import Committee
+from gnnpot.potential.folder import FINISHED, MEMBERS, MODEL_FILE
+from gnnpot.potential.model_file import load_potential
+from gnnpot.system.documents import read_json
+from gnnpot.system.files import make_folder, write_text
+from gnnpot.system.processes import end_with_parent
+from gnnpot.system.run_folder import RunFolder
+from gnnpot.training.fit import Observer, StepsOnly
+from gnnpot.training.run_config import RunConfig
+from gnnpot.training.run_graphs import RunGraphs, read_graphs
+from gnnpot.units import ERROR_UNITS
+from gnnpot.version import __version__
+
+TrainOne = Callable[..., dict[str, Any]]  # of graphs, configuration, folder and observer
+
+
+def train_members(
+    config: RunConfig,
+    graphs: RunGraphs,
+    folder: RunFolder,
+    *,
+    observer: Observer,
+    jobs: int,
+    train_one: TrainOne,
+) -> None:
+    """Train all members of a committee that are not trained yet, each in a folder of its own.
+
+    Args:
+        config: Configuration of the committee.
+        graphs: Graphs of all structures, shared by the members.
+        folder: Folder of the committee, which this process holds.
+        observer: Receives progress events of all members together.
+        jobs: Number of members that are trained at a time.
+        train_one: Trains one member; can be pickled.
+    """
+    assert config.members is not None
+    make_folder(folder.path / MEMBERS)
+    count = config.members.count
+    open_members = [k for k in range(count) if not _folder(folder.path, k).is_finished]
+    if jobs == 1 or len(open_members) < 2:
+        for k in open_members:
+            with _folder(folder.path, k).held(resume=True) as own:
+                own_config = _config(config, k, own)
+                train_one(graphs, own_config, own, observer=_MemberObserver(observer, k, count))
+        return
+    _in_processes(config, folder.path, open_members, jobs=jobs, observer=observer, train_one=train_one)
+
+
+def judge_members(config: RunConfig, graphs: RunGraphs, output: Path) -> dict[str, Any]:
+    """Evaluate a trained committee, and write ``metrics.json`` and the report.
+
+    The errors of the committee are those on the test structures, else on the structures that no member was
+    trained on, else on all structures of the run, most of which some member was trained on.
+
+    Returns:
+        Content of ``metrics.json``: as of one potential, with ``members``, their metrics, and ``best``, the
+        number of the member with the least force error on training and validation structures together.
+    """
+    assert config.members is not None
+    places = [output / MEMBERS / str(k) for k in range(config.members.count)]
+    committee = Committee([load_potential(place / MODEL_FILE) for place in places])
+    members = [read_json(place / FINISHED) for place in places]
+    evaluations = _evaluations(committee, graphs, places)
+    headline = list(evaluations)[-1]
+    splits = {name: evaluation.metrics() for name, evaluation in evaluations.items()}
+    metrics = {
+        **splits[headline],
+        "split": headline,
+        "splits": splits,
+        "members": [{name: one[name] for name in (*ERROR_UNITS, "split", "splits")} for one in members],
+        "best": best_member(members),
+    }
+    write_report(output / "report.html", _report(config, committee, evaluations, members))
+    write_text(output / FINISHED, json.dumps(metrics, indent=1) + "\n")
+    return metrics
+
+
+def best_member(members: Sequence[Mapping[str, Any]]) -> int:
+    """The member with the least RMSE of forces, or else of energies, on training and validation together.
+
+    Source: Jung, Choi, Lee, Digital Discovery 3, 514 (2024), section 2.3.6.
+    """
+
+    def error(metrics: Mapping[str, Any]) -> float:
+        parts = [metrics["splits"][name] for name in ("train", "validation")]
+        label = "forces" if all(part["forces"] for part in parts) else "energy"
+        weights = [part["num_labeled"][label] for part in parts]
+        squares = [part[label]["rmse"] ** 2 if part[label] else 0.0 for part in parts]
+        return float(np.dot(weights, squares) / max(sum(weights), 1))
+
+    return int(np.argmin([error(one) for one in members]))
+
+
+class _MemberObserver(StepsOnly):
+    """Observer that makes the progress of one member that of all."""
+
+    def __init__(self, observer: Observer, number: int, count: int) -> None:
+        super().__init__(observer)
+        self.number, self.count = number, count
+        self.is_first = number == 0
+
+    def note(self, text: str) -> None:
+        if self.is_first:
+            self.observer.note(text)
+
+    def step(self, progress: float, seconds: float) -> None:
+        self.observer.step((self.number + min(progress, 1.0)) / self.count, seconds * (self.number + 1))
+
+
+def _folder(output: Path, number: int) -> RunFolder:
+    return RunFolder(output / MEMBERS / str(number), "member", files=(MODEL_FILE,))
+
+
+def _config(config: RunConfig, number: int, folder: RunFolder) -> RunConfig:
+    """The configuration of a member, which must be that which it has begun with."""
+    own = config.member(number)
+    own.check_same(folder)
+    return own
+
+
+def _in_processes(
+    config: RunConfig,
+    output: Path,
+    numbers: Sequence[int],
+    *,
+    jobs: int,
+    observer: Observer,
+    train_one: TrainOne,
+) -> None:
+    """Train several members at a time; the first error ends the others, which go on with ``--resume``."""
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    with ProcessPoolExecutor(
+        min(jobs, len(numbers)), mp_context=context, initializer=_begin, initargs=(threads,)
+    ) as pool:
+        waiting: set[Future[int]] = {
+            pool.submit(_one_member, train_one, config, output, number) for number in numbers
+        }
+        done = config.members.count - len(numbers) if config.members else 0
+        try:
+            while waiting:
+                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    observer.note(f"member {future.result()} is trained")
+                    done += 1
+                    observer.step(done / (done + len(waiting)), 0.0)
+        except BaseException:
+            _end(pool)
+            raise
+
+
+def _begin(threads: int) -> None:
+    """Prepare a process: it ends with the one that started it, which alone answers to Ctrl-C."""
+    end_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(threads)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End all processes now; what they have trained is in their checkpoints."""
+    processes = list((pool._processes or {}).values())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in processes:
+        with suppress(OSError):
+            process.kill()
+
+
+def _one_member(train_one: TrainOne, config: RunConfig, output: Path, number: int) -> int:
+    """Runs in a process: train one member on the graphs on disk."""
+    graphs = read_graphs(config, output, cutoff=config.model.cutoff)
+    if graphs.train.store.cutoff != config.model.cutoff:
+        raise OutputError(
+            f"expected graphs up to {config.model.cutoff:g} Å in {output}, got others; start anew"
+        )
+    with _folder(output, number).held(resume=True) as own:
+        train_one(graphs, _config(config, number, own), own, observer=Observer())
+    return number
+
+
+def _evaluations(committee: Committee, graphs: RunGraphs, places: Sequence[Path]) -> dict[str, Evaluation]:
+    store, dtype = graphs.train.store, committee.dtype
+    whole = GraphDataset(store, store.structure_rows(), dtype=dtype)
+    sets = {"train and validation": whole}
+    if unseen := _unseen(graphs, places):
+        seen = [row for row in whole.rows if row not in unseen]
+        sets = {
+            "train": GraphDataset(store, seen, dtype=dtype),
+            "validation": GraphDataset(store, sorted(unseen), dtype=dtype),
+        }
+    for name, found in (("validation", graphs.validation), ("test", graphs.test)):
+        if found is not None:
+            sets[name] = GraphDataset(found.store, range(len(found.store)), dtype=dtype)
+    return {name: evaluate_graphs(committee, dataset) for name, dataset in sets.items()}
+
+
+def _unseen(graphs: RunGraphs, places: Sequence[Path]) -> set[int]:
+    """Rows that were in validation for every member."""
+    if graphs.validation is not None:
+        return set()
+    store = graphs.train.store
+    trained: set[str] = set()
+    for place in places:
+        trained |= {row["hash"] for row in read_json(place / "splits.json")["train"]}
+    return {row for row in store.structure_rows() if store.hashes[row] not in trained}
+
+
+def _report(
+    config: RunConfig,
+    committee: Committee,
+    evaluations: Mapping[str, Evaluation],
+    members: Sequence[Mapping[str, Any]],
+) -> Report:
+    best = best_member(members)
+    rows = {
+        f"member {k}{', the best' if k == best else ''}: {name}": one["splits"][name]
+        for k, one in enumerate(members)
+        for name in one["splits"]
+        if name != "train"
+    }
+    split = (
+        "given"
+        if not isinstance(config.validation, SplitConfig)
+        else str(config.members and config.members.split)
+    )
+    elements = ", ".join(committee.elements)
+    return Report(
+        title=f"Committee of {len(members)} {config.model.kind} potentials of {elements}",
+        evaluations=evaluations,
+        facts={
+            **model_facts(committee),
+            "split of the members": split,
+            "seed": str(config.seed),
+            "precision": config.training.dtype,
+            "gnnpot": __version__,
+        },
+        sections=[f"<h2>Members</h2>{metrics_table(rows, 'member and set')}"],
+    )
