@@ -90,11 +90,12 @@ class TrainingConfig(Section):
     num_nodes: PositiveInt = 1
     num_workers: int = Field(default=0, ge=0)
 
-    def epochs_for(self, steps_in_epoch: int) -> TrainingConfig:
-        """The same budget in epochs, each of so many steps."""
+    def epochs_for(self, num_structures: int) -> TrainingConfig:
+        """The same budget in epochs over so many structures."""
         if self.max_steps is None:
             return self
-        return self.model_copy(update={"max_epochs": -(-self.max_steps // steps_in_epoch)})
+        steps = -(-num_structures * self.repeats // self.batch_size)
+        return self.model_copy(update={"max_epochs": -(-self.max_steps // steps)})
 
     def score(self, row: Mapping[str, float]) -> float:
         """Value in a row of the history that selects the best model; smaller is better."""
