@@ -115,9 +115,7 @@ def fit(
         TrainingError: The loss is not finite, or the checkpoint is damaged.
     """
     check_trainable(config, train, validation)
-    config = config.epochs_for(
-        len(EpochBatches(len(train), config.batch_size, seed=0, repeats=config.repeats))
-    )
+    config = config.epochs_for(len(train))
     identity = identity_of(potential, train, validation, config=config, seed=settings.seed)
     module = PotentialModule(
         potential, loss=config.loss, config=config, name_frames=lambda graph: _names(graph, train)
