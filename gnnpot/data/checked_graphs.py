@@ -61,7 +61,7 @@ class CheckedGraphs:
         return self if cutoff == self.store.cutoff else replace(self, store=self.store.with_cutoff(cutoff))
 
     def without_stress_offset(self, offset: float) -> CheckedGraphs:
-        """The same structures with a constant taken off the stress labels (eV/Å³)."""
+        """The same structures with a pressure taken off the stress labels, times the volume per atom (eV)."""
         return replace(self, store=self.store.without_stress_offset(offset))
 
 

@@ -62,7 +62,8 @@ def stress_of(atoms: Atoms, values: Mapping[str, Any], key: str, keys: LabelKeys
     """
     stress = _tensor(atoms, values[key], key, keys)
     _check_second_stress(atoms, values, key, keys)
-    return stress - keys.known_stress_offset * _DIAGONAL
+    volume = volume_of(atoms)
+    return stress - (keys.known_stress_offset(volume / len(atoms)) if volume > 0 else 0.0) * _DIAGONAL
 
 
 def is_virial(key: str, keys: LabelKeys) -> bool:

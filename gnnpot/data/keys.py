@@ -14,6 +14,7 @@ from gnnpot.config.registry import nearest
 from gnnpot.errors import ConfigError
 
 QUANTITIES = ("energy", "forces", "stress")
+_PER_ATOM = "eV/atom"
 NONE = "none"  # in place of a key: there is no such label
 ENERGY_UNITS = {
     "eV": 1.0,
@@ -87,7 +88,8 @@ class LabelKeys(Section):
         stress_sign: Meaning of a positive stress; "pressure" in the outputs of VASP and LAMMPS.
         virial_sign: Meaning of a positive virial.
         stress_offset: What the stress labels have too much on their diagonal, positive under tension, as in
-            ``2.9 GPa``: it is taken off.  ``fit`` finds one for all frames of a training from the energies
+            ``2.9 GPa``, or that times the volume per atom, as in ``0.2 eV/atom``, which plane waves leave: it is
+            taken off.  ``fit`` finds one per atom for all frames of a training from the energies
             of strained ones; ``auto`` does so where labels contradict the energies by more than 1 GPa beyond
             doubt, and says it.  ``none`` leaves labels as they are.
     """
@@ -133,7 +135,11 @@ class LabelKeys(Section):
         if value in ("auto", "fit"):
             return value
         found = _OFFSET.fullmatch(_plain(str(value)))
-        unit = {name.lower(): name for name in STRESS_UNITS}.get(found[2].lower()) if found else None
+        unit = (
+            {name.lower(): name for name in (*STRESS_UNITS, _PER_ATOM)}.get(found[2].lower())
+            if found
+            else None
+        )
         if not found or unit is None:
             raise ValueError(
                 f"expected auto, fit, none or a stress with its unit, as in '2.9 GPa', got {value!r}; units "
@@ -141,11 +147,16 @@ class LabelKeys(Section):
             )
         return f"{float(found[1]):g} {unit}"
 
-    @property
-    def known_stress_offset(self) -> float:
-        """What is taken off the diagonal of every stress label as it is read (eV/Å³)."""
+    def known_stress_offset(self, atom_volume: float) -> float:
+        """What is taken off the diagonal of a stress label as it is read (eV/Å³).
+
+        Args:
+            atom_volume: Volume per atom (Å³).
+        """
         value, space, unit = self.stress_offset.partition(" ")
-        return float(value) * STRESS_UNITS[unit] if space else 0.0
+        if not space:
+            return 0.0
+        return float(value) / atom_volume if unit == _PER_ATOM else float(value) * STRESS_UNITS[unit]
 
     @property
     def named(self) -> dict[str, str]:

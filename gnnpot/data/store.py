@@ -151,14 +151,16 @@ class GraphStore:
         return _shifted(folder, self.stress_offset)
 
     def without_stress_offset(self, offset: float) -> GraphStore:
-        """The same structures with another constant taken off the stress labels; files stay as they are.
+        """The same structures with another pressure taken off the stress labels; files stay as they are.
 
         Args:
-            offset: Isotropic stress, positive under tension (eV/Å³).
+            offset: Isotropic stress times the volume per atom, positive under tension (eV).
         """
+        volumes = np.abs(np.linalg.det(self.cell))
+        density = np.divide(self.num_atoms(), volumes, out=np.zeros(len(self)), where=volumes > 0)
         store = copy(self)
         store.stress_offset = offset
-        store.stress = self.stress + (self.stress_offset - offset) * np.eye(3)
+        store.stress = self.stress + (self.stress_offset - offset) * density[:, None, None] * np.eye(3)
         return store
 
     @property
@@ -270,7 +272,7 @@ class StoreWriter:
 
 
 def _shifted(folder: Path, stress_offset: float) -> GraphStore:
-    """The store in a folder, with a constant taken off the stress labels."""
+    """The store in a folder, with a pressure taken off the stress labels."""
     store = GraphStore.mapped(folder)
     return store.without_stress_offset(stress_offset) if stress_offset else store
 

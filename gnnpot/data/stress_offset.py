@@ -21,23 +21,35 @@ _RATIOS = (0.7, 1.4)  # of labels whose unit and sign are right
 
 @dataclass(frozen=True)
 class StressOffset:
-    """What is taken off the diagonal of every stress label.
+    """What is taken off the diagonal of every stress label, in proportion to the density of the atoms.
 
     Attributes:
-        value: Isotropic stress, positive under tension (eV/Å³).
+        value: Isotropic stress at the reference volume, positive under tension (eV/Å³).
         error: Its standard error (eV/Å³).
+        atom_volume: Reference volume per atom, that of the strained frames (Å³).
         groups: Where the strained frames are that say so.
     """
 
     value: float
     error: float
+    atom_volume: float
     groups: tuple[str, ...]
+
+    @property
+    def per_atom(self) -> float:
+        """The stress times the volume per atom (eV)."""
+        return self.value * self.atom_volume
+
+    @property
+    def setting(self) -> str:
+        """The same as a value of ``keys.stress_offset``."""
+        return f"{self.per_atom:.4g} eV/atom"
 
     def __str__(self) -> str:
         value, error, groups = self.value / units.GPa, self.error / units.GPa, ", ".join(self.groups)
         return (
-            f"{value:+.2f} ± {error:.2f} GPa are taken off all labels, as the energies of strained frames "
-            f"say ({groups}); keys.stress_offset: none leaves them as they are"
+            f"{value:+.2f} ± {error:.2f} GPa are taken off the labels of bulk, less where there is vacuum "
+            f"({self.setting}), as the energies of strained frames say ({groups}); keys.stress_offset: none leaves them as they are"
         )
 
 
@@ -59,7 +71,8 @@ def stress_offset(checks: Sequence[StressCheck], keys: LabelKeys) -> StressOffse
     telling = [check for check in checks if _tells(check)]
     if keys.stress_offset == "auto":
         telling = [check for check in telling if shows_offset(check)]
-    parts = [(check, check.offset or 0.0, (check.offset_error or 0.0) + _LEAST_ERROR) for check in telling]
+    reference = telling[0].volume / telling[0].num_atoms if telling else 1.0
+    parts = [(check, *_at(reference, check)) for check in telling]
     if not parts:
         if keys.stress_offset == "fit":
             raise DataError(
@@ -81,12 +94,18 @@ def stress_offset(checks: Sequence[StressCheck], keys: LabelKeys) -> StressOffse
             f"expected one offset of all stress labels, got {told}; give each file its own: "
             "{path: ..., keys: {stress_offset: ...}}"
         )
-    return StressOffset(value, error, tuple(_name(check) for check in telling))
+    return StressOffset(value, error, reference, tuple(_name(check) for check in telling))
 
 
 def _tells(check: StressCheck) -> bool:
     right = check.ratio is not None and _RATIOS[0] < check.ratio < _RATIOS[1]
     return right and check.offset is not None and check.offset_error is not None
+
+
+def _at(atom_volume: float, check: StressCheck) -> tuple[float, float]:
+    """The offset of a group and its error at another volume per atom."""
+    scale = check.volume / check.num_atoms / atom_volume
+    return (check.offset or 0.0) * scale, (check.offset_error or 0.0) * scale + _LEAST_ERROR
 
 
 def _name(check: StressCheck) -> str:

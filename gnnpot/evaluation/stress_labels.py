@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gnnpot import units
 from gnnpot.data.keys import LabelKeys
 from gnnpot.potential.model_file import read_header
 
 
 def other_stress_offset(model: Path, keys: LabelKeys) -> str:
-    """That the training took a constant off the stress labels which these labels may still have, or "".
+    """That the training took a pressure off the stress labels which these labels may still have, or "".
 
     Args:
         model: Model file.
         keys: How the labels were read.
     """
     offset = read_header(model).provenance.get("stress_offset")
-    if not isinstance(offset, float) or not offset or "stress_offset" in keys.model_fields_set:
+    if offset in (None, "none", "auto", "fit") or "stress_offset" in keys.model_fields_set:
         return ""
-    value = f"{offset / units.GPa:.3g} GPa"
-    return f"without {value}, which labels of the same method have too much: -k stress_offset='{value}'"
+    return f"without {offset}, which labels of the same method have too much: -k stress_offset='{offset}'"

@@ -155,7 +155,7 @@ def provenance(config: RunConfig, data: PreparedData, row: dict[str, float]) -> 
         "validation_hash": data.validation.content_hash(),
         "num_train": len(data.train),
         "num_validation": len(data.validation),
-        "stress_offset": data.stress_offset.value if data.stress_offset else config.keys.known_stress_offset,
+        "stress_offset": data.stress_offset.setting if data.stress_offset else config.keys.stress_offset,
         "metrics": row,
     }
 

@@ -63,7 +63,7 @@ class RunGraphs:
         if found is None:
             return self
         return replace(
-            self._each(lambda graphs: graphs.without_stress_offset(found.value)), stress_offset=found
+            self._each(lambda graphs: graphs.without_stress_offset(found.per_atom)), stress_offset=found
         )
 
     def _each(self, change: Callable[[CheckedGraphs], CheckedGraphs]) -> RunGraphs:

@@ -90,8 +90,9 @@ def test_six_numbers_are_read_in_the_order_that_is_named(order, words, quantity)
 def test_a_known_offset_is_taken_off_the_diagonal():
     stress = read({"stress_offset": "2.9GPa"}, stress=STRESS)["stress"]
     assert stress == pytest.approx(STRESS - 2.9 * units.GPa * np.array([1, 1, 1, 0, 0, 0]))
-    assert LabelKeys(stress_offset="0.018 eV/Å³").known_stress_offset == pytest.approx(0.018)
-    assert LabelKeys(stress_offset="none").known_stress_offset == 0.0
+    assert LabelKeys(stress_offset="0.018 eV/Å³").known_stress_offset(9.0) == pytest.approx(0.018)
+    assert LabelKeys(stress_offset="none").known_stress_offset(9.0) == 0.0
+    assert LabelKeys(stress_offset="0.18 eV/atom").known_stress_offset(9.0) == pytest.approx(0.02)
     assert LabelKeys.model_validate({"stress_offset": 0}).stress_offset == "none"
     with pytest.raises(ValueError, match=r"a stress with its unit, as in '2\.9 GPa', got 2\.9"):
         LabelKeys.model_validate({"stress_offset": 2.9})

@@ -25,16 +25,17 @@ from gnnpot.training.fit import Observer
 from gnnpot.training.run import train
 from gnnpot.training.run_config import RunConfig
 
-OFFSET = 0.02  # eV/Å³
+OFFSET, VOLUME = 0.02, 11.8  # eV/Å³ at the volume per atom of copper (Å³)
 AUTO, FIT, NONE = (LabelKeys(stress_offset=word) for word in ("auto", "fit", "none"))
 
 
 def shifted(offset: float = OFFSET, *, rattle: float = 0.01, file: str = "a.xyz") -> list[Atoms]:
-    """Strained copper whose stress labels have a constant too much."""
+    """Strained copper whose stress labels have a pressure too much, as its atoms are dense."""
     frames = []
     for number, atoms in enumerate(copper(60, strain=0.03, rattle=rattle), start=1):
         results = dict(atoms.calc.results)
-        results["stress"] = results["stress"] + offset * np.array([1, 1, 1, 0, 0, 0])
+        excess = offset * VOLUME * len(atoms) / atoms.get_volume()
+        results["stress"] = results["stress"] + excess * np.array([1, 1, 1, 0, 0, 0])
         bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
         frames.append(frame(bare, number, file, **results))
     return frames
@@ -45,8 +46,9 @@ def test_energies_win_where_the_user_says_nothing():
     found = stress_offset(checks, AUTO)
     assert found.value == pytest.approx(OFFSET, abs=4 * found.error)
     assert found.error < 0.2 * units.GPa
+    assert found.per_atom == pytest.approx(found.value * VOLUME, rel=0.02)
     assert str(found).startswith("+3.")
-    assert str(found).endswith(" (a.xyz); keys.stress_offset: none leaves them as they are")
+    assert str(found).endswith("say (a.xyz); keys.stress_offset: none leaves them as they are")
     assert stress_offset(checks, NONE) is None
 
 
@@ -70,8 +72,8 @@ def test_a_fit_without_strained_frames_or_with_two_methods_is_refused():
 def test_a_store_gives_labels_without_the_offset_and_keeps_its_files(tmp_path):
     frames = shifted()[:3]
     store = GraphStore.build(frames, 3.0, tmp_path / "graphs")
-    less = store.without_stress_offset(OFFSET)
-    expected = store.stress - OFFSET * np.eye(3)
+    less = store.without_stress_offset(0.2)
+    expected = store.stress - 0.8 * np.eye(3) / np.abs(np.linalg.det(store.cell))[:, None, None]
     for one in (less, pickle.loads(pickle.dumps(less)), less.with_cutoff(4.0)):
         np.testing.assert_allclose(one.stress, expected, atol=1e-15)
     graph = GraphDataset(less, [1], dtype=torch.float64)[0]
@@ -87,8 +89,8 @@ class Notes(Observer):
         self.texts.append(text)
 
 
-@pytest.mark.parametrize(("word", "expected"), [("auto", OFFSET), ("none", 0.0), ("2 GPa", 2 * units.GPa)])
-def test_a_training_takes_the_offset_off_says_so_and_keeps_it(tmp_path, monkeypatch, word, expected):
+@pytest.mark.parametrize(("word", "kept"), [("auto", "eV/atom"), ("none", "none"), ("2 GPa", "2 GPa")])
+def test_a_training_takes_the_offset_off_says_so_and_keeps_it(tmp_path, monkeypatch, word, kept):
     monkeypatch.setattr("gnnpot.training.run.write_report", lambda *_: None)
     config = RunConfig.from_dict(
         {
@@ -110,10 +112,10 @@ def test_a_training_takes_the_offset_off_says_so_and_keeps_it(tmp_path, monkeypa
     test = shifted(rattle=0.012)[:2]
     train(config, tmp_path, structures=Structures(train=frames, test=test), observer=notes)
     model = tmp_path / "model.safetensors"
-    assert read_header(model).provenance["stress_offset"] == pytest.approx(expected, abs=0.2 * units.GPa)
+    assert read_header(model).provenance["stress_offset"].endswith(kept)
     said = [text for text in notes.texts if text.startswith("stress: ")]
     assert bool(said) == (word == "auto")
     advice = other_stress_offset(model, LabelKeys())
-    assert advice.startswith("without ") == (expected > 0)
+    assert advice.startswith("without ") == (word != "none")
     assert other_stress_offset(model, LabelKeys(stress_offset="none")) == ""
     assert json.loads((tmp_path / "metrics.json").read_text())["num_structures"] == 2

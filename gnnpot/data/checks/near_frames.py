@@ -98,6 +98,7 @@ class Steps(NamedTuple):
         shear_work: What of it comes from the entries off the diagonal (eV).
         dilation: ½ (V_a + V_b) tr ε, the work of a unit isotropic stress (Å³).
         log_volume: tr ε, the change of the logarithm of the volume.
+        num_atoms: Number of atoms.
         stretch: Sum of the squares of ε.
         strain: Largest principal strain.
         displacement: Root mean square of u (Å).
@@ -111,6 +112,7 @@ class Steps(NamedTuple):
     shear_work: Float[Array, "P"]
     dilation: Float[Array, "P"]
     log_volume: Float[Array, "P"]
+    num_atoms: Float[Array, "P"]
     stretch: Float[Array, "P"]
     strain: Float[Array, "P"]
     displacement: Float[Array, "P"]
@@ -158,6 +160,7 @@ def steps(a: Stack, b: Stack) -> Steps:
         shear_work=work - np.einsum("mii,mii->m", mean, strain),
         dilation=volume * np.trace(strain, axis1=1, axis2=2),
         log_volume=np.trace(strain, axis1=1, axis2=2),
+        num_atoms=np.full(len(size), float(a.scaled.shape[1])),
         stretch=np.square(strain).sum(axis=(1, 2)),
         strain=size,
         displacement=lengths,

@@ -54,7 +54,7 @@ class StressCheck:
         shear_ratio: The same as ``ratio`` of the entries off the diagonal alone.
         shear_correlation: The same as ``correlation`` of them.
         order: Order of six numbers in which the labels agree with the energies, where they do not as read.
-        offset: Isotropic stress that the labels have too much (eV/Å³), or None.
+        offset: Isotropic stress that the labels have too much at the typical volume (eV/Å³), or None.
         offset_error: Its standard error (eV/Å³).
         volume_correlation: Of the mean normal stress with the volume where atoms fill it, or None;
             positive in matter.
@@ -183,10 +183,13 @@ def _check(name: tuple[str, str], members: list[_Series], order: str, forces_rat
     right = _right_order(shears, works, order)
     best = works[right or order]
     told = best.relation()
-    offset = None if told.ratio is None else constant_offset(best.steps, best.rest, best.error, told.ratio)
+    largest = max(members, key=lambda series: len(series.volumes))
+    volume, offset = float(np.median(largest.volumes)), None
     if told.ratio is None:
         told = best.without_offset()
-    largest = max(members, key=lambda series: len(series.volumes))
+    else:
+        per_atom = volume / largest.num_atoms
+        offset = constant_offset(best.steps, best.rest, best.error, ratio=told.ratio, atom_volume=per_atom)
     volume_correlation, bulk_modulus = _compression(max(members, key=lambda series: sum(series.filled)))
     stresses = np.concatenate([series.normal_stresses for series in members])
     return StressCheck(
@@ -206,7 +209,7 @@ def _check(name: tuple[str, str], members: list[_Series], order: str, forces_rat
         bulk_modulus=bulk_modulus,
         typical=float(np.median(np.abs(stresses))),
         num_atoms=largest.num_atoms,
-        volume=float(np.median(largest.volumes)),
+        volume=volume,
     )
 
 

@@ -1,4 +1,11 @@
-"""A constant pressure in stress labels, as plane waves of a fixed cutoff leave."""
+r"""A pressure in stress labels that the energies do not have, as plane waves of a fixed cutoff leave.
+
+The stress is that of a fixed number of plane waves, the energies are those of a fixed cutoff.  The
+difference is isotropic and inversely proportional to the volume per atom v,
+:math:`\tfrac23 \, dE/d\ln E_{cut} / v` with the energy E of an atom, so that cells with vacuum have less.
+
+Source: G. P. Francis and M. C. Payne, J. Phys. Condens. Matter 2, 4395 (1990).
+"""
 
 from __future__ import annotations
 
@@ -20,7 +27,7 @@ class Offset(NamedTuple):
     """What stress labels have too much on their diagonal.
 
     Attributes:
-        value: Isotropic stress, positive under tension (eV/Å³).
+        value: Isotropic stress at the reference volume, positive under tension (eV/Å³).
         error: Its standard error (eV/Å³).
     """
 
@@ -29,9 +36,9 @@ class Offset(NamedTuple):
 
 
 def constant_offset(
-    table: Steps, rest: Float[Array, "P"], error: Float[Array, "P"], ratio: float
+    table: Steps, rest: Float[Array, "P"], error: Float[Array, "P"], *, ratio: float, atom_volume: float
 ) -> Offset | None:
-    """The constant isotropic stress that the labels of strained frames have too much, or None.
+    """The isotropic stress that the labels of strained frames have too much, or None.
 
     What the energies' own curvature adds over large strains, of third order in them, is fitted beside.
 
@@ -40,6 +47,7 @@ def constant_offset(
         rest: What the forces leave of the differences of energies to the stress (eV).
         error: Expected errors of the work of the stress.
         ratio: Stress labels over those that the energies imply; about 1 is taken as 1.
+        atom_volume: Volume per atom at which the stress is given (Å³).
     """
     if len(rest) < _MIN_STEPS:
         return None
@@ -49,7 +57,8 @@ def constant_offset(
         return None
     error = np.maximum(error, _FLOOR * np.sqrt(np.mean(np.square(table.work)))) / abs(scale)
     excess = table.work / scale - rest
-    columns = np.stack([table.dilation, table.dilation * theta**2, table.dilation * table.stretch], axis=1)
+    offset = atom_volume * table.num_atoms * theta
+    columns = np.stack([offset, table.dilation * theta**2, table.dilation * table.stretch], axis=1)
     columns, excess = columns / error[:, None], excess / error
     sizes = np.linalg.norm(columns, axis=0)
     values, *_ = np.linalg.lstsq(columns / sizes, excess, rcond=1e-6)
