@@ -88,9 +88,9 @@ class LabelKeys(Section):
         stress_sign: Meaning of a positive stress; "pressure" in the outputs of VASP and LAMMPS.
         virial_sign: Meaning of a positive virial.
         stress_offset: What the stress labels have too much on their diagonal, positive under tension, as in
-            ``2.9 GPa``, or that times the volume per atom, as in ``0.2 eV/atom``, which plane waves leave: it is
-            taken off.  ``fit`` finds one per atom for all frames of a training from the energies
-            of strained ones; ``auto`` does so where labels contradict the energies by more than 1 GPa beyond
+            ``2.9 GPa``, or that times the volume per atom, as in ``0.2 eV/atom``, which plane waves leave: it
+            is taken off.  ``fit`` finds one per atom for all frames of a training from the energies of
+            strained ones; ``auto`` does so where labels contradict the energies by more than 1 GPa beyond
             doubt, and says it.  ``none`` leaves labels as they are.
     """
 
@@ -135,15 +135,12 @@ class LabelKeys(Section):
         if value in ("auto", "fit"):
             return value
         found = _OFFSET.fullmatch(_plain(str(value)))
-        unit = (
-            {name.lower(): name for name in (*STRESS_UNITS, _PER_ATOM)}.get(found[2].lower())
-            if found
-            else None
-        )
+        known = {name.lower(): name for name in (*STRESS_UNITS, _PER_ATOM)}
+        unit = known.get(found[2].lower()) if found else None
         if not found or unit is None:
             raise ValueError(
                 f"expected auto, fit, none or a stress with its unit, as in '2.9 GPa', got {value!r}; units "
-                f"are {', '.join(STRESS_UNITS)}"
+                f"are {', '.join((*STRESS_UNITS, _PER_ATOM))}"
             )
         return f"{float(found[1]):g} {unit}"
 

@@ -49,7 +49,8 @@ class StressOffset:
         value, error, groups = self.value / units.GPa, self.error / units.GPa, ", ".join(self.groups)
         return (
             f"{value:+.2f} ± {error:.2f} GPa are taken off the labels of bulk, less where there is vacuum "
-            f"({self.setting}), as the energies of strained frames say ({groups}); keys.stress_offset: none leaves them as they are"
+            f"({self.setting}), as the energies of strained frames say ({groups}); "
+            "keys.stress_offset: none leaves them as they are"
         )
 
 
