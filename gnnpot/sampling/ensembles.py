@@ -12,13 +12,14 @@ from ase.md.bussi import Bussi
 from ase.md.langevin import Langevin
 from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.md import MolecularDynamics
-from ase.md.nose_hoover_chain import MTKNPT, IsotropicMTKNPT, NoseHooverChainNVT
+from ase.md.nose_hoover_chain import NoseHooverChainNVT
 from ase.md.nvtberendsen import NVTBerendsen
 from ase.md.verlet import VelocityVerlet
 from pydantic import Field, FiniteFloat, PositiveFloat
 
 from gnnpot.config.base import Section
 from gnnpot.config.kinds import Kinds
+from gnnpot.sampling.barostats import FlexibleBarostat, IsotropicBarostat, atoms_at_rest
 from gnnpot.units import kBar
 
 _BAR = kBar / 1000
@@ -31,11 +32,11 @@ _MEMORY: dict[type[MolecularDynamics], tuple[str, ...]] = {
     Bussi: ("transferred_energy",),
     NoseHooverChainNVT: ("_q", "_p", "_thermostat._eta", "_thermostat._p_eta"),
     LangevinBAOAB: ("accel", "p_eps", "force_eps", "gamma_mod"),
-    IsotropicMTKNPT: (
+    IsotropicBarostat: (
         *("_q", "_p", "_eps", "_p_eps", "_volume0", "_cell0", "_thermostat._eta", "_thermostat._p_eta"),
         *("_barostat._xi", "_barostat._p_xi"),
     ),
-    MTKNPT: (
+    FlexibleBarostat: (
         *("_q", "_p", "_h", "_p_g", "_thermostat._eta", "_thermostat._p_eta"),
         *("_barostat._xi", "_barostat._p_xi"),
     ),
@@ -89,7 +90,7 @@ class BussiNVT(Section):
     ) -> MolecularDynamics:
         """The integrator of ``atoms`` at ``temperature`` (K) with ``timestep`` (fs)."""
         driver = Bussi(atoms, timestep * units.fs, temperature, self.time * units.fs, rng=rng)
-        driver.ndof = 3 * _atoms_at_rest(atoms)
+        driver.ndof = 3 * atoms_at_rest(atoms)
         driver.target_kinetic_energy = driver.ndof / 2 * units.kB * temperature
         return driver
 
@@ -108,7 +109,7 @@ class BerendsenNVT(Section):
         self, atoms: Atoms, temperature: float, timestep: float, rng: np.random.Generator
     ) -> MolecularDynamics:
         """The integrator of ``atoms`` at ``temperature`` (K) with ``timestep`` (fs)."""
-        mean = temperature * _atoms_at_rest(atoms) / len(atoms)  # as ASE has it
+        mean = temperature * atoms_at_rest(atoms) / len(atoms)  # as ASE has it
         settings = {"temperature_K": mean, "taut": self.time * units.fs, "fixcm": False}
         return NVTBerendsen(atoms, timestep * units.fs, **settings)
 
@@ -134,7 +135,7 @@ class NoseHooverNVT(Section):
         driver = NoseHooverChainNVT(
             atoms, timestep * units.fs, temperature, self.time * units.fs, tchain=self.chain
         )
-        driver._thermostat._num_atoms_global = _atoms_at_rest(atoms)
+        driver._thermostat._num_atoms_global = atoms_at_rest(atoms)
         return driver
 
 
@@ -183,7 +184,7 @@ class _ChainNPT(Section):
         pressure_time: Period of the barostat (fs).
     """
 
-    integrator: ClassVar[type[MolecularDynamics]]
+    integrator: ClassVar[type[IsotropicBarostat | FlexibleBarostat]]
 
     kind: str
     pressure: FiniteFloat = 1.0
@@ -194,7 +195,7 @@ class _ChainNPT(Section):
         self, atoms: Atoms, temperature: float, timestep: float, rng: np.random.Generator
     ) -> MolecularDynamics:
         """The integrator of ``atoms`` at ``temperature`` (K) with ``timestep`` (fs)."""
-        driver: Any = self.integrator(
+        return self.integrator(
             atoms,
             timestep * units.fs,
             temperature,
@@ -202,14 +203,12 @@ class _ChainNPT(Section):
             self.time * units.fs,
             self.pressure_time * units.fs,
         )
-        driver._num_atoms_global = driver._thermostat._num_atoms_global = _atoms_at_rest(atoms)
-        return driver
 
 
 class IsotropicNPT(_ChainNPT):
     """Constant pressure and shape of the cell, with chains of thermostats."""
 
-    integrator = IsotropicMTKNPT
+    integrator = IsotropicBarostat
 
     kind: Literal["npt-isotropic"] = "npt-isotropic"
 
@@ -217,7 +216,7 @@ class IsotropicNPT(_ChainNPT):
 class FlexibleNPT(_ChainNPT):
     """Constant pressure; lengths and angles of the cell are free."""
 
-    integrator = MTKNPT
+    integrator = FlexibleBarostat
 
     kind: Literal["npt-flexible"] = "npt-flexible"
 
@@ -252,15 +251,7 @@ def internal_temperature(atoms: Atoms) -> float:
     """Temperature (K) of the motion about the center of mass, at rest or not."""
     momenta, masses = atoms.get_momenta(), atoms.get_masses()[:, None]
     relative = momenta - masses * momenta.sum(axis=0) / masses.sum()
-    return float(np.sum(relative**2 / masses) / (3 * _atoms_at_rest(atoms) * units.kB))
-
-
-def _atoms_at_rest(atoms: Atoms) -> int:
-    """As many atoms as have the degrees of freedom of all about a center of mass at rest.
-
-    Thermostats that act on all atoms alike never move it, and take ASE's integrators count 3N.
-    """
-    return max(1, len(atoms) - 1)
+    return float(np.sum(relative**2 / masses) / (3 * atoms_at_rest(atoms) * units.kB))
 
 
 def thermalize(atoms: Atoms, temperature: float, *, rng: np.random.Generator) -> None:
