@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from ase import Atoms
+from ase.calculators.calculator import all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from gnnpot.calculator.recording import Replay
 from gnnpot.errors import ConfigError
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.graph.verlet_list import SkinList
+from gnnpot.nn.weight_state import WeightState
 from gnnpot.potential.committee import Committee, load_model, mean_prediction, spread_of
 from gnnpot.potential.potential import Potential, Prediction
 from gnnpot.system.devices import choose_device
@@ -92,7 +95,18 @@ class GNNPotCalculator(WholeCalculator):
         function: Callable[[AtomicGraph], Any] = self.potential
         if isinstance(self.potential, Committee):
             function = self.potential.predictions
-        self._predict = Replay(function, [*self.potential.parameters(), *self.potential.buffers()])
+        self._predict = Replay(function)
+        self._weights = WeightState(self.potential)
+
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What has changed since the last results: of the atoms, or all where the potential has."""
+        changes: list[str] = super().check_state(atoms, tol)
+        return changes or ([] if self._weights.is_same() else list(all_changes))
+
+    def reset(self) -> None:
+        """Forget results and recorded steps; call it after writing into weights behind torch's back."""
+        super().reset()
+        self._predict.forget()
 
     @torch.inference_mode(False)
     def computed(self) -> dict[str, Any]:
@@ -105,6 +119,9 @@ class GNNPotCalculator(WholeCalculator):
         if not np.array_equal(self.atoms.numbers, self._checked):
             self.potential.check_elements(torch.as_tensor(self.atoms.numbers))
             self._checked = self.atoms.numbers.copy()
+        if not self._weights.is_same():
+            self._predict.forget()
+            self._weights.look()
         graph = self._neighbors.graph(self.atoms)
         with torch.no_grad():
             prediction = self._predict(graph)

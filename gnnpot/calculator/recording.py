@@ -42,29 +42,27 @@ class Replay:
     to the recording: the next call overwrites them.
 
     Args:
-        function: Function of a graph that has ``pair_vectors``; its result cannot be differentiated.
-        weights: Tensors that the function depends on; where one changes, a recording ends.
+        function: Function of a graph that has ``pair_vectors``; its result cannot be differentiated.  Where
+            anything else that it depends on changes, call :meth:`forget`.
     """
 
-    def __init__(self, function: Callable[[AtomicGraph], Any], weights: Sequence[Tensor]) -> None:
+    def __init__(self, function: Callable[[AtomicGraph], Any]) -> None:
         self.function = function
-        self.weights = weights
         self._trusted, self._refused = False, False
         self._edges: Tensor | None = None  # of the list that is being used
-        self._versions: list[int] = []
         self._calls = 0
         self._recording: _Recording | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Replay, (self.function, self.weights)
+        return Replay, (self.function,)
 
     def __call__(self, graph: AtomicGraph) -> Any:
         """What the function says of ``graph``."""
         if self._refused or graph.edge_index.is_cuda or graph.edge_index.shape[1] > 2 * _MOST_PAIRS:
             return self.function(graph)
-        versions = [weight._version for weight in self.weights]
-        if self._edges is not graph.edge_index or self._versions != versions:
-            self._edges, self._versions, self._calls, self._recording = graph.edge_index, versions, 0, None
+        if self._edges is not graph.edge_index:
+            self.forget()
+            self._edges = graph.edge_index
         self._calls += 1
         if self._recording is None and self._calls < _PATIENCE:
             return self.function(graph)
@@ -73,6 +71,10 @@ class Replay:
         except _CannotRecordError:
             self._refused, self._recording = True, None
             return self.function(graph)
+
+    def forget(self) -> None:
+        """Drop the recording, which another may follow."""
+        self._edges, self._calls, self._recording = None, 0, None
 
     def _recorded(self, graph: AtomicGraph) -> Any:
         if self._recording is None:

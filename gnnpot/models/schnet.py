@@ -5,7 +5,7 @@ Schütt et al., J. Chem. Phys. 148, 241722 (2018).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from gnnpot.nn.bases import GaussianBasis
 from gnnpot.nn.envelopes import envelope
 from gnnpot.nn.mlp import Dense, Linear
 from gnnpot.nn.splines import RadialGrid
+from gnnpot.nn.weight_state import WeightState
 from gnnpot.ops.neighbor_sums import convolve, times_rows
 from gnnpot.ops.splines import SplineWeights, convolve_table
 
@@ -50,20 +51,21 @@ class InterpolatedFilters(NamedTuple):
 class FilterNetwork(Dense):
     """Dense layers that make a filter of the values of the basis functions."""
 
-    _kept: tuple[object, Tensor] | None = None
+    _kept: tuple[WeightState, WeightState, Tensor] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None}
 
     def table(self, basis: GaussianBasis, grid: RadialGrid) -> Float[Tensor, "G F"]:
-        """Its splines on a grid; made once where no weight is trained.
-
-        They are made again where weights have changed by torch's count, which passes over ``.data``.
-        """
-        weights = list(self.parameters())
-        if any(weight.requires_grad for weight in weights):
+        """Its splines on a grid; made once where no weight is trained, and again after changes."""
+        if any(weight.requires_grad for weight in self.parameters()):
             return self._new_table(basis, grid)
-        state = [(weight.data_ptr(), weight._version, weight.dtype, weight.device) for weight in weights]
-        if self._kept is None or self._kept[0] != state:
-            self._kept = (state, self._new_table(basis, grid))
-        return self._kept[1]
+        if self._kept is None or not (self._kept[0].is_same() and self._kept[1].is_same()):
+            states = WeightState(self), WeightState(basis)
+            for state in states:
+                state.look()
+            self._kept = (*states, self._new_table(basis, grid))
+        return self._kept[2]
 
     def _new_table(self, basis: GaussianBasis, grid: RadialGrid) -> Float[Tensor, "G F"]:
         return grid.coefficients(self(basis(grid.distances.to(basis.centers.dtype))))
