@@ -138,7 +138,7 @@ class Potential(nn.Module):
         """Energy of each atom minus that of the free atom (eV), in float64."""
         energies = self.model.atomic_energies(graph).double() * self.scale
         if self.repulsion is not None:
-            energies = energies + self.repulsion.atomic_energies(graph).double()
+            energies = energies + self.repulsion.atomic_energies(graph, self.cutoff).double()
         return energies
 
     def check_elements(self, numbers: Int[Tensor, "N"]) -> None:

@@ -24,7 +24,8 @@ class ZBLRepulsion(nn.Module):
         \quad a = \frac{0.46850\,\text{Å}}{Z_i^{0.23} + Z_j^{0.23}}
 
     with the polynomial envelope u and r_c = ``reach`` times the sum of the covalent radii, so that it is
-    zero at bond lengths and C² everywhere.
+    zero at bond lengths and C² everywhere.  It never reaches beyond the cutoff of the model beside it, where
+    neighbor lists may end: r_c is that at most.
 
     Source: Ziegler, Biersack, Littmark, *The Stopping and Range of Ions in Solids* (Pergamon, 1985);
     covalent radii of Cordero et al., Dalton Trans. 2832 (2008), through ASE.
@@ -42,13 +43,18 @@ class ZBLRepulsion(nn.Module):
         radii = torch.as_tensor(covalent_radii, dtype=torch.float64)
         self.register_buffer("radii", radii, persistent=False)
 
-    def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
-        """Half of each pair's energy for each of its two atoms (eV)."""
+    def atomic_energies(self, graph: AtomicGraph, cutoff: float) -> Float[Tensor, "N"]:
+        """Half of each pair's energy for each of its two atoms (eV).
+
+        Args:
+            graph: With all pairs within ``cutoff``.
+            cutoff: Upper bound of r_c (Å).
+        """
         lengths = pair_lengths(graph)
         source, center = graph.edge_index[:, 0::2]
         cutoffs = self.reach * (
             self.radii[graph.atomic_numbers[source]] + self.radii[graph.atomic_numbers[center]]
-        ).to(lengths.dtype)
+        ).clamp(max=cutoff).to(lengths.dtype)
         energies = torch.zeros_like(graph.positions[:, 0])
         if len(lengths) > _FEW:
             close = (lengths < cutoffs).nonzero().squeeze(-1)
