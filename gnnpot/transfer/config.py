@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -97,13 +97,21 @@ class TransferConfig(RunConfig):
 
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
+        for number, training in enumerate(self._checked(), start=1):
+            if number <= len(self.stages) and training.dtype != self.training.dtype:
+                raise ValueError(
+                    f"stage {number}: expected dtype {self.training.dtype} in every stage, got "
+                    f"{training.dtype}; set training.dtype"
+                )
+        return self
+
+    def _checked(self) -> Iterator[TrainingConfig]:
         for number, values in enumerate((*self.stages, self.scratch), start=1):
             where = f"stage {number}" if number <= len(self.stages) else "scratch"
             try:
-                _training(self.training, values)
+                yield _training(self.training, values)
             except ValidationError as error:
                 raise ValueError(f"{where}: {faults_of(error, TrainingConfig)}") from error
-        return self
 
     @property
     def trainings(self) -> list[TrainingConfig]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ import torch
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 from jaxtyping import Float
+from torch import Tensor
 
 from gnnpot.data.dataset import GraphDataset
 from gnnpot.data.reference_energies import composition, reference_energies
@@ -39,7 +41,13 @@ Array = np.ndarray
 
 
 class _Pairs(NamedTuple):
-    """Predictions and labels of one quantity, in units of the norm of the labels, and whether it tells."""
+    """Predictions and labels of one quantity, in units of the norm of the labels, and whether it tells.
+
+    Attributes:
+        predicted: What the model says, which an energy scale multiplies.
+        labels: Labels less what the repulsion says, which it leaves as it is.
+        tells: Whether the labels are more than noise.
+    """
 
     predicted: Float[Array, "I"]
     labels: Float[Array, "I"]
@@ -136,7 +144,9 @@ def find_start(config: TransferConfig, store: GraphStore) -> TransferStart:
     length, energy = 1.0, 1.0
     steps = [_step("elements", str(elements), carried(source, elements), fit)]
     if config.lattice_scale is not None:
-        length = _length_scale(config, carried(source, elements), fit.frames)
+        length = _length_scale(
+            config, lambda scale: carried(source, elements, length_scale=scale), fit.frames
+        )
         potential = carried(source, elements, length_scale=length)
         steps.append(_step("lattice scale", f"{length:.4f}", potential, fit))
     if config.energy_scale is not None:
@@ -147,16 +157,20 @@ def find_start(config: TransferConfig, store: GraphStore) -> TransferStart:
     return TransferStart(source, elements, length, energy, tuple(steps))
 
 
-def fitted_length_scale(potential: Potential, frames: Sequence[Atoms]) -> float:
-    r"""The s at which forces F(r / s) / s and stress σ(r / s) / s³ differ least from their labels.
+def fitted_length_scale(scaled: Callable[[float], Potential], frames: Sequence[Atoms]) -> float:
+    r"""The s at which forces and stress of the potential carried with it differ least from their labels.
 
-    .. math:: \min_{s, \alpha} \frac{\sum |F - \alpha \hat F|^2}{\sum |F|^2}
-        + \frac{\sum |\sigma - \alpha \hat\sigma|^2}{\sum |\sigma|^2}
+    .. math:: \min_{s, \alpha} \frac{\sum |F - F^{ZBL} - \alpha \hat F|^2}{\sum |F|^2}
+        + \frac{\sum |\sigma - \sigma^{ZBL} - \alpha \hat\sigma|^2}{\sum |\sigma|^2}
 
     over sixteen scales in equal ratios from 0.7 to 1.45, then by golden section to 1e-4 about the best;
-    α stands for the energy scale.  Without labels of stress forces decide alone, and tend to a larger s.
-    Where labels vanish, as in a perfect crystal at rest, noise of DFT takes the place of their norm, and α
-    is 1 if all of them do.
+    α stands for the energy scale, which the repulsion does not have.  Without labels of stress forces decide
+    alone, and tend to a larger s.  Where labels vanish, as in a perfect crystal at rest, noise of DFT takes
+    the place of their norm, and α is 1 if all of them do.
+
+    Args:
+        scaled: The potential carried with a length scale.
+        frames: Structures with forces.
 
     Raises:
         ConfigError: No structure has forces.
@@ -164,7 +178,7 @@ def fitted_length_scale(potential: Potential, frames: Sequence[Atoms]) -> float:
     labeled = _with_forces(frames)
 
     def error(logarithm: float) -> float:
-        pairs = _derivatives(potential, labeled, math.exp(logarithm))
+        pairs = _derivatives(scaled(math.exp(logarithm)), labeled)
         predicted = np.concatenate([pair.predicted for pair in pairs])
         labels = np.concatenate([pair.labels for pair in pairs])
         factor = _factor(predicted, labels) if any(pair.tells for pair in pairs) else 1.0
@@ -179,12 +193,13 @@ def fitted_length_scale(potential: Potential, frames: Sequence[Atoms]) -> float:
 def fitted_energy_scale(potential: Potential, frames: Sequence[Atoms]) -> float:
     """The factor by least squares between predicted and labeled forces, or stress where no force acts.
 
-    It is 1 where neither tells anything, as in a perfect crystal at rest.
+    What the repulsion says is taken off the labels, for no scale changes it.  The factor is 1 where
+    neither tells anything, as in a perfect crystal at rest.
 
     Raises:
         ConfigError: No structure has forces, or the predictions point the other way.
     """
-    pairs = _derivatives(potential, _with_forces(frames), 1.0)
+    pairs = _derivatives(potential, _with_forces(frames))
     telling = [pair for pair in pairs if pair.tells]
     if not telling:
         return 1.0
@@ -213,9 +228,11 @@ def golden_section(function: Callable[[float], float], low: float, high: float) 
     return 0.5 * (low + high)
 
 
-def _length_scale(config: TransferConfig, potential: Potential, frames: Sequence[Atoms]) -> float:
+def _length_scale(
+    config: TransferConfig, scaled: Callable[[float], Potential], frames: Sequence[Atoms]
+) -> float:
     if config.lattice_scale == "fit":
-        return fitted_length_scale(potential, frames)
+        return fitted_length_scale(scaled, frames)
     return _given_length_scale(config)
 
 
@@ -275,30 +292,37 @@ def _with_forces(frames: Sequence[Atoms]) -> list[Atoms]:
     return labeled
 
 
-def _derivatives(potential: Potential, frames: Sequence[Atoms], scale: float) -> list[_Pairs]:
-    """Forces and, where there are any, stresses of lengths times ``scale``, each with its labels."""
+def _derivatives(potential: Potential, frames: Sequence[Atoms]) -> list[_Pairs]:
+    """Forces and, where there are any, stresses of the model, each with its labels less the repulsion."""
+    alone = copy(potential)
+    alone.repulsion = None
     forces, stresses = [], []
     for atoms in frames:
-        shrunk = Atoms(atoms.numbers, atoms.positions / scale, cell=atoms.cell / scale, pbc=atoms.pbc)
+        graph, labels = _graph(potential, atoms), label_arrays(atoms)
         with torch.no_grad():
-            prediction, labels = potential(_graph(potential, shrunk)), label_arrays(atoms)
-        forces.append((prediction.forces.numpy().ravel() / scale, labels["forces"].ravel()))
+            whole, model = potential(graph), alone(graph)
+        forces.append(_parted(whole.forces, model.forces, labels["forces"]))
         if "stress" in labels and atoms.pbc.all():
-            stresses.append((prediction.stress.numpy().ravel() / scale**3, labels["stress"].ravel()))
+            stresses.append(_parted(whole.stress, model.stress, labels["stress"]))
     return [
-        _relative(pairs, noise)
-        for pairs, noise in ((forces, _FORCE_NOISE), (stresses, _STRESS_NOISE))
-        if pairs
+        _relative(parts, noise)
+        for parts, noise in ((forces, _FORCE_NOISE), (stresses, _STRESS_NOISE))
+        if parts
     ]
 
 
-def _relative(pairs: Sequence[tuple[Array, Array]], noise: float) -> _Pairs:
-    predicted, labels = (np.concatenate(part) for part in zip(*pairs, strict=True))
+def _parted(whole: Tensor, model: Tensor, labels: Array) -> tuple[Array, Array, Array]:
+    """What the model says, what the repulsion adds, and the labels."""
+    return model.numpy().ravel(), (whole - model).numpy().ravel(), labels.ravel()
+
+
+def _relative(parts: Sequence[tuple[Array, Array, Array]], noise: float) -> _Pairs:
+    predicted, repulsion, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
     counted = ~np.isnan(labels)
-    predicted, labels = predicted[counted], labels[counted]
+    predicted, repulsion, labels = predicted[counted], repulsion[counted], labels[counted]
     norm, least = float(np.linalg.norm(labels)), noise * math.sqrt(labels.size)
     unit = max(norm, least)
-    return _Pairs(predicted / unit, labels / unit, tells=norm > least)
+    return _Pairs(predicted / unit, (labels - repulsion) / unit, tells=norm > least)
 
 
 def _factor(predicted: Float[Array, "I"], labels: Float[Array, "I"]) -> float:

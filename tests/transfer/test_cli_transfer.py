@@ -170,6 +170,10 @@ def test_an_unknown_key_of_a_stage(refused):
     assert "did you mean 'max_epochs'?" in refused(stages=[{"max_epoch": 3}])
 
 
+def test_a_precision_of_one_stage_alone(refused):
+    assert "stage 2: expected dtype float32 in every stage" in refused(stages=[{}, {"dtype": "float64"}])
+
+
 def test_comparing_with_scratch_needs_a_source(refused):
     model = {"kind": "schnet", "cutoff": 4.0}
     assert "give --from" in refused("--compare-scratch", start=None, model=model)

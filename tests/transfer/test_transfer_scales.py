@@ -15,6 +15,7 @@ from transfers import mapped, potential_of, renamed
 
 from gnnpot.errors import ConfigError
 from gnnpot.graph.graph import AtomicGraph
+from gnnpot.potential.repulsion import ZBLRepulsion
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.low_rank import add_low_rank, merged
 from gnnpot.training.parameter_groups import Tuning, group_plans
@@ -22,8 +23,10 @@ from gnnpot.transfer.start import fitted_energy_scale, fitted_length_scale, gold
 from gnnpot.transfer.weights import carried
 
 
-def test_scales_are_found_that_made_the_labels():
+@pytest.mark.parametrize("repulsion", [None, ZBLRepulsion(1.0)], ids=["alone", "with repulsion"])
+def test_scales_are_found_that_made_the_labels(repulsion):
     source = potential_of("schnet", ("Si",))
+    source.repulsion = repulsion
     truth = carried(source, mapped({}, "Si", "Ge"), length_scale=1.1, energy_scale=0.7)
     frames = []
     for seed in range(2):
@@ -36,8 +39,12 @@ def test_scales_are_found_that_made_the_labels():
             atoms, forces=prediction.forces.numpy(), stress=prediction.stress.numpy()[0]
         )
         frames.append(atoms)
-    start = carried(source, mapped({}, "Si", "Ge"))
-    assert fitted_length_scale(start, frames) == pytest.approx(1.1, abs=2e-4)
+        assert repulsion is None or repulsion.atomic_energies(graph, truth.cutoff).max() > 0.01
+
+    def scaled(length):
+        return carried(source, mapped({}, "Si", "Ge"), length_scale=length)
+
+    assert fitted_length_scale(scaled, frames) == pytest.approx(1.1, abs=2e-4)
     right = carried(source, mapped({}, "Si", "Ge"), length_scale=1.1)
     assert fitted_energy_scale(right, frames) == pytest.approx(0.7, rel=1e-9)
 
