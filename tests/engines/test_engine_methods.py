@@ -93,6 +93,40 @@ def test_dftb3_refuses_a_chain_that_is_torn_too_far(stretch, is_refused):
         method.check(hexane(stretch), method.elements(), "chain")
 
 
+def test_dftb3_refuses_hydrogen_that_is_torn_too_far():
+    method, water = engine_of({"kind": "dftb3"}), molecule("H2O")
+    method.check(water, method.elements(), "water")
+    water.set_distance(0, 1, 8.0, fix=0)
+    with pytest.raises(LabelingError, match=r"expected parts at most 3\.5 Å apart"):
+        method.check(water, method.elements(), "water")
+
+
+@needs_sparrow
+@pytest.mark.parametrize("name", ["H2O", "CH3OH", "NH3", "C2H6"])
+def test_forces_of_dftb3_are_derivatives_of_its_energy(name):
+    atoms = molecule(name)
+    atoms.rattle(0.03, seed=1)
+    atoms = labeled(engine_of({"kind": "dftb3"}), atoms)
+    forces, start = atoms.get_forces(), atoms.positions.copy()
+    direction = np.random.default_rng(0).normal(size=start.shape)
+    energies = []
+    for step in (-2e-3, -1e-3, 1e-3, 2e-3):
+        atoms.positions = start + step * direction
+        energies.append(atoms.get_potential_energy())
+    slope = (8 * (energies[2] - energies[1]) - (energies[3] - energies[0])) / 12e-3
+    assert np.sum(forces * direction) == pytest.approx(-slope, abs=1e-4)
+    assert np.abs(forces.sum(axis=0)).max() < 1e-5
+
+
+@needs_sparrow
+def test_the_gradient_of_sparrow_is_no_derivative():
+    atoms = molecule("H2O")
+    atoms.rattle(0.03, seed=1)
+    methods = ({"kind": "dftb3"}, {"kind": "dftb3", "forces": "gradient"})
+    right, fast = (labeled(engine_of(method), atoms).get_forces() for method in methods)
+    assert np.abs(right - fast).max() == pytest.approx(0.167, abs=0.002)
+
+
 @needs_sparrow
 def test_dftb3_costs_more_energy_the_farther_ethane_is_torn():
     config = engine_of({"kind": "dftb3"})
