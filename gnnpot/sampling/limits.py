@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from gnnpot.config.base import Section
 from gnnpot.graph.neighbors import neighbor_pairs
@@ -21,12 +21,12 @@ class Limits(Section):
     Args:
         heating: Largest temperature over that of the thermostat.
         force: Largest force on an atom (eV/Å).
-        distance: Smallest distance of two atoms, over the sum of their covalent radii.
+        distance: Smallest distance of two atoms, over the sum of their covalent radii; from 0.001 to 1.
     """
 
     heating: PositiveFloat = 10.0
     force: PositiveFloat = 200.0
-    distance: PositiveFloat = 0.4
+    distance: float = Field(default=0.4, ge=0.001, le=1.0)
 
     def broken_by(self, atoms: Atoms, temperature: float) -> str:
         """What is wrong with the motion of ``atoms`` at ``temperature`` (K) or their forces, or nothing."""

@@ -117,7 +117,9 @@ class Pull:
 
     .. math:: \Delta W = \frac{K}{2} \big[ (t' - d)^2 - (t - d)^2 \big]
 
-    where the target goes from t to t' at distance d: what the energy of the whole gains.
+    where the target goes from t to t' at distance d: what the energy of the whole gains.  The logged force is
+    the mean of those before and after the move, K ((t + t') / 2 − d): the momenta get half of each, and the
+    work is its sum times t' − t.
 
     Args:
         spring: Spring to move.
@@ -138,8 +140,9 @@ class Pull:
             return ()
         spring, distance = self.spring, self.spring.distance(atoms)
         target = distance if spring.target is None else spring.target
-        row = (target, distance, spring.pull(atoms), self.work, float(spring.unbiased["energy"]))
         ahead = target + self.stride
+        force = spring.stiffness * ((target + ahead) / 2 - distance)
+        row = (target, distance, force, self.work, float(spring.unbiased["energy"]))
         self.work += spring.stiffness / 2 * ((ahead - distance) ** 2 - (target - distance) ** 2)
         spring.move_to(ahead)
         return row

@@ -105,7 +105,8 @@ def test_the_spring_starts_after_equilibration_and_moves_at_its_velocity():
     assert rows[0, 1] == 31
     assert rows[0, 2] == pytest.approx(rows[0, 3])  # target = distance
     np.testing.assert_allclose(np.diff(rows[:, 2]), 0.006)
-    np.testing.assert_allclose(rows[:, 4], 10 * (rows[:, 2] - rows[:, 3]), atol=1e-9)
+    np.testing.assert_allclose(rows[:, 4], 10 * (rows[:, 2] + 0.003 - rows[:, 3]), atol=1e-9)
+    np.testing.assert_allclose(np.diff(rows[:, 5]), 0.006 * rows[:-1, 4], atol=1e-12)  # force times way
     assert start.calc.calls <= 82  # once a step, although the spring moves
 
 
