@@ -153,3 +153,19 @@ def test_stillinger_weber_treats_a_cluster_in_a_box_and_refuses_one_without():
     cluster.cell = np.zeros((3, 3))
     with pytest.raises(LabelingError, match="put it into a box"):
         method.check(cluster, method.elements(), "x:1")
+
+
+@pytest.mark.parametrize("kind", ["xtb", "dftb3"])
+def test_a_charge_that_the_method_would_ignore_is_refused_unless_it_is_said(kind):
+    ion, partial = molecule("OH"), molecule("H2O")
+    ion.info["charge"] = -1
+    partial.set_initial_charges([-0.8, 0.4, 0.4])
+    plain, charged = (engine_of({"kind": kind, "charge": charge}) for charge in (0, -1))
+    known = plain.elements()
+    with pytest.raises(LabelingError, match="got -1 as charge"):
+        plain.check(ion, known, "x:1")
+    charged.check(ion, known, "x:1")
+    plain.check(partial, known, "x:1")
+    partial.set_initial_charges([-1.0, 0.0, 0.0])
+    with pytest.raises(LabelingError, match=r"got -1\.0 as the sum of its initial charges"):
+        plain.check(partial, known, "x:1")

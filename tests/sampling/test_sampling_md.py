@@ -190,7 +190,11 @@ def test_the_given_structure_stays_as_it_is():
 
 
 @pytest.mark.parametrize(
-    "fault", [{"temperatures": -1}, {"temperatures": []}, {"steps": 0}, {"timestep": 0}, {"interval": 0}]
+    "fault",
+    [
+        *({"temperatures": -1}, {"temperatures": []}, {"steps": 0}, {"timestep": 0}, {"interval": 0}),
+        *({"limits": {"distance": 1e-300}}, {"limits": {"distance": 2.0}}),
+    ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(fault):
     with pytest.raises(ValidationError):
@@ -229,3 +233,17 @@ def test_atoms_thrown_out_of_the_world_end_their_own_run_alone():
     assert (calm.failure, fast.failure) == ("", "")
     assert np.ptp(frames[3].positions) > 1e5
     assert "expected positions up to 1e+09 Å" in lost.failure
+
+
+def test_deuterium_moves_as_deuterium():
+    start = Atoms("H2", [[2, 2, 2], [6, 6, 6]], cell=[8, 8, 8], pbc=True)
+    start.set_masses([1.008, 2.014])
+    start.calc = EinsteinCrystal(start, stiffness=2.0)
+    walks = sampled(start=start, ensemble={"kind": "nve"}, timestep=0.05, steps=100, interval=100)
+    velocities = walks.walks[0].atoms.get_velocities()
+    (frame,) = walks
+    assert frame.get_masses().tolist() == [1.008, 2.014]
+    for atom, mass in enumerate((1.008, 2.014)):
+        rate = np.sqrt(2.0 / mass)
+        expected = velocities[atom] / rate * np.sin(rate * 5.0 * units.fs)
+        np.testing.assert_allclose(frame.positions[atom] - start.positions[atom], expected, rtol=1e-4)

@@ -14,9 +14,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from torch.optim.swa_utils import AveragedModel
 
@@ -99,6 +101,27 @@ def test_the_errors_fall(undisturbed):
     history = state(undisturbed)["gnnpot"]["history"]
     assert len(history) == 4
     assert history[-1]["train_loss"] < 0.8 * history[0]["train_loss"]
+
+
+def test_the_validation_loss_does_not_depend_on_the_size_of_batches(silicon_file, tmp_path):
+    frames = read(silicon_file, ":14")
+    for place, atoms in enumerate(frames[:7]):
+        energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+        frames[place] = atoms * (2, 1, 1)
+        frames[place].calc = SinglePointCalculator(
+            frames[place], energy=2 * energy, forces=np.tile(forces, (2, 1))
+        )
+    write(tmp_path / "mixed.xyz", frames)
+    loss, optimizer = {"energy": 1.0, "forces": 1.0}, {"learning_rate": 1e-14}
+    losses = []
+    for size in (1, 4):
+        output = tmp_path / f"run-{size}"
+        values = settings(
+            tmp_path / "mixed.xyz", max_epochs=1, batch_size=size, loss=loss, optimizer=optimizer
+        )
+        run(output, values)
+        losses.append(state(output)["gnnpot"]["history"][0]["validation_loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
 
 
 def test_the_model_kept_is_the_one_that_validation_picked(undisturbed, silicon_file):
