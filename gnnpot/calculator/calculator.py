@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.calculators.calculator import all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
+from torch.autograd.graph import increment_version
 
 from gnnpot.calculator.base import WholeCalculator
 from gnnpot.calculator.recording import Replay
@@ -103,10 +104,10 @@ class GNNPotCalculator(WholeCalculator):
         changes: list[str] = super().check_state(atoms, tol)
         return changes or ([] if self._weights.is_same() else list(all_changes))
 
-    def reset(self) -> None:
-        """Forget results and recorded steps; call it after writing into weights behind torch's back."""
-        super().reset()
-        self._predict.forget()
+    def forget(self) -> None:
+        """Forget all that was made of the weights; call it after writing into them behind torch's back."""
+        self.reset()
+        increment_version([*self.potential.parameters(), *self.potential.buffers()])
 
     @torch.inference_mode(False)
     def computed(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ class WeightState:
     A change is another tensor in their place (``load_state_dict(assign=True)``, a new ``scale``), other
     memory (``.data =``, another dtype or device), or a higher count of torch's (optimizers, anything in
     place).  Writing into the memory behind torch's back (in place on ``.data``, through NumPy) goes
-    unnoticed.
+    unnoticed: ``torch.autograd.graph.increment_version`` tells of it.
 
     Args:
         module: Module to watch; its submodules and what they are made of may change.

@@ -52,9 +52,8 @@ class ZBLRepulsion(nn.Module):
         """
         lengths = pair_lengths(graph)
         source, center = graph.edge_index[:, 0::2]
-        cutoffs = self.reach * (
-            self.radii[graph.atomic_numbers[source]] + self.radii[graph.atomic_numbers[center]]
-        ).clamp(max=cutoff).to(lengths.dtype)
+        radii = self.radii[graph.atomic_numbers[source]] + self.radii[graph.atomic_numbers[center]]
+        cutoffs = (self.reach * radii).clamp(max=cutoff).to(lengths.dtype)
         energies = torch.zeros_like(graph.positions[:, 0])
         if len(lengths) > _FEW:
             close = (lengths < cutoffs).nonzero().squeeze(-1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -294,8 +293,8 @@ def _with_forces(frames: Sequence[Atoms]) -> list[Atoms]:
 
 def _derivatives(potential: Potential, frames: Sequence[Atoms]) -> list[_Pairs]:
     """Forces and, where there are any, stresses of the model, each with its labels less the repulsion."""
-    alone = copy(potential)
-    alone.repulsion = None
+    zeros = dict.fromkeys(potential.elements, 0.0)
+    alone = Potential(potential.model, zeros, scale=float(potential.scale))
     forces, stresses = [], []
     for atoms in frames:
         graph, labels = _graph(potential, atoms), label_arrays(atoms)

@@ -122,7 +122,7 @@ def test_the_volume_of_an_ideal_gas_has_its_mean_and_fluctuation(kind):
     found = sampled(kind, 0.0)
     mean, deviation = exact_volume(SIZE)
     assert found.volume.mean() == pytest.approx(mean, abs=28)
-    assert found.volume.std() == pytest.approx(deviation, rel=0.2)
+    assert found.volume.std() == pytest.approx(deviation, rel=0.25)
 
 
 @pytest.mark.parametrize("kind", ISOBARIC)
@@ -131,7 +131,7 @@ def test_the_volume_of_a_harmonic_crystal_has_its_mean_and_fluctuation(kind):
     found = sampled(kind, 1.0)
     mean, deviation = exact_volume(1)
     assert found.volume.mean() == pytest.approx(mean, abs=28)
-    assert found.volume.std() == pytest.approx(deviation, rel=0.2)
+    assert found.volume.std() == pytest.approx(deviation, rel=0.25)
 
 
 @pytest.mark.parametrize("kind", ISOTHERMAL)

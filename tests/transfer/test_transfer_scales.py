@@ -23,7 +23,7 @@ from gnnpot.transfer.start import fitted_energy_scale, fitted_length_scale, gold
 from gnnpot.transfer.weights import carried
 
 
-@pytest.mark.parametrize("repulsion", [None, ZBLRepulsion(1.0)], ids=["alone", "with repulsion"])
+@pytest.mark.parametrize("repulsion", [None, ZBLRepulsion(1.4)], ids=["alone", "with repulsion"])
 def test_scales_are_found_that_made_the_labels(repulsion):
     source = potential_of("schnet", ("Si",))
     source.repulsion = repulsion
