@@ -35,6 +35,8 @@ class IsotropicBarostat(IsotropicMTKNPT):
         pressure_time: Period of the barostat (ASE units).
     """
 
+    _p: np.ndarray
+
     def __init__(
         self,
         atoms: Atoms,
@@ -71,6 +73,8 @@ class FlexibleBarostat(MTKNPT):
         time: Period of the thermostat (ASE units).
         pressure_time: Period of the barostat (ASE units).
     """
+
+    _p: np.ndarray
 
     def __init__(
         self,
