@@ -31,6 +31,18 @@ RESUMABLE = (
 )  # may change
 
 
+class RefitConfig(Section):
+    """Linear regression of the last layer after training, see :mod:`gnnpot.training.refit`.
+
+    Args:
+        energy: Factor of the weight that energies have in the loss of the training.
+        directions: Most directions in the space of the weights; each costs about as much as an epoch.
+    """
+
+    energy: PositiveFloat = 30.0
+    directions: PositiveInt = 30
+
+
 class TrainingConfig(Section):
     """Everything that :func:`gnnpot.training.fit` needs besides a potential and data.
 
@@ -56,6 +68,7 @@ class TrainingConfig(Section):
         anchor: Weight in the loss of the mean squared distance of the parameters from their start.
         low_rank: Train updates of this rank instead of the weights of dense layers; biases, embeddings and
             what is no dense layer train as ever.
+        refit: Regression of the last layer once the training has ended; none if not given.
         stop_below: Learning rate below which the run ends.
         select_by: Validation RMSE, or loss for ``weighted``, that picks the model to keep.
         dtype: Type of weights and graphs.
@@ -82,6 +95,7 @@ class TrainingConfig(Section):
     anchor: NonNegativeFloat = 0.0
     low_rank: PositiveInt | None = None
     early_stopping: PositiveInt | None = None
+    refit: RefitConfig | None = None
     stop_below: PositiveFloat | None = None
     select_by: Literal["weighted", "energy", "forces", "stress"] = "weighted"
     dtype: Literal["float32", "float64"] = "float32"

@@ -14,7 +14,7 @@ from gnnpot.evaluation.evaluation import BATCH_ATOMS, Evaluation, evaluate_graph
 from gnnpot.evaluation.folder import model_facts
 from gnnpot.evaluation.report import Report, write_report
 from gnnpot.potential.folder import MODEL_FILE as MODEL_FILE
-from gnnpot.potential.model_file import load_potential, save_potential
+from gnnpot.potential.model_file import load_potential, read_header, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.system.devices import choose_device
 from gnnpot.system.files import write_text
@@ -25,6 +25,7 @@ from gnnpot.training.members import judge_members, train_members
 from gnnpot.training.module import PotentialModule
 from gnnpot.training.preparation import PreparedData, initial_potential, prepare
 from gnnpot.training.ranks import is_first_process, shared_folder
+from gnnpot.training.refit import refit
 from gnnpot.training.run_config import RunConfig
 from gnnpot.training.run_graphs import RunGraphs, read_graphs
 from gnnpot.version import __version__
@@ -141,6 +142,8 @@ def fit_and_keep(
     keeper = _Keeper(config, data, output, observer)
     settings = RunSettings(output, config.seed_of("order"), keeper)
     module = fit(potential, data.train, data.validation, config=config.training, settings=settings)
+    if module.trainer.is_global_zero and config.training.refit is not None:
+        _refit(output / MODEL_FILE, data, keeper, module.best)
     if module.trainer.is_global_zero and config.training.loss.kind == "force_matching":
         _set_energy_offset(output / MODEL_FILE, data, keeper, module.best)
     return module
@@ -181,6 +184,18 @@ class _Keeper(Observer):
         save_potential(
             potential, self.output / MODEL_FILE, provenance=provenance(self.config, self.data, row)
         )
+
+
+def _refit(path: Path, data: PreparedData, keeper: _Keeper, best: dict[str, float]) -> None:
+    """Fit the last layer of the model file anew, unless that was done before."""
+    config = keeper.config.training
+    if config.refit is None or "refit_after" in read_header(path).provenance["metrics"]:
+        return
+    potential = load_potential(path)
+    found = refit(potential, data.train, data.validation, loss=config.loss, config=config.refit)
+    keeper.observer.note(f"last layer fitted anew: {found}")
+    row = {"refit_ridge": found.ridge or 0.0, "refit_before": found.before, "refit_after": found.after}
+    keeper.save(potential, {**best, **row})
 
 
 def _set_energy_offset(path: Path, data: PreparedData, keeper: _Keeper, best: dict[str, float]) -> None:
