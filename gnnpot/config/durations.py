@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PositiveFloat
+from pydantic import BeforeValidator, NonNegativeFloat, PositiveFloat
 
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([A-Za-zµμ]*)\s*")
 _CLOCK = re.compile(r"\s*(\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?\s*")
@@ -40,6 +40,9 @@ def wall_time(value: Any) -> Any:
 
 SimulatedTime = Annotated[
     PositiveFloat, BeforeValidator(simulated_time, json_schema_input_type=float | str)
+]  # fs
+TimeFromZero = Annotated[
+    NonNegativeFloat, BeforeValidator(simulated_time, json_schema_input_type=float | str)
 ]  # fs
 WallTime = Annotated[PositiveFloat, BeforeValidator(wall_time, json_schema_input_type=float | str)]  # s
 

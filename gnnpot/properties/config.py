@@ -25,6 +25,8 @@ from gnnpot.properties.surfaces import SurfaceConfig
 from gnnpot.properties.survival import SurvivalConfig
 from gnnpot.system.files import file_hash, text_hash
 
+REFERENCE = "reference"  # the column of what models are compared with
+
 
 class PropertiesConfig(Configuration):
     """Properties of several models side by side.
@@ -130,6 +132,7 @@ class PropertiesConfig(Configuration):
 def _names(words: Sequence[str], engines: Sequence[EngineConfig]) -> list[str]:
     """Short names that tell models apart: folder of a run, file, kind; whole words where these are equal."""
     short = [_short(word, engine) for word, engine in zip(words, engines, strict=True)]
+    short = [f"{name} (model)" if name == REFERENCE else name for name in short]
     named = [one if short.count(one) == 1 else word for one, word in zip(short, words, strict=True)]
     again = [named[:place].count(name) for place, name in enumerate(named)]
     return [f"{name} ({count + 1})" if count else name for name, count in zip(named, again, strict=True)]

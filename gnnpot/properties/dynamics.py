@@ -13,7 +13,7 @@ from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 
 from gnnpot.config.base import Section
-from gnnpot.config.durations import SimulatedTime
+from gnnpot.config.durations import SimulatedTime, TimeFromZero
 from gnnpot.errors import PropertyError
 from gnnpot.properties.calculation import supercell
 from gnnpot.properties.correlations import (
@@ -52,7 +52,7 @@ class DynamicsConfig(Section):
 
     temperature: PositiveFloat = 300.0
     time: SimulatedTime = 5000.0
-    equilibration: SimulatedTime = 1000.0
+    equilibration: TimeFromZero = 1000.0
     timestep: SimulatedTime = 1.0
     interval: SimulatedTime = 25.0
     seeds: PositiveInt = 2

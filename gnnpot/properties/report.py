@@ -79,7 +79,7 @@ def _row(row: Row, columns: int) -> str:
 
 
 def _told(words: str) -> str:
-    return f' <span class="unit">{escape(words)}</span>' if words else ""
+    return f' <span class="unit">{escape(words).replace(" ", "&nbsp;")}</span>' if words else ""
 
 
 def _certificates(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -22,7 +22,7 @@ from gnnpot.errors import ConfigError, GnnpotError, OutputError, one_line
 from gnnpot.labeling.store.store import LabelStore
 from gnnpot.labeling.stored_calculator import StoredCalculator
 from gnnpot.properties.catalog import NO_REST, PROPERTIES, PropertyName
-from gnnpot.properties.config import PropertiesConfig
+from gnnpot.properties.config import REFERENCE, PropertiesConfig
 from gnnpot.properties.relaxation import Relaxation
 from gnnpot.properties.report import FIGURES, REPORT, write_report
 from gnnpot.properties.rest import at_rest
@@ -34,7 +34,7 @@ from gnnpot.version import __version__
 
 Observe = Callable[[str, float], None]  # of what is computed, and the share that is done
 
-RESULTS, SUMMARY, REFERENCE = "results", "properties.json", "reference"
+RESULTS, SUMMARY = "results", "properties.json"
 _RELAXED = "relaxed.xyz"
 _JUDGES = ("certificate", "stability")  # of models, not of the reference
 _FAILURES = (

@@ -27,7 +27,7 @@ from gnnpot.sampling.crystals import crystal
 METAL = "ase:calculator_class=ase.calculators.emt.EMT"
 OTHER = f"{METAL},arguments.asap_cutoff=true"
 SILICON = "stillinger-weber:preset=Si-1985"
-QUICK = ("equation_of_state.points=5", "dynamics.time=75", "dynamics.equilibration=1", "dynamics.size=3")
+QUICK = ("equation_of_state.points=5", "dynamics.time=75", "dynamics.equilibration=0", "dynamics.size=3")
 
 
 class Stressless(EMT):
@@ -204,6 +204,12 @@ def test_a_molecule_rests_without_its_cell():
     ended = at_rest(EMT(), atoms, RelaxationConfig())
     assert not ended.failure
     assert ended.force < 1e-4
+
+
+def test_a_model_called_reference_is_told_apart_from_the_reference(tmp_path):
+    path = tmp_path / "reference.yaml"
+    path.write_text("kind: ase\ncalculator_class: ase.calculators.emt.EMT\n")
+    assert list(PropertiesConfig.from_words([str(path)], "Cu").models) == ["reference (model)"]
 
 
 def test_equal_names_are_told_apart():
