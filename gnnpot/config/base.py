@@ -76,6 +76,10 @@ class Configuration(Section):
         """All values as the text of a configuration file."""
         return yaml.safe_dump(self.written(), sort_keys=False)
 
+    def free(self) -> frozenset[str]:
+        """Patterns of the dotted names of values that may be others when this run goes on."""
+        return self.FREE
+
     def check_same(self, folder: RunFolder) -> None:
         """Refuse to go on with another run than the one that has begun in ``folder``, if there is one.
 
@@ -87,7 +91,7 @@ class Configuration(Section):
             old = folder.written()
             with suppress(ValidationError, ConfigError):  # what an older version did not know has its default
                 old = self.model_validate(old).written()
-            folder.check_same(old, self.written(), free=self.FREE)
+            folder.check_same(old, self.written(), free=self.free())
 
 
 def _one_or_several(value: Any) -> Any:

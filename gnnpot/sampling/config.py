@@ -20,6 +20,7 @@ from gnnpot.sampling.deformation import DeformationConfig, StrainConfig
 from gnnpot.sampling.displacement import NoiseConfig, RattleConfig, ScalingConfig
 from gnnpot.sampling.md import MDConfig
 from gnnpot.sampling.momt.sampler import MOMTConfig
+from gnnpot.sampling.schedule import ramps
 from gnnpot.sampling.steered import SteeredConfig
 from gnnpot.sampling.structures import (
     CrystalConfig,
@@ -97,6 +98,13 @@ class SampleConfig(Configuration):
         if isinstance(self.structures, FilesConfig):
             found["structures"] = self.structures.content_hash()
         return found
+
+    def free(self) -> frozenset[str]:
+        """Dynamics at constant temperature may be made longer."""
+        is_steady = isinstance(self.sampler, MDConfig) and all(
+            ramp.first == ramp.last for ramp in ramps(self.sampler.temperatures)
+        )
+        return self.FREE | {"sampler.steps"} if is_steady else self.FREE
 
     @field_validator("calculator")
     @classmethod

@@ -86,6 +86,18 @@ def test_a_run_goes_on_with_the_same_options_only(dynamics):
     assert "got other values of seed" in err
 
 
+def test_a_run_can_be_made_longer(command, tmp_path):
+    words = ("md", EMT, "Cu", "--interval", "4fs", "--timestep", "2")
+    for name, times in (("whole", ["40fs"]), ("longer", ["20fs", "40fs"])):
+        for time in times:
+            more = (*words, "--time", time, "--output", tmp_path / name, "--resume")
+            assert command(*more)[0] == 0
+    for name in ("frames.xyz", "log.csv"):
+        assert (tmp_path / "longer" / name).read_text() == (tmp_path / "whole" / name).read_text()
+    code, _, err = command(*more, "--temperature", "300:600")
+    assert (code, "got other values of sampler." in err) == (2, True)
+
+
 def test_the_temperature_may_rise(dynamics, tmp_path):
     dynamics(EMT, "Cu", "--time", "20fs", "--temperature", "300:900", "--interval", "10fs")
     frames = read(tmp_path / "md" / "frames.xyz", ":")
