@@ -157,6 +157,23 @@ def test_volumes_tell_where_there_are_no_energies(factor, words):
     assert words in " ".join(faults)
 
 
+@pytest.mark.parametrize(("order", "places"), [("vasp", [0, 1, 2, 5, 3, 4]), ("lammps", [0, 1, 2, 5, 4, 3])])
+@pytest.mark.parametrize(("strain", "rattle"), [(0.05, 0.0), (0.04, 0.08), (0.0, 0.08)])
+def test_entries_off_the_diagonal_in_another_order_are_named(order, places, strain, rattle):
+    """Energies tell where strain prevails, forces where atoms are displaced."""
+
+    def frames() -> list[Atoms]:
+        return list(copper(60, strain=strain, rattle=rattle))
+
+    assert inspect(frames()).faults == ()
+    changed = frames()
+    for atoms in changed:
+        atoms.calc.results["stress"] = atoms.calc.results["stress"][places]
+    (fault,) = inspect(changed).faults
+    assert "not as they were read" in fault
+    assert f"set keys.stress_order: {order}, or reorder them where whole tensors are written" in fault
+
+
 def tense(count: int, make: Callable[[int], Atoms], *, factor: float = 1.0) -> Iterator[Atoms]:
     """Rattled structures with the stress that the EMT gives, times ``factor``."""
     for number in range(1, count + 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from ase import Atoms
@@ -10,8 +10,9 @@ from ase import Atoms
 from gnnpot.data.checks.findings import Finding
 from gnnpot.data.checks.forces import ForcesCheck, ForcesCollector
 from gnnpot.data.checks.forces_diagnosis import diagnose_forces, trusted_ratio
+from gnnpot.data.checks.shear import ShearCollector, ShearOrder
 from gnnpot.data.checks.stress import StressCheck, StressCollector, trusted_stress_ratio
-from gnnpot.data.checks.stress_diagnosis import diagnose
+from gnnpot.data.checks.stress_diagnosis import diagnose, diagnose_order
 from gnnpot.data.keys import LabelKeys
 
 
@@ -19,7 +20,7 @@ class Consistency:
     """Takes frames one by one; only the few that can tell stay in memory."""
 
     def __init__(self) -> None:
-        self._forces, self._stresses = ForcesCollector(), StressCollector()
+        self._forces, self._stresses, self._shears = ForcesCollector(), StressCollector(), ShearCollector()
 
     def add(self, atoms: Atoms) -> None:
         """Take a frame into account whose numbers are finite."""
@@ -28,6 +29,8 @@ class Consistency:
             self._forces.add(atoms, file=file)
         if atoms.pbc.all() and "stress" in labels:
             self._stresses.add(atoms, file=file)
+            if "forces" in labels:
+                self._shears.add(atoms, file=file)
 
     def report(self, keys: LabelKeys) -> ConsistencyReport:
         """What was found; to be called once, after the last frame."""
@@ -39,7 +42,11 @@ class Consistency:
         stresses = tuple(self._stresses.checks(keys.stress_order, ratios))
         # Evidence first: of the faults, the first one is told.
         stresses = tuple(sorted(stresses, key=lambda check: check.ratio is None))
-        return ConsistencyReport(forces, stresses, ratios, keys)
+        told = {(check.file, check.group) for check in stresses if check.order is not None}
+        orders = [
+            check for check in self._shears.checks(keys.stress_order) if (check.file, check.group) not in told
+        ]
+        return ConsistencyReport(forces, stresses, orders, ratios, keys)
 
 
 class ConsistencyReport:
@@ -48,6 +55,7 @@ class ConsistencyReport:
     Args:
         forces: Forces held against energies, a group each.
         stresses: Stress held against energies and volumes, a group each.
+        orders: Entries of the stress that forces say are in another order.
         ratios: Forces over those that the energies imply, by file.
         keys: Names, units and signs with which the structures were read.
     """
@@ -56,11 +64,12 @@ class ConsistencyReport:
         self,
         forces: tuple[ForcesCheck, ...],
         stresses: tuple[StressCheck, ...],
+        orders: Sequence[ShearOrder],
         ratios: dict[str, float | None],
         keys: LabelKeys,
     ) -> None:
         self.forces, self.stresses = forces, stresses
-        self._ratios, self._keys = ratios, keys
+        self._orders, self._ratios, self._keys = orders, ratios, keys
 
     def findings(self, trained: Collection[str]) -> Iterator[Finding]:
         """What is wrong; what labels say that are not trained is no fault."""
@@ -73,6 +82,8 @@ class ConsistencyReport:
         for check in self.stresses:
             for finding in diagnose(check, self._ratios.get(check.file), self._keys):
                 yield finding if "stress" in trained else replace(finding, fault=False)
+        for order in self._orders:
+            yield replace(diagnose_order(order), fault="stress" in trained)
 
     def notes(self) -> Iterator[str]:
         """Which forces nothing can be said of."""

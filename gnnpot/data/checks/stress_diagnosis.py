@@ -8,6 +8,7 @@ from math import log
 
 from gnnpot import units
 from gnnpot.data.checks.findings import Finding
+from gnnpot.data.checks.shear import ShearOrder
 from gnnpot.data.checks.stress import StressCheck
 from gnnpot.data.conversions import is_virial
 from gnnpot.data.keys import ENERGY_UNITS, STRESS_UNITS, LabelKeys
@@ -67,6 +68,17 @@ def diagnose(check: StressCheck, forces_ratio: float | None, keys: LabelKeys) ->
             f"(correlation {check.correlation or 0.0:.2f}); check that both are of one calculation",
             fault=False,
         )
+
+
+def diagnose_order(check: ShearOrder) -> Finding:
+    """That the entries off the diagonal of the stress are in another order than was read."""
+    name = f"stress in {check.file}" + (f", group {check.group}" if check.group else "")
+    told = f"its entries off the diagonal go with the forces in the order {_ORDER_WORDS[check.order]}"
+    return Finding(
+        f"{name}: {told} (correlation {check.correlation:.2f}), not as they were read ({check.read:.2f}); "
+        f"set keys.stress_order: {check.order}, or reorder them where whole tensors are written",
+        fault=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,158 @@
+"""Whether the entries of the stress off the diagonal are in their places, told by the forces.
+
+Forces between pairs of atoms, a function of the distance for each pair of elements, are fitted to the
+labels.  Their virial, the sum of f(r) r r̂ r̂ over pairs, is no good pressure, but off the diagonal it goes
+with the stress of disordered structures, in the right order alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+from ase import Atoms
+from jaxtyping import Float
+
+from gnnpot.data.keys import STRESS_ORDERS
+from gnnpot.graph.neighbors import pairs_of
+
+Array = np.ndarray
+
+_REACH, _FUNCTIONS = 5.0, 12  # Å, functions of the distance for each pair of elements
+_FRAMES, _GROUPS, _MOST_ATOMS = 40, 50, 400  # that are looked at
+_MOST_ELEMENTS, _FEWEST_ATOMS, _FEWEST_FRAMES = 3, 3, 8
+_FORCE = 0.1  # eV/Å, root mean square: of structures without symmetry
+_RIDGE = 1e-6
+_EXPLAINED = 0.8  # share of the squares of the forces
+_RIGHT, _WRONG = 0.85, 0.5  # correlation of the order that is right, and of the one that was read
+_VOIGT = ("voigt", "vasp", "lammps")  # orders that leave the diagonal where it is
+
+
+@dataclass(frozen=True)
+class ShearOrder:
+    """That entries off the diagonal are in another order than was read.
+
+    Attributes:
+        file: File of the group.
+        group: Name of the group.
+        order: The order in which they go with the forces.
+        correlation: Their correlation in that order.
+        read: Their correlation as they were read.
+    """
+
+    file: str
+    group: str
+    order: str
+    correlation: float
+    read: float
+
+
+class ShearCollector:
+    """Keeps a sample of the frames of each group."""
+
+    def __init__(self) -> None:
+        self._frames: dict[tuple[str, str], list[Atoms]] = {}
+        self._seen: dict[tuple[str, str], int] = {}
+        self._random = Random(0)
+
+    def add(self, atoms: Atoms, *, file: str) -> None:
+        """Consider a periodic frame with forces and a stress."""
+        key = (file, atoms.info["group"])
+        if (key not in self._frames and len(self._frames) >= _GROUPS) or not _is_disordered(atoms):
+            return
+        frames = self._frames.setdefault(key, [])
+        self._seen[key] = self._seen.get(key, 0) + 1
+        if len(frames) < _FRAMES:
+            frames.append(atoms)
+        elif (place := self._random.randrange(self._seen[key])) < _FRAMES:
+            frames[place] = atoms
+
+    def checks(self, read: str) -> Iterator[ShearOrder]:
+        """Groups whose entries are in another order.
+
+        Args:
+            read: Order of six numbers with which the labels were read.
+        """
+        for (file, group), frames in self._frames.items():
+            if len(frames) < _FEWEST_FRAMES or read not in _VOIGT:
+                continue
+            fitted = _fitted_shears(frames)
+            if fitted is None:
+                continue
+            labels = np.array([atoms.calc.results["stress"] * atoms.get_volume() for atoms in frames])
+            scores = {order: _correlation(fitted, _reordered(labels, read, order)) for order in _VOIGT}
+            best = max(scores, key=lambda order: abs(scores[order]))
+            if best != read and abs(scores[best]) > _RIGHT and abs(scores[read]) < _WRONG:
+                yield ShearOrder(file, group, best, abs(scores[best]), abs(scores[read]))
+
+
+def _is_disordered(atoms: Atoms) -> bool:
+    """Whether the forces of a frame can tell: large, and not alike by symmetry."""
+    forces = atoms.calc.results["forces"]
+    if not _FEWEST_ATOMS <= len(atoms) <= _MOST_ATOMS or not np.isfinite(forces).all():
+        return False
+    different = len(np.unique(np.round(forces, 3), axis=0))
+    few = len(np.unique(atoms.numbers)) <= _MOST_ELEMENTS
+    return few and 2 * different > len(atoms) and np.square(forces).sum(axis=1).mean() > _FORCE**2
+
+
+def _fitted_shears(frames: list[Atoms]) -> Float[Array, "M 3"] | None:
+    """Virials yz, xz, xy of forces between pairs that fit the labels, or None if these do not fit."""
+    elements = sorted({int(number) for atoms in frames for number in atoms.numbers})
+    kinds = {(a, b): row for row, (a, b) in enumerate((a, b) for a in elements for b in elements if a <= b)}
+    size = len(kinds) * _FUNCTIONS
+    matrix, vector, squares, virials = np.zeros((size, size)), np.zeros(size), 0.0, []
+    for atoms in frames:
+        columns, shears = _pair_columns(atoms, kinds)
+        forces = atoms.calc.results["forces"].ravel()
+        matrix += columns.T @ columns
+        vector += columns.T @ forces
+        squares += float(forces @ forces)
+        virials.append(shears)
+    ridge = _RIDGE * np.trace(matrix) / size
+    if not ridge > 0:
+        return None
+    solution = np.linalg.solve(matrix + ridge * np.eye(size), vector)
+    left = squares - 2 * solution @ vector + solution @ matrix @ solution
+    return np.array(virials) @ solution if left < (1 - _EXPLAINED) * squares else None
+
+
+def _pair_columns(
+    atoms: Atoms, kinds: dict[tuple[int, int], int]
+) -> tuple[Float[Array, "3N C"], Float[Array, "3 C"]]:
+    """Forces and virials yz, xz, xy of each function of the distance."""
+    pairs = pairs_of(atoms, _REACH)
+    vectors = pairs.vectors(atoms)
+    lengths = np.linalg.norm(vectors, axis=1)
+    directions = vectors / lengths[:, None]
+    centers = np.linspace(1.0, _REACH, _FUNCTIONS)
+    values = np.exp(-0.5 * ((lengths[:, None] - centers) / (centers[1] - centers[0])) ** 2)
+    values *= 0.5 + 0.5 * np.cos(np.pi * lengths / _REACH)[:, None]
+    one, other = atoms.numbers[pairs.source], atoms.numbers[pairs.center]
+    named = zip(np.minimum(one, other).tolist(), np.maximum(one, other).tolist(), strict=True)
+    row = np.array([kinds[pair] for pair in named], dtype=int)
+    by_kind = np.zeros((len(lengths), len(kinds), _FUNCTIONS))
+    by_kind[np.arange(len(lengths)), row] = values
+    table = by_kind.reshape(len(lengths), -1)
+    forces = np.zeros((len(atoms), 3, table.shape[1]))
+    parts = directions[:, :, None] * table[:, None, :]
+    np.add.at(forces, pairs.center, parts)
+    np.add.at(forces, pairs.source, -parts)
+    shears = np.stack(
+        [np.einsum("p,p,pc->c", vectors[:, a], directions[:, b], table) for a, b in ((1, 2), (0, 2), (0, 1))]
+    )
+    return forces.reshape(-1, table.shape[1]), shears
+
+
+def _reordered(labels: Float[Array, "M 6"], read: str, new: str) -> Float[Array, "M 3"]:
+    """The entries yz, xz, xy of labels taken in another order."""
+    raw = np.empty_like(labels)
+    raw[:, list(STRESS_ORDERS[read])] = labels
+    return raw[:, list(STRESS_ORDERS[new])][:, 3:]
+
+
+def _correlation(first: Float[Array, "M 3"], second: Float[Array, "M 3"]) -> float:
+    norms = np.linalg.norm(first) * np.linalg.norm(second)
+    return float((first * second).sum() / norms) if norms > 0 else 0.0
