@@ -37,7 +37,7 @@ from gnnpot.system.documents import parse_json
 from gnnpot.system.files import write_bytes
 from gnnpot.version import __version__
 
-FORMAT = 1
+FORMAT = 2
 UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
 _KEY = "gnnpot"  # of the JSON document in the metadata
 _CONSTANT = "constant/"  # before the names of tensors that are no state
@@ -56,7 +56,8 @@ class ModelHeader(Section):
 
     Args:
         kind: Kind of the file.
-        format: Version of the file format.
+        format: Version of the file format.  In the first, the model's energy of an atom without neighbors
+            counts beside the reference energy; in the second it is subtracted.
         model: Kind and hyperparameters of the model.
         reference_energies: Energy of the free atom of each element (eV).
         scale: Unit of the model's output (eV).
@@ -91,7 +92,7 @@ def save_potential(potential: Potential, path: str | Path, *, provenance: Mappin
         OutputError: The disk is full, or the folder cannot be written to.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in _tensors(potential.model).items()}
-    energies = potential.reference_energies
+    energies = potential.settled_energies
     header = ModelHeader(
         model=potential.model.config.model_dump(mode="json"),
         reference_energies={symbol: float(energies[number_of[symbol]]) for symbol in potential.elements},
@@ -195,7 +196,8 @@ def _build(header: ModelHeader, tensors: dict[str, Tensor]) -> Potential:
             owner, _, attribute = name.rpartition(".")
             setattr(model.get_submodule(owner), attribute, constant)
     repulsion = None if header.repulsion is None else ZBLRepulsion(header.repulsion.reach)
-    return Potential(model, header.reference_energies, scale=header.scale, repulsion=repulsion)
+    fitted = config.elements if header.format == 1 else ()
+    return Potential(model, header.reference_energies, scale=header.scale, repulsion=repulsion, fitted=fitted)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import nullcontext
 from copy import copy
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from gnnpot.kernels.dispatch import differentiated_once
 from gnnpot.models.base import AtomicEnergyModel, sum_over_structures
 from gnnpot.ops.neighbor_sums import sum_opposite
 from gnnpot.ops.products import without_weight_gradients
+from gnnpot.potential.free_atoms import FreeAtoms
 from gnnpot.potential.repulsion import ZBLRepulsion
 
 
@@ -34,13 +36,18 @@ class Prediction(NamedTuple):
 class Potential(nn.Module):
     r"""A model, the energies of free atoms, and the derivatives of their sum.
 
-    .. math:: E = \sum_i \left( E^0_{Z_i} + s\, \epsilon_i + E^{ZBL}_i \right)
+    .. math:: E = \sum_i \left( E^0_{Z_i} + s\, (\epsilon_i - \epsilon^0_{Z_i}) + E^{ZBL}_i \right)
+
+    ε⁰ is what the model gives an atom without neighbors, so that a free atom has its reference energy.
+    Fitted reference energies are a part of the fit rather than energies of free atoms: ε⁰ of their elements
+    stays in while a potential is trained, and goes into E⁰ when it is saved or :meth:`settle` is called.
 
     Args:
-        model: Gives the interaction energy ε of each atom.
+        model: Gives the energy ε of each atom.
         reference_energies: E⁰ of each element (eV), by chemical symbol.
         scale: s, what one unit of the model's output means (eV).
         repulsion: Short-range repulsion, or None.
+        fitted: Elements whose reference energies are fitted.
 
     Raises:
         DataError: The model knows an element that has no reference energy.
@@ -56,6 +63,7 @@ class Potential(nn.Module):
         *,
         scale: float = 1.0,
         repulsion: ZBLRepulsion | None = None,
+        fitted: Collection[str] = (),
     ) -> None:
         super().__init__()
         missing = set(model.config.elements) - set(reference_energies)
@@ -71,6 +79,8 @@ class Potential(nn.Module):
             references[number_of[symbol]] = reference_energies[symbol]
         self.register_buffer("reference_energies", references)
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
+        self.fitted = frozenset(fitted) & set(model.config.elements)
+        self._free_atoms = FreeAtoms(model)
 
     @property
     def cutoff(self) -> float:
@@ -115,7 +125,9 @@ class Potential(nn.Module):
             located.pair_vectors = vectors
             located.pair_lengths = torch.linalg.vector_norm(vectors, dim=-1)
             located.neighborhoods = _neighborhoods(graph, len(vectors))
-            interaction = self.interaction_energies(located)
+            trains = differentiable and bool(self._settled) and self.free_atoms.trains
+            energies, free = self.free_atoms.beside(located) if trains else (None, None)
+            interaction = self._unreferenced(located, energies)
             with without_weight_gradients():
                 (gradient,) = torch.autograd.grad(
                     interaction,
@@ -126,7 +138,7 @@ class Potential(nn.Module):
                 )
         if not differentiable:
             interaction, vectors = interaction.detach(), vectors.detach()
-        atomic_energies = interaction + self.reference_energies[graph.atomic_numbers]
+        atomic_energies = interaction + self._references(free)[graph.atomic_numbers]
         return Prediction(
             energy=sum_over_structures(atomic_energies, graph),
             forces=sum_opposite(gradient, located.neighborhoods),
@@ -135,8 +147,53 @@ class Potential(nn.Module):
         )
 
     def interaction_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
-        """Energy of each atom minus that of the free atom (eV), in float64."""
-        energies = self.model.atomic_energies(graph).double() * self.scale
+        """Energy of each atom minus its reference energy (eV), in float64."""
+        shifts = self._references() - self.reference_energies
+        return self._unreferenced(graph) + shifts[graph.atomic_numbers]
+
+    @property
+    def free_atoms(self) -> FreeAtoms:
+        """What the model gives atoms without neighbors."""
+        if self._free_atoms.model is not self.model:
+            self._free_atoms = FreeAtoms(self.model)
+        return self._free_atoms
+
+    @property
+    def settled_energies(self) -> Float[Tensor, "119"]:
+        """Energy of the free atom of each element (eV): the reference energy, with ε⁰ where it is fitted."""
+        with torch.no_grad():
+            return self.reference_energies + self.scale * self.free_atoms.energies(self.fitted)
+
+    def settle(self) -> None:
+        """Take ε⁰ into fitted reference energies; no prediction changes."""
+        self.reference_energies = self.settled_energies
+        self.fitted = frozenset()
+
+    def release(self, elements: Collection[str]) -> None:
+        """Undo :meth:`settle` for these elements, so that training can fit their energies."""
+        elements = set(elements) & set(self.elements) - self.fitted
+        with torch.no_grad():
+            free = self.scale * self.free_atoms.energies(elements)
+        self.reference_energies = self.reference_energies - free
+        self.fitted = self.fitted | elements
+
+    @property
+    def _settled(self) -> frozenset[str]:
+        """Elements whose reference energies are those of free atoms."""
+        return frozenset(self.elements) - self.fitted
+
+    def _references(self, free: Float[Tensor, "119"] | None = None) -> Float[Tensor, "119"]:
+        """What is added to the energy of each element, E⁰ − s ε⁰, with ε⁰ of all elements if it is there."""
+        if not self._settled:
+            return self.reference_energies
+        return self.reference_energies - self.scale * self.free_atoms.energies(self._settled, free)
+
+    def _unreferenced(
+        self, graph: AtomicGraph, energies: Float[Tensor, "N"] | None = None
+    ) -> Float[Tensor, "N"]:
+        """Energies s ε and those of the repulsion, with ε if it is there."""
+        energies = self.model.atomic_energies(graph) if energies is None else energies
+        energies = energies.double() * self.scale
         if self.repulsion is not None:
             energies = energies + self.repulsion.atomic_energies(graph, self.cutoff).double()
         return energies

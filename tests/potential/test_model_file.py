@@ -172,7 +172,7 @@ def test_a_pickle_is_refused_and_not_run(path, tmp_path):
 def test_a_format_that_never_was_is_refused(path, version):
     document, tensors = parts(path)
     forge(path, {**document, "format": version}, tensors)
-    assert f"expected a model file of format 1 to 1, got {path} of format {version}" in fault(path)
+    assert f"expected a model file of format 1 to 2, got {path} of format {version}" in fault(path)
 
 
 @pytest.mark.parametrize("units", [{"energy": "kcal/mol"}, {}])

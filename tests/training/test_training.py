@@ -18,10 +18,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from torch.optim.swa_utils import AveragedModel
 
+from gnnpot import GNNPotCalculator
 from gnnpot.data.split import read_splits
 from gnnpot.errors import ConfigError, DataError, TrainingError
 from gnnpot.potential.model_file import load_potential, read_header
@@ -95,6 +97,13 @@ def test_a_run_leaves_what_it_promises(undisturbed):
     splits = read_splits(undisturbed / "splits.json")
     assert {name: len(rows) for name, rows in splits.items()} == {"train": 34, "validation": 6}
     assert not list(undisturbed.glob("*.partial"))
+
+
+def test_a_free_atom_has_the_reference_energy_of_the_file(undisturbed):
+    free, path = Atoms("Si"), undisturbed / "model.safetensors"
+    free.calc = GNNPotCalculator(path)
+    expected = read_header(path).reference_energies["Si"]
+    assert free.get_potential_energy() == pytest.approx(expected, abs=1e-9)
 
 
 def test_the_errors_fall(undisturbed):
