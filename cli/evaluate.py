@@ -34,6 +34,7 @@ def evaluate(
     from gnnpot.data.reading import read_frames
     from gnnpot.evaluation.evaluation import evaluate as errors_on
     from gnnpot.evaluation.folder import evaluation_folder, write_evaluation
+    from gnnpot.evaluation.free_atoms import free_atoms_in_words
     from gnnpot.evaluation.stress_labels import other_stress_offset
     from gnnpot.potential.committee import load_model
     from gnnpot.potential.folder import member_files
@@ -49,6 +50,8 @@ def evaluate(
     metrics, notes = evaluation.metrics(), dict[str, object]()
     if evaluation.num_isolated:
         notes["isolated atoms left out"] = evaluation.num_isolated
+    if evaluation.free_atoms:
+        notes["errors of free atoms"] = free_atoms_in_words(evaluation.free_atoms)
     if offset := other_stress_offset(member_files(model)[0], read_as):
         notes["stress labels of the training"] = offset
     if output is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from gnnpot.data.reading import check_results, is_isolated_atom
 from gnnpot.data.store import GraphStore
 from gnnpot.errors import DataError
 from gnnpot.evaluation.calibration import Calibration, calibration
+from gnnpot.evaluation.free_atoms import free_atom_errors
 from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.potential.committee import Committee, mean_prediction, spread_of
 from gnnpot.potential.potential import Potential
@@ -52,6 +53,7 @@ class Evaluation:
         atomic_numbers: Atomic numbers of all atoms, structure after structure.
         forces: Label and prediction (eV/Å); labels that do not count are NaN.
         num_isolated: Isolated atoms that were left out.
+        free_atoms: Predicted less labeled energies of isolated atoms by symbol (eV).
         energy_spread: Standard deviation of the energy per atom over a committee (eV); None of one potential.
         forces_spread: The same of the forces (eV/Å).
     """
@@ -64,6 +66,7 @@ class Evaluation:
     atomic_numbers: Int[Array, "N"]
     forces: Float[Array, "2 N 3"]
     num_isolated: int = 0
+    free_atoms: dict[str, float] = field(default_factory=dict)
     energy_spread: Float[Array, "S"] | None = None
     forces_spread: Float[Array, "N 3"] | None = None
 
@@ -105,6 +108,7 @@ class Evaluation:
         names = sorted(set(self.groups) - {""})
         metrics = self._errors(np.ones(len(self.sizes), dtype=bool))
         metrics["num_isolated"] = self.num_isolated
+        metrics["free_atoms"] = self.free_atoms
         if found := self.calibration():
             metrics["uncertainty"] = {name: one._asdict() for name, one in found.items()}
         metrics["groups"] = {name: self._errors(np.array(self.groups) == name) for name in names}
@@ -172,10 +176,10 @@ def evaluate(
             label that is not finite, or atoms so placed that a prediction is not finite.
     """
     parts: list[_Part] = []
-    num_isolated = 0
+    lone: list[Atoms] = []
     for batch in _batches(frames, batch_atoms):
         judged = [atoms for atoms in batch if not is_isolated_atom(atoms)]
-        num_isolated += len(batch) - len(judged)
+        lone += [atoms for atoms in batch if is_isolated_atom(atoms)]
         for atoms in judged:
             check_results(atoms, origin_of(atoms))
         if judged:
@@ -183,7 +187,7 @@ def evaluate(
             dataset = GraphDataset(store, range(len(store)), dtype=potential.dtype, labels=())
             parts.append(_part(potential, store, collate(list(dataset))))
         advance(len(batch))
-    return _joined(parts, num_isolated)
+    return _joined(parts, len(lone), free_atom_errors(potential, lone))
 
 
 def evaluate_graphs(
@@ -215,7 +219,8 @@ def evaluate_graphs(
     for graph in graphs.batches(batch_atoms):
         parts.append(_part(potential, store, graph))
         advance(graph.num_structures)
-    return _joined(parts, len(dataset) - len(rows))
+    lone = GraphDataset(store, np.flatnonzero(store.isolated).tolist(), dtype=potential.dtype)
+    return _joined(parts, len(dataset) - len(rows), free_atom_errors(potential, lone.frames()))
 
 
 class _Part(NamedTuple):
@@ -305,7 +310,7 @@ def _check_finite(
             )
 
 
-def _joined(parts: Sequence[_Part], num_isolated: int) -> Evaluation:
+def _joined(parts: Sequence[_Part], num_isolated: int, free_atoms: dict[str, float]) -> Evaluation:
     if not any(part.is_labeled for part in parts):
         count = sum(len(part.origins) for part in parts)
         raise DataError(
@@ -321,6 +326,7 @@ def _joined(parts: Sequence[_Part], num_isolated: int) -> Evaluation:
         atomic_numbers=np.concatenate([part.numbers for part in parts]),
         forces=np.concatenate([part.forces for part in parts], axis=1),
         num_isolated=num_isolated,
+        free_atoms=free_atoms,
         energy_spread=_spreads(parts, 0),
         forces_spread=_spreads(parts, 1),
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from gnnpot.evaluation.evaluation import Evaluation
 from gnnpot.evaluation.figures import calibration_images, history_images, parity_images
+from gnnpot.evaluation.free_atoms import free_atoms_in_words
 from gnnpot.evaluation.tables import metrics_table, worst_table
 from gnnpot.report.figures import BLUE, GREY, ORANGE
 from gnnpot.report.page import page, panels, warnings_list
@@ -81,8 +82,11 @@ def write_report(path: Path, report: Report) -> None:
 
 def _lead(report: Report, headline: str) -> str:
     said = f"Errors on {_extent(report.evaluations[headline], headline)}."
-    if left_out := report.evaluations[headline].num_isolated:
-        said += f" Isolated atoms are left out: {left_out:,}."
+    judged = report.evaluations[headline]
+    if judged.num_isolated:
+        said += f" Isolated atoms are left out: {judged.num_isolated:,}."
+    if judged.free_atoms:
+        said += f" Errors of free atoms: {free_atoms_in_words(judged.free_atoms)}."
     if headline == "validation" and report.history:
         said += " They also picked the best epoch: structures kept apart for a test would say more."
     return f'<p class="lead">{escape(said)}</p>'

@@ -222,7 +222,8 @@ def test_an_evaluation_leaves_metrics_and_a_report_of_the_real_potential(tmp_pat
 def test_isolated_atoms_that_were_left_out_are_told(page):
     evaluation = random_evaluation(4, 2)
     assert "Isolated atoms" not in page(evaluation).text
-    assert "Isolated atoms are left out: 3." in page(replace(evaluation, num_isolated=3)).text
+    text = page(replace(evaluation, num_isolated=3, free_atoms={"Si": -0.25})).text
+    assert "Isolated atoms are left out: 3. Errors of free atoms: Si -0.2500 eV." in text
 
 
 def test_a_run_is_not_written_over(tmp_path):
