@@ -95,20 +95,18 @@ def _by_number(energies: Float[Tensor, "Z"], numbers: Int[Tensor, "Z"]) -> Float
     return energies.new_zeros(119, dtype=torch.float64).index_copy(0, numbers, energies.double())
 
 
-def _without_neighbors(numbers: Tensor, dtype: torch.dtype) -> AtomicGraph:
+def _without_neighbors(numbers: Int[Tensor, "Z"], dtype: torch.dtype) -> AtomicGraph:
     """A structure of these atoms without an edge."""
-    integers = {"dtype": torch.int64, "device": numbers.device}
-    floats = {"dtype": dtype, "device": numbers.device}
-    edges = torch.zeros(2, 0, **integers)
+    edges, atoms = numbers.new_zeros(2, 0), len(numbers)
     return AtomicGraph(
         atomic_numbers=numbers,
-        positions=torch.zeros(len(numbers), 3, **floats),
-        cell=torch.zeros(1, 3, 3, **floats),
-        pbc=torch.zeros(1, 3, dtype=torch.bool, device=numbers.device),
+        positions=numbers.new_zeros(atoms, 3, dtype=dtype),
+        cell=numbers.new_zeros(1, 3, 3, dtype=dtype),
+        pbc=numbers.new_zeros(1, 3, dtype=torch.bool),
         edge_index=edges,
-        cell_shifts=torch.zeros(0, 3, **integers),
-        batch=torch.zeros(len(numbers), **integers),
-        pair_vectors=torch.zeros(0, 3, **floats),
-        pair_lengths=torch.zeros(0, **floats),
-        neighborhoods=Neighborhoods.of_edges(edges, len(numbers)),
+        cell_shifts=numbers.new_zeros(0, 3),
+        batch=torch.zeros_like(numbers),
+        pair_vectors=numbers.new_zeros(0, 3, dtype=dtype),
+        pair_lengths=numbers.new_zeros(0, dtype=dtype),
+        neighborhoods=Neighborhoods.of_edges(edges, atoms),
     )
