@@ -2,8 +2,8 @@
 
 Sets with exact labels are made with ASE's EMT and Lennard-Jones potentials; files of one's own may be added.
 Signs, units, the order of the stress and the like are changed, one at a time.  A mutation is named rightly if
-the setting that undoes it is in a fault, and wrongly if faults name others only.  On right sets any fault is
-a false alarm.
+the setting that undoes it is in a fault, and wrongly if faults name others only; "unnamed" is a fault that
+says that a unit is wrong, but not which is right.  On right sets any fault is a false alarm.
 
     python benchmarks/mutated_labels.py train.xyz --json mutated_labels.json
 """
@@ -11,6 +11,7 @@ a false alarm.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ from gnnpot.data.keys import LabelKeys
 from gnnpot.data.labels import labeled
 from gnnpot.data.reading import read_frames
 
+_NAMED = re.compile(r"keys\.\w+[:=] ?\w")  # a setting with its value
+_WORDS = ("right", "unnamed", "silent", "wrong")
 _ATOMIC = units.Bohr / units.Hartree
 _SHEAR = ([0, 1, 2, 4, 5, 3], [0, 1, 2, 5, 4, 3])  # VASP's and LAMMPS's order read as that of Voigt
 
@@ -124,7 +127,9 @@ def judged(frames: list[Atoms], mutation: Mutation) -> str:
     report = inspect(mutation.applied(atoms) for atoms in frames)
     if any(mutation.cure in sentence for sentence in (*report.faults, *report.warnings)):
         return "right"
-    return "wrong" if report.faults else "silent"
+    if any(_NAMED.search(fault) for fault in report.faults):
+        return "wrong"
+    return "unnamed" if report.faults else "silent"
 
 
 def main() -> None:
@@ -133,6 +138,8 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path, help="files of right labels")
     parser.add_argument("--json", type=Path, help="file for the figures")
     arguments = parser.parse_args()
+    if arguments.json:
+        parser.make_room(arguments.json)
     sets = dict(made()) | {path.name: list(read_frames([path])) for path in arguments.files}
     alarms = {name: inspect(frames).faults for name, frames in sets.items()}
     table: dict[str, Counter[str]] = {}
@@ -144,9 +151,9 @@ def main() -> None:
                 table.setdefault(mistake, Counter())[outcome] += 1
                 details.append((mistake, name, outcome))
                 print(f"{mistake:24s}{name:45s}{outcome}", flush=True)
-    print(f"\n{'':24s}{'right':>8s}{'silent':>8s}{'wrong':>8s}")
+    print(f"\n{'':24s}" + "".join(f"{word:>8s}" for word in _WORDS))
     for mistake, counts in table.items():
-        print(f"{mistake:24s}" + "".join(f"{counts[word]:8d}" for word in ("right", "silent", "wrong")))
+        print(f"{mistake:24s}" + "".join(f"{counts[word]:8d}" for word in _WORDS))
     print(f"false alarms on {len(sets)} right sets: {sum(map(len, alarms.values()))}")
     if arguments.json:
         arguments.json.write_text(json.dumps({"outcomes": details, "alarms": alarms}, indent=1))

@@ -215,3 +215,14 @@ def test_other_files_than_those_of_peers_are_refused_in_one_line(refusal, peers_
     measured = peers_file(("train", "si8", 2.0))
     assert "let its name end with .svg" in refusal("peers_figure", measured, measured)
     assert not figure.exists()
+
+
+def test_mutated_labels_are_judged_by_the_cure_that_is_named(program):
+    module = program("mutated_labels")
+    name, frames = next(module.made())
+    assert name.startswith("Cu, EMT, 1 % strain")
+    assert module.judged(frames, module.MUTATIONS["gradients"]) == "right"
+    other = module.Mutation("forces", lambda value, _: -value, "keys.stress_sign: pressure")
+    assert module.judged(frames, other) == "wrong"
+    nothing = module.Mutation("forces", lambda value, _: value, "keys.stress_sign: pressure")
+    assert module.judged(frames, nothing) == "silent"
