@@ -5,9 +5,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Without an NVIDIA GPU the build for CPUs, which is 200 MB instead of several GB.
 TORCH ?= torch==2.13.0
+BOUNDED := tests/ops/test_mlp.py tests/ops/test_products.py tests/graph
 TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 
-.PHONY: demo test check install clean
+.PHONY: demo test bounds check install clean
 
 install: $(VENV)/.installed
 
@@ -19,6 +20,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.tested
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup
+
+# compiled loops with every index checked; machine code of its own beside the usual one
+bounds: $(VENV)/.tested
+	NUMBA_BOUNDSCHECK=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 $(BOUNDED)
 
 check: $(VENV)/.tested
 	$(BIN)/ruff check .

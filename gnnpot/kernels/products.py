@@ -56,16 +56,16 @@ def multiply_thin(begin, end, a, b, out):
 def _tile(height: int, width: int) -> Callable[..., None]:
     """What writes to ``height`` rows and ``width`` vectors of columns: ``start`` and products with rows of b.
 
-    ``step`` is 0 if ``start`` has one row only.
+    ``step`` is 0 if ``start`` has one row only; ``place`` is the column of b that ``column`` is.
     """
 
     @intrinsic
     def tile(
         typing: Any, a: Any, b: Any, start: Any, out: Any,
-        row: Any, step: Any, column: Any, first: Any, last: Any,
+        row: Any, step: Any, column: Any, place: Any, first: Any, last: Any,
     ) -> Any:  # fmt: skip
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            *matrices, row, step, column, first, last = values
+            *matrices, row, step, column, own_column, first, last = values
             a, b, start, out = zip(signature.args[:4], matrices, strict=True)
             number = row.type
             rows = [builder.add(row, number(r)) for r in range(height)]
@@ -86,7 +86,7 @@ def _tile(height: int, width: int) -> Callable[..., None]:
             places = [place for r in rows for place in vectors(at(out, r, column))]
             own = [place for r in rows for place in vectors(at(start, builder.mul(step, r), column))]
             before = [builder.load(place, align=align) for place in own]
-            starts = [*(at(a, r, first) for r in rows), at(b, first, column)]
+            starts = [*(at(a, r, first) for r in rows), at(b, first, own_column)]
             steps = [stride(a, 1)] * height + [stride(b, 0)]
 
             def go_on(state: list[Any]) -> list[Any]:
@@ -106,7 +106,7 @@ def _tile(height: int, width: int) -> Callable[..., None]:
                 builder.store(vector, place, align=align)
             return context.get_dummy_value()
 
-        return types.void(a, b, start, out, row, step, column, first, last), generate
+        return types.void(a, b, start, out, row, step, column, place, first, last), generate
 
     return tile
 
@@ -149,16 +149,16 @@ def _panel(width: int) -> Callable[..., None]:
     most = 6 if width > 1 or not WIDE else 12  # sums enough to wait for none, and not to leave registers
     many, two, one = (_tile(height, width) for height in (most, 2, 1))
 
-    def panel(begin, end, a, b, start, out, column, first, last):
+    def panel(begin, end, a, b, start, out, column, place, first, last):
         row, step = begin, int(len(start) > 1)
         while row + most <= end:
-            many(a, b, start, out, row, step, column, first, last)
+            many(a, b, start, out, row, step, column, place, first, last)
             row += most
         while row + 2 <= end:
-            two(a, b, start, out, row, step, column, first, last)
+            two(a, b, start, out, row, step, column, place, first, last)
             row += 2
         if row < end:
-            one(a, b, start, out, row, step, column, first, last)
+            one(a, b, start, out, row, step, column, place, first, last)
 
     return compiled_inside(panel)
 
@@ -171,13 +171,13 @@ def _add_panels(begin, end, a, b, start, out, first, last):
     column = 0
     while column < out.shape[1]:
         width = _width(out, column)
-        panel = _columns(b, a.shape[1], column, width)
+        panel, place = _columns(b, a.shape[1], column, width)
         if width == 4 * WIDTH:
-            _panel_of_four(begin, end, a, panel, start, out, column, first, last)
+            _panel_of_four(begin, end, a, panel, start, out, column, place, first, last)
         elif width == 2 * WIDTH:
-            _panel_of_two(begin, end, a, panel, start, out, column, first, last)
+            _panel_of_two(begin, end, a, panel, start, out, column, place, first, last)
         else:
-            _panel_of_one(begin, end, a, panel, start, out, column, first, last)
+            _panel_of_one(begin, end, a, panel, start, out, column, place, first, last)
         column += width
 
 
@@ -191,18 +191,18 @@ def panels(weight, out, turned):
     column = 0
     while column < columns:
         width = _width(weight, column)
-        panel = _columns(out, rows, column, width)
+        panel, _ = _columns(out, rows, column, width)
         for row in range(rows):
-            for c in range(column, column + width, WIDTH):
-                store(panel, (row, c), load(weight, (row, c)))
+            for c in range(0, width, WIDTH):
+                store(panel, (row, c), load(weight, (row, column + c)))
         column += width
     column = 0
     while column < rows:
         width = _width(weight.T, column)
-        panel = _columns(turned, columns, column, width)
+        panel, _ = _columns(turned, columns, column, width)
         for row in range(0, columns, WIDTH):
-            for c in range(column, column + width, WIDTH):
-                transpose_square(weight, (c, row), panel, (row, c))
+            for c in range(0, width, WIDTH):
+                transpose_square(weight, (column + c, row), panel, (row, c))
         column += width
 
 
@@ -214,12 +214,12 @@ def _width(values, column):
 
 
 def _columns(b: Any, depth: Any, column: Any, width: Any) -> Any:
-    """A matrix with those of b, or of its panels, at the same numbers."""
+    """A matrix with these columns of b, or their panel, and the number of the first one in it."""
     raise NotImplementedError("for compiled loops alone")
 
 
 @overload(_columns)
 def _of_columns(b, depth, column, width):
     if b.ndim == 2:
-        return lambda b, depth, column, width: b
-    return lambda b, depth, column, width: matrix(b, column * (depth - 1), depth, width)
+        return lambda b, depth, column, width: (b, column)
+    return lambda b, depth, column, width: (matrix(b, column * depth, depth, width), 0)
