@@ -14,6 +14,7 @@ from gnnpot.data.checks.shear import ShearCollector, ShearOrder
 from gnnpot.data.checks.stress import StressCheck, StressCollector, trusted_stress_ratio
 from gnnpot.data.checks.stress_diagnosis import diagnose, diagnose_order
 from gnnpot.data.keys import LabelKeys
+from gnnpot.graph.neighbors import Pairs
 
 
 class Consistency:
@@ -22,15 +23,15 @@ class Consistency:
     def __init__(self) -> None:
         self._forces, self._stresses, self._shears = ForcesCollector(), StressCollector(), ShearCollector()
 
-    def add(self, atoms: Atoms) -> None:
-        """Take a frame into account whose numbers are finite."""
+    def add(self, atoms: Atoms, pairs: Pairs) -> None:
+        """Take a frame into account whose numbers are finite, with its neighbor pairs."""
         labels, file = atoms.info["label_keys"], file_of(atoms)
         if len(atoms) > 1 and "energy" in labels and "forces" in labels:
             self._forces.add(atoms, file=file)
         if atoms.pbc.all() and "stress" in labels:
             self._stresses.add(atoms, file=file)
             if "forces" in labels:
-                self._shears.add(atoms, file=file)
+                self._shears.add(atoms, pairs, file=file)
 
     def report(self, keys: LabelKeys) -> ConsistencyReport:
         """What was found; to be called once, after the last frame."""

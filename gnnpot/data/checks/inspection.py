@@ -101,7 +101,7 @@ class Inspection:
         self._duplicates.check(atoms, self._faults, self._warnings)
         self._isolated.check(atoms, self._faults)
         self._typical.add(atoms)
-        self._consistency.add(atoms)
+        self._consistency.add(atoms, pairs)
 
     def report(self) -> DataReport:
         """What was found; to be called once, after the last frame."""

@@ -16,10 +16,11 @@ from ase import Atoms
 from jaxtyping import Float
 
 from gnnpot.data.keys import STRESS_ORDERS
-from gnnpot.graph.neighbors import pairs_of
+from gnnpot.graph.neighbors import Pairs, pairs_of
 
 Array = np.ndarray
 
+_ENOUGH = 3.5  # Å: longest of the pairs that are there, from which no others are looked for
 _REACH, _FUNCTIONS = 5.0, 12  # Å, functions of the distance for each pair of elements
 _FRAMES, _GROUPS, _MOST_ATOMS = 40, 50, 400  # that are looked at
 _MOST_ELEMENTS, _FEWEST_ATOMS, _FEWEST_FRAMES = 3, 3, 8
@@ -53,21 +54,21 @@ class ShearCollector:
     """Keeps a sample of the frames of each group."""
 
     def __init__(self) -> None:
-        self._frames: dict[tuple[str, str], list[Atoms]] = {}
+        self._frames: dict[tuple[str, str], list[tuple[Atoms, Pairs]]] = {}
         self._seen: dict[tuple[str, str], int] = {}
         self._random = Random(0)
 
-    def add(self, atoms: Atoms, *, file: str) -> None:
-        """Consider a periodic frame with forces and a stress."""
+    def add(self, atoms: Atoms, pairs: Pairs, *, file: str) -> None:
+        """Consider a periodic frame with forces and a stress, and its neighbor pairs."""
         key = (file, atoms.info["group"])
         if (key not in self._frames and len(self._frames) >= _GROUPS) or not _is_disordered(atoms):
             return
         frames = self._frames.setdefault(key, [])
         self._seen[key] = self._seen.get(key, 0) + 1
         if len(frames) < _FRAMES:
-            frames.append(atoms)
+            frames.append((atoms, pairs))
         elif (place := self._random.randrange(self._seen[key])) < _FRAMES:
-            frames[place] = atoms
+            frames[place] = atoms, pairs
 
     def checks(self, read: str) -> Iterator[ShearOrder]:
         """Groups whose entries are in another order.
@@ -81,7 +82,7 @@ class ShearCollector:
             fitted = _fitted_shears(frames)
             if fitted is None:
                 continue
-            labels = np.array([atoms.calc.results["stress"] * atoms.get_volume() for atoms in frames])
+            labels = np.array([atoms.calc.results["stress"] * atoms.get_volume() for atoms, _ in frames])
             scores = {order: _correlation(fitted, _reordered(labels, read, order)) for order in _VOIGT}
             best = max(scores, key=lambda order: abs(scores[order]))
             if best != read and abs(scores[best]) > _RIGHT and abs(scores[read]) < _WRONG:
@@ -98,14 +99,14 @@ def _is_disordered(atoms: Atoms) -> bool:
     return few and 2 * different > len(atoms) and np.square(forces).sum(axis=1).mean() > _FORCE**2
 
 
-def _fitted_shears(frames: list[Atoms]) -> Float[Array, "M 3"] | None:
+def _fitted_shears(frames: list[tuple[Atoms, Pairs]]) -> Float[Array, "M 3"] | None:
     """Virials yz, xz, xy of forces between pairs that fit the labels, or None if these do not fit."""
-    elements = sorted({int(number) for atoms in frames for number in atoms.numbers})
+    elements = sorted({int(number) for atoms, _ in frames for number in atoms.numbers})
     kinds = {(a, b): row for row, (a, b) in enumerate((a, b) for a in elements for b in elements if a <= b)}
     size = len(kinds) * _FUNCTIONS
     matrix, vector, squares, virials = np.zeros((size, size)), np.zeros(size), 0.0, []
-    for atoms in frames:
-        columns, shears = _pair_columns(atoms, kinds)
+    for atoms, pairs in frames:
+        columns, shears = _pair_columns(atoms, pairs, kinds)
         forces = atoms.calc.results["forces"].ravel()
         matrix += columns.T @ columns
         vector += columns.T @ forces
@@ -120,16 +121,16 @@ def _fitted_shears(frames: list[Atoms]) -> Float[Array, "M 3"] | None:
 
 
 def _pair_columns(
-    atoms: Atoms, kinds: dict[tuple[int, int], int]
+    atoms: Atoms, pairs: Pairs, kinds: dict[tuple[int, int], int]
 ) -> tuple[Float[Array, "3N C"], Float[Array, "3 C"]]:
     """Forces and virials yz, xz, xy of each function of the distance."""
-    pairs = pairs_of(atoms, _REACH)
+    lengths = np.linalg.norm(pairs.vectors(atoms), axis=1)
+    if not lengths.max(initial=0.0) > _ENOUGH:
+        pairs = pairs_of(atoms, _REACH)
     vectors = pairs.vectors(atoms)
     lengths = np.linalg.norm(vectors, axis=1)
+    values = _functions(lengths)
     directions = vectors / lengths[:, None]
-    centers = np.linspace(1.0, _REACH, _FUNCTIONS)
-    values = np.exp(-0.5 * ((lengths[:, None] - centers) / (centers[1] - centers[0])) ** 2)
-    values *= 0.5 + 0.5 * np.cos(np.pi * lengths / _REACH)[:, None]
     one, other = atoms.numbers[pairs.source], atoms.numbers[pairs.center]
     named = zip(np.minimum(one, other).tolist(), np.maximum(one, other).tolist(), strict=True)
     row = np.array([kinds[pair] for pair in named], dtype=int)
@@ -144,6 +145,14 @@ def _pair_columns(
         [np.einsum("p,p,pc->c", vectors[:, a], directions[:, b], table) for a, b in ((1, 2), (0, 2), (0, 1))]
     )
     return forces.reshape(-1, table.shape[1]), shears
+
+
+def _functions(lengths: Float[Array, "P"]) -> Float[Array, "P K"]:
+    """Functions of the distance that end at the reach."""
+    centers = np.linspace(1.0, _REACH, _FUNCTIONS)
+    values = np.exp(-0.5 * ((lengths[:, None] - centers) / (centers[1] - centers[0])) ** 2)
+    ends = 0.5 + 0.5 * np.cos(np.pi * np.minimum(lengths, _REACH) / _REACH)
+    return values * ends[:, None]
 
 
 def _reordered(labels: Float[Array, "M 6"], read: str, new: str) -> Float[Array, "M 3"]:
