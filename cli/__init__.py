@@ -10,9 +10,11 @@ from types import FrameType
 import typer
 from gnnpot.cli.benchmark import benchmark
 from gnnpot.cli.benchmark_transfer import benchmark_transfer
+from gnnpot.cli.distill import distill
 from gnnpot.cli.evaluate import evaluate
 from gnnpot.cli.info import info
 from gnnpot.cli.label import label
+from gnnpot.cli.learn import learn
 from gnnpot.cli.md import md
 from gnnpot.cli.models import models
 from gnnpot.cli.options import DefaultCommandGroup, MultiValueCommand
@@ -60,6 +62,8 @@ benchmarks = typer.Typer(
 benchmarks.command("models", cls=MultiValueCommand)(benchmark)
 benchmarks.command("transfer", cls=MultiValueCommand)(benchmark_transfer)
 app.command()(sample)
+app.command()(distill)
+app.command()(learn)
 app.command()(md)
 app.command(cls=MultiValueCommand)(properties)
 app.command(cls=MultiValueCommand)(report)

@@ -35,7 +35,7 @@ from gnnpot.training.run_graphs import RunGraphs, read_graphs
 from gnnpot.units import ERROR_UNITS
 from gnnpot.version import __version__
 
-TrainOne = Callable[..., dict[str, Any]]  # of graphs, configuration, folder and observer
+TrainOne = Callable[..., None]  # of graphs, configuration, folder and observer
 
 
 def train_members(
@@ -60,7 +60,7 @@ def train_members(
     assert config.members is not None
     make_folder(folder.path / MEMBERS)
     count = config.members.count
-    open_members = [k for k in range(count) if not _folder(folder.path, k).is_finished]
+    open_members = [k for k in range(count) if not (folder.path / MEMBERS / str(k) / FINISHED).exists()]
     if jobs == 1 or len(open_members) < 2:
         for k in open_members:
             with _folder(folder.path, k).held(resume=True) as own:

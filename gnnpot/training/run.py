@@ -75,7 +75,7 @@ def train(
         if config.members is None:
             return train_on(graphs, config, folder, observer=observer)
         record_config(config, folder)
-        train_members(config, graphs, folder, observer=observer, jobs=jobs, train_one=train_on)
+        train_members(config, graphs, folder, observer=observer, jobs=jobs, train_one=train_member)
         return judge_members(config, graphs, folder.path)
 
 
@@ -98,23 +98,37 @@ def train_on(
     Returns:
         Content of ``metrics.json``.
     """
-    output = folder.path
-    data = prepare(config, graphs, output)
+    data = prepare(config, graphs, folder.path)
+    module = _fitted(config, data, folder, observer=observer)
+    if not module.trainer.is_global_zero:
+        return {}
+    potential = load_potential(folder.path / MODEL_FILE)
+    evaluations = evaluate_splits(potential, data)
+    metrics = metrics_of(evaluations)
+    write_metrics(metrics, folder.path)
+    report = run_report(config, data, evaluations, potential=potential, module=module)
+    write_report(folder.path / "report.html", report)
+    return metrics
+
+
+def train_member(graphs: RunGraphs, config: RunConfig, folder: RunFolder, *, observer: Observer) -> None:
+    """Train a member of a committee as :func:`train_on` does; the committee has the report."""
+    data = prepare(config, graphs, folder.path)
+    _fitted(config, data, folder, observer=observer)
+    potential = load_potential(folder.path / MODEL_FILE)
+    write_metrics(metrics_of(evaluate_splits(potential, data)), folder.path)
+
+
+def _fitted(
+    config: RunConfig, data: PreparedData, folder: RunFolder, *, observer: Observer
+) -> PotentialModule:
+    """Begin a training in its folder, and go through all of it."""
     check_trainable(config.training, data.train, data.validation)
     record_config(config, folder)
     potential = initial_potential(config, data)
     for text in notes(data, potential):
         observer.note(text)
-    module = fit_and_keep(potential, config, data, output=output, observer=observer)
-    if not module.trainer.is_global_zero:
-        return {}
-    potential = load_potential(output / MODEL_FILE)
-    evaluations = evaluate_splits(potential, data)
-    metrics = metrics_of(evaluations)
-    write_metrics(metrics, output)
-    report = run_report(config, data, evaluations, potential=potential, module=module)
-    write_report(output / "report.html", report)
-    return metrics
+    return fit_and_keep(potential, config, data, output=folder.path, observer=observer)
 
 
 def check_run(config: RunConfig, folder: RunFolder) -> None:

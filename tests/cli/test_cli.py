@@ -72,7 +72,10 @@ def test_a_template_is_named_with_its_folder_or_without(command):
 
 @pytest.mark.parametrize("name", shipped_configs())
 def test_the_schema_knows_every_ready_configuration_and_refuses_unknown_keys(command, name):
-    folders = {"labeling": "label", "sampling": "sample", "low2high": "transfer", "transfer-ge": "transfer"}
+    folders = {
+        "labeling": "label", "sampling": "sample", "low2high": "transfer", "transfer-ge": "transfer",
+        "learn": "learn", "distill": "distill",
+    }  # fmt: skip
     _, out, _ = command("schema", folders.get(name.partition("/")[0], "train"))
     schema = Draft202012Validator(json.loads(out))
     values = yaml.safe_load(shipped_configs()[name].read_text())

@@ -1,0 +1,177 @@
+"""An active-learning loop as a YAML file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+from gnnpot.config.base import Configuration, Section
+from gnnpot.config.durations import WallTime
+from gnnpot.config.kinds import Kinds
+from gnnpot.engines import Engine
+from gnnpot.labeling.config import LocalConfig, Running
+from gnnpot.learning.potential_config import PotentialConfig
+from gnnpot.learning.scoring import ScoreConfig
+from gnnpot.learning.selectors import AboveConfig, FirstConfig, Selectors
+from gnnpot.sampling.config import SamplerConfig, StructuresSection
+from gnnpot.sampling.displacement import NoiseConfig
+from gnnpot.sampling.steered import SteeredConfig
+from gnnpot.training.config import RESUMABLE
+from gnnpot.training.run_config import MembersConfig
+
+Sampler = Annotated[SamplerConfig, Kinds("sampler")]
+
+
+class LabelingConfig(Section):
+    """The reference method of a loop and how it runs.
+
+    Args:
+        method: Reference method and its settings.
+        running: Processes or cluster that run the calculations.
+        time_limit: Longest time for one structure (s).
+        max_force: Largest believable force (eV/Å).
+        store: File of the label store, or ``postgresql://…``; ``labels.db`` in the output if None.
+    """
+
+    method: Engine
+    running: Running = LocalConfig()
+    time_limit: PositiveFloat = 3600.0
+    max_force: PositiveFloat = 100.0
+    store: str | None = None
+
+
+class InitialConfig(Section):
+    """The first structures, which the reference method labels.
+
+    Args:
+        sampler: Sampling method; dynamics run on the reference method itself unless there is a calculator.
+        structures: Where it starts; by default where the loop does.
+        calculator: A cheaper source of forces for dynamics.
+        size: At most so many frames, evenly spaced.
+    """
+
+    sampler: Sampler
+    structures: StructuresSection | None = None
+    calculator: Engine | None = None
+    size: PositiveInt = 200
+
+
+class LaterConfig(Section):
+    """How rounds after the first train.
+
+    Args:
+        start: From ``scratch``, or ``warm``, each member from its own weights of the round before.
+        training: Values in place of those of ``potential.training``, e.g. ``{max_steps: 500}``.
+    """
+
+    start: Literal["scratch", "warm"] = "scratch"
+    training: dict[str, Any] = Field(default={})
+
+
+class WorkConfig(Section):
+    """The largest work of a steered run, in the mean over seeds; the same seeds in every round.
+
+    Args:
+        seeds: Number of runs.
+        sampler: The steered run; by default that of the loop, to its end.
+        tolerance: Mean change of the work from one round to the next, seed by seed, that counts as none (eV).
+        rounds: Number of rounds without a change after which the loop has converged.
+        reference: Whether the reference method does the same runs once, to compare.
+    """
+
+    kind: Literal["work"] = "work"
+    seeds: PositiveInt = 2
+    sampler: SteeredConfig | None = None
+    tolerance: PositiveFloat = 0.043
+    rounds: PositiveInt = 2
+    reference: bool = False
+
+
+class StopConfig(Section):
+    """When a loop ends before its last round.
+
+    Args:
+        labels: Budget of labels, failures included.
+        hours: Budget of time (s, or as ``8h``).
+        spread: Largest score of any sampled frame below which nothing is left to learn (eV or eV/Å).
+        bad_rounds: Number of bad rounds one after another.
+    """
+
+    labels: PositiveInt | None = None
+    hours: WallTime | None = None
+    spread: PositiveFloat | None = None
+    bad_rounds: PositiveInt = 3
+
+
+class LearnConfig(Configuration):
+    """An active-learning loop.
+
+    Args:
+        structures: Where sampling starts in each round: files, a crystal, or a molecule.
+        sampler: Sampling method, on the committee of the round before.
+        labeling: Reference method.
+        initial: How the first training structures come about; not needed with ``potential.train``.
+        potential: Model, training, validation as in a training run, and labeled files, if there are any.
+        members: The committee.
+        later: How rounds after the first train.
+        score: The number by which frames are chosen.
+        select: Selection rules, one after another.
+        noise: Displaced copies of selected structures.
+        converge: Quantity by whose convergence the loop ends.
+        rounds: Largest number of rounds after the first training.
+        stop: Criteria that end the loop.
+        seed: Seed of sampling and selection.
+    """
+
+    FREE: ClassVar = frozenset(
+        ["rounds", "stop", "labeling.running", "labeling.time_limit", "converge.tolerance", "converge.rounds"]
+        + [f"potential.training.{name}" for name in RESUMABLE if name not in ("max_epochs", "max_steps")]
+    )
+
+    structures: StructuresSection
+    sampler: Sampler
+    labeling: LabelingConfig
+    initial: InitialConfig | None = None
+    potential: PotentialConfig
+    members: MembersConfig = MembersConfig(count=4, split="inherited")
+    later: LaterConfig = LaterConfig()
+    score: ScoreConfig = ScoreConfig()
+    select: Selectors = (AboveConfig(), FirstConfig(size=50))
+    noise: NoiseConfig | None = None
+    converge: WorkConfig | None = None
+    rounds: NonNegativeInt = 10
+    stop: StopConfig = StopConfig()
+    seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.initial is None and not self.potential.labeled_files:
+            raise ValueError("expected initial or potential.train to train on first, got neither; add one")
+        if self.later.start == "warm" and self.members.split != "inherited":
+            raise ValueError(
+                f"expected members.split: inherited for a warm start, got {self.members.split}: a split that "
+                "is drawn anew validates on structures that the weights were trained on"
+            )
+        if self.converge is not None and self.work_sampler is None:
+            raise ValueError("expected a steered sampler for converge: work, got none; give converge.sampler")
+        PotentialConfig.model_validate({**self.potential.written(), "training": self.later_training})
+        return self
+
+    @property
+    def later_training(self) -> dict[str, Any]:
+        """Values of the training section of later rounds."""
+        return {**self.potential.training.model_dump(mode="json"), **self.later.training}
+
+    @property
+    def work_sampler(self) -> SteeredConfig | None:
+        """The steered run that measures the work."""
+        given = None if self.converge is None else self.converge.sampler
+        found = given or (self.sampler if isinstance(self.sampler, SteeredConfig) else None)
+        return None if found is None else found.model_copy(update={"stop_when": None, "repetitions": 1})

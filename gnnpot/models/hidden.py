@@ -1,0 +1,73 @@
+"""The last hidden layer of any model: features of atoms in which their energies are linear."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from gnnpot.errors import DataError
+from gnnpot.graph.graph import AtomicGraph
+from gnnpot.models.base import AtomicEnergyModel
+from gnnpot.nn.mlp import Dense, PerElement
+
+
+def hidden_features(model: AtomicEnergyModel, graph: AtomicGraph) -> Float[Tensor, "N F"]:
+    """Inputs of the model's last layers, side by side.
+
+    A model with several readouts has those of each; one with a network for each element has columns of its
+    own for each.
+
+    Args:
+        model: Any model whose energies are outputs of linear layers of width one.
+        graph: One structure, or a batch.
+
+    Raises:
+        DataError: The model has no such layers.
+    """
+    outputs = list(_outputs(model))
+    if not outputs:
+        raise DataError(
+            f"expected a model that ends with linear layers of width 1, got {model.config.kind}; choose by "
+            "spread instead of features"
+        )
+    found: list[Tensor] = []
+
+    def take(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        found.append(_hidden(module, *inputs))
+
+    with ExitStack() as stack:
+        for module in outputs:
+            stack.callback(module.register_forward_pre_hook(take).remove)
+        model.atomic_energies(graph)
+    return torch.cat(found, dim=1)
+
+
+def _outputs(model: AtomicEnergyModel) -> Iterator[nn.Module]:
+    """The modules that end with a layer of width one, the outermost only."""
+    inside: set[nn.Module] = set()
+    for module in model.modules():
+        is_output = isinstance(module, PerElement) or _width(module) == 1
+        if is_output and module not in inside:
+            inside |= set(module.modules())
+            yield module
+
+
+def _width(module: nn.Module) -> int:
+    layers = list(module) if isinstance(module, Dense) else [module]
+    return layers[-1].out_features if isinstance(layers[-1], nn.Linear) else 0
+
+
+def _hidden(module: nn.Module, x: Tensor, *rows: Tensor) -> Tensor:
+    if isinstance(module, Dense):
+        return module.hidden(x)
+    if not isinstance(module, PerElement):
+        return x
+    if len(module.networks) == 1:
+        return _hidden(module.networks[0], x)
+    parts = [_hidden(network, x) for network in module.networks]
+    return torch.cat([part * (rows[0] == number)[:, None] for number, part in enumerate(parts)], dim=1)

@@ -1,0 +1,33 @@
+"""A loop on copper that takes seconds: EMT labels, tiny networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gnnpot.learning.config import LearnConfig
+
+
+def loop_values(**changes: Any) -> dict[str, Any]:
+    return {
+        "structures": {"element": "Cu", "crystal": "fcc", "lattice_constant": 3.7, "repeats": 1},
+        "sampler": {"kind": "md", "temperatures": 600, "steps": 40, "interval": 4},
+        "labeling": {
+            "method": {"kind": "ase", "calculator_class": "ase.calculators.emt.EMT"},
+            "running": {"kind": "local", "workers": 1},
+        },
+        "initial": {"sampler": {"kind": "rattle", "deviation": 0.1, "copies": 12}},
+        "potential": {
+            "model": {"kind": "schnet", "cutoff": 4.0, "channels": 8, "num_filters": 8, "num_basis": 8,
+                      "num_interactions": 1},
+            "training": {"max_epochs": 3, "batch_size": 4, "dtype": "float64"},
+            "validation": {"fraction": 0.25},
+        },
+        "members": {"count": 2, "split": "inherited"},
+        "select": [{"kind": "highest", "size": 3}],
+        "rounds": 2,
+        **changes,
+    }  # fmt: skip
+
+
+def loop_config(**changes: Any) -> LearnConfig:
+    return LearnConfig.from_dict(loop_values(**changes), source="test")
