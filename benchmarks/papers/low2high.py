@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gnnpot.cli.progress import TrainingDisplay
 
 from gnnpot.config.base import shipped_config
 from gnnpot.properties.config import PropertiesConfig
@@ -42,7 +43,8 @@ def trained(given: argparse.Namespace) -> dict[str, Any]:
         *given.set,
     ]
     config = TransferConfig.from_yaml(shipped_config("low2high"), overrides)
-    return transfer(config, given.output / "potential", resume=True)
+    with TrainingDisplay() as display:
+        return transfer(config, given.output / "potential", resume=True, observer=display)
 
 
 def constants(given: argparse.Namespace, strain: float) -> dict[str, dict[str, float]]:

@@ -51,8 +51,8 @@ class DynamicsConfig(Section):
     """
 
     temperature: PositiveFloat = 300.0
-    time: SimulatedTime = 5000.0
-    equilibration: TimeFromZero = 1000.0
+    time: SimulatedTime = 2000.0
+    equilibration: TimeFromZero = 500.0
     timestep: SimulatedTime = 1.0
     interval: SimulatedTime = 25.0
     seeds: PositiveInt = 2

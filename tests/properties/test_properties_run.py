@@ -92,7 +92,13 @@ def test_the_numbers_of_a_single_model_stand_at_the_top(found):
 
 
 def test_figures_of_curves_are_files_and_in_the_page(found, tmp_path):
-    settings = ("certificate.steps=0", "phonons.size=3", "phonons.points=20", "migration.size=3")
+    settings = (
+        "certificate.steps=0",
+        "certificate.size=3",
+        "phonons.size=3",
+        "phonons.points=20",
+        "migration.size=3",
+    )
     only = ("equation_of_state", "phonons", "dynamics", "certificate", "migration")
     found(METAL, only=only, settings=settings)
     folder = tmp_path / "properties"
