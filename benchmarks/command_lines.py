@@ -32,7 +32,7 @@ from gnnpot.config.base import json_schema, shipped_configs
 from gnnpot.labeling.config import LabelConfig
 from gnnpot.sampling.config import SampleConfig
 from gnnpot.training.run_config import RunConfig
-from gnnpot.transfer.config import TransferConfig
+from gnnpot.transferring.config import TransferConfig
 
 LONGEST = 1500  # characters of a refusal
 PATIENCE = 120  # seconds

@@ -10,9 +10,11 @@ from types import FrameType
 import typer
 from gnnpot.cli.benchmark import benchmark
 from gnnpot.cli.benchmark_transfer import benchmark_transfer
+from gnnpot.cli.data import data
 from gnnpot.cli.distill import distill
 from gnnpot.cli.evaluate import evaluate
 from gnnpot.cli.info import info
+from gnnpot.cli.init import init
 from gnnpot.cli.label import label
 from gnnpot.cli.learn import learn
 from gnnpot.cli.md import md
@@ -42,6 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (
+    init,
     template,
     schema,
     models,
@@ -67,6 +70,7 @@ app.command()(learn)
 app.command()(md)
 app.command(cls=MultiValueCommand)(properties)
 app.command(cls=MultiValueCommand)(report)
+app.add_typer(data, name="data")
 app.add_typer(benchmarks, name="benchmark")
 
 

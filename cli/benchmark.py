@@ -32,11 +32,11 @@ def benchmark(
 
     DATA comes first; options of several values take all words that follow: --models ani schnet --sizes 10 50.
     """
-    from gnnpot.cli.progress import ComparisonDisplay
     from gnnpot.cli.stopping import RESUME, stoppable
 
     from gnnpot.benchmark.models.config import ComparisonConfig
     from gnnpot.benchmark.models.run import compare
+    from gnnpot.commands.progress import ComparisonDisplay
     from gnnpot.data.keys import label_keys
 
     given = {

@@ -35,13 +35,13 @@ def benchmark_transfer(
     CONFIG comes first; options of several values take all words that follow: --sizes 1 10 --rates 3e-4 1e-3.
     """
     from gnnpot.cli.efficiency_table import print_efficiency
-    from gnnpot.cli.progress import ComparisonDisplay
     from gnnpot.cli.stopping import RESUME, stoppable
     from gnnpot.cli.tables import print_notes
 
     from gnnpot.benchmark.transfer.config import EfficiencyConfig
     from gnnpot.benchmark.transfer.run import study
-    from gnnpot.transfer.config import TransferConfig
+    from gnnpot.commands.progress import ComparisonDisplay
+    from gnnpot.transferring.config import TransferConfig
 
     transfer = TransferConfig.read(config, overrides or [], source=source, element_map=element_map)
     lists = {"sizes": sizes, "rates": rates, "scratch_rates": scratch_rates, "exclude": exclude}

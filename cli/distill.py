@@ -21,10 +21,10 @@ def distill(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Find the few structures of a labeled set from which a potential learns all of it."""
-    from gnnpot.cli.progress import TrainingDisplay
     from gnnpot.cli.stopping import RESUME, stoppable
     from gnnpot.cli.tables import print_notes
 
+    from gnnpot.commands.progress import TrainingDisplay
     from gnnpot.learning.distillation import DISTILLED
     from gnnpot.learning.distillation import distill as run
     from gnnpot.learning.distillation_config import DistillConfig

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 
 def evaluate(
     model: Annotated[Path, typer.Argument(help="A model file, or the folder of a training.")],
     data: Annotated[list[str], typer.Argument(help="Files of labeled structures.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for metrics.json and report.html.")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for metrics, predictions and report."),
     ] = None,
     keys: Annotated[
         list[str] | None,
@@ -27,14 +31,15 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
     """Give the errors of a potential on labeled structures."""
-    from gnnpot.cli.progress import counting
     from gnnpot.cli.tables import print_metrics, print_notes
 
+    from gnnpot.commands.progress import counting
     from gnnpot.data.keys import label_keys
     from gnnpot.data.reading import read_frames
     from gnnpot.evaluation.evaluation import evaluate as errors_on
     from gnnpot.evaluation.folder import evaluation_folder, write_evaluation
     from gnnpot.evaluation.free_atoms import free_atoms_in_words
+    from gnnpot.evaluation.predictions import keeping
     from gnnpot.evaluation.stress_labels import other_stress_offset
     from gnnpot.potential.committee import load_model
     from gnnpot.potential.folder import member_files
@@ -44,8 +49,11 @@ def evaluate(
         evaluation_folder(output).check_new()
     potential = load_model(model, device=choose_device(device))
     read_as = label_keys(keys or [])
+    judged: list[Atoms] = []
     with counting("evaluating") as advance:
         frames = read_frames(data, read_as)
+        if output is not None:
+            frames = keeping(frames, judged)
         evaluation = errors_on(potential, frames, batch_atoms=batch_atoms, advance=advance)
     metrics, notes = evaluation.metrics(), dict[str, object]()
     if evaluation.num_isolated:
@@ -55,7 +63,9 @@ def evaluate(
     if offset := other_stress_offset(member_files(model)[0], read_as):
         notes["stress labels of the training"] = offset
     if output is not None:
-        notes["report"] = write_evaluation(evaluation, output, potential=potential, model=model, data=data)
+        notes["report"] = write_evaluation(
+            evaluation, output, potential=potential, model=model, data=data, frames=judged
+        )
     if as_json:
         import json
 

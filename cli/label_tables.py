@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from gnnpot.cli.display import QUIET, Display, clock
 from gnnpot.cli.tables import print_notes
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from gnnpot.commands.display import QUIET, Display, clock
 from gnnpot.labeling.running import LabelingProgress
 
 

@@ -19,10 +19,10 @@ def learn(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Learn actively: sample where a committee knows too little, label, train, until a property converges."""
-    from gnnpot.cli.progress import TrainingDisplay
     from gnnpot.cli.stopping import RESUME, stoppable
     from gnnpot.cli.tables import print_notes
 
+    from gnnpot.commands.progress import TrainingDisplay
     from gnnpot.learning.config import LearnConfig
     from gnnpot.learning.run import learn as run
 

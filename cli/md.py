@@ -36,9 +36,9 @@ def md(
 ) -> None:
     """Run molecular dynamics: trajectory, log, figure; stops when it explodes, with exit status 1."""
     from gnnpot.cli.dynamics_table import print_dynamics
-    from gnnpot.cli.progress import SamplingDisplay
     from gnnpot.cli.stopping import RESUME, stoppable
 
+    from gnnpot.commands.progress import SamplingDisplay
     from gnnpot.engines.words import committee_from_words
     from gnnpot.sampling.dynamics import DynamicsOptions, dynamics
 

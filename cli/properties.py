@@ -36,10 +36,10 @@ def properties(
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Compute properties of a material by several models, against a reference."""
-    from gnnpot.cli.progress import WorkDisplay
     from gnnpot.cli.properties_table import print_properties
     from gnnpot.cli.stopping import RESUME, stoppable
 
+    from gnnpot.commands.progress import WorkDisplay
     from gnnpot.properties.config import PropertiesConfig
     from gnnpot.properties.run import as_told
     from gnnpot.properties.run import properties as compute

@@ -25,9 +25,9 @@ def report(
     device: Annotated[str, typer.Option(help="cpu, cuda, …; auto takes a GPU if there is one.")] = "auto",
 ) -> None:
     """Compare runs, transfers and properties on one self-contained page."""
-    from gnnpot.cli.progress import counting
     from gnnpot.cli.tables import print_notes
 
+    from gnnpot.commands.progress import counting
     from gnnpot.data.keys import label_keys
     from gnnpot.overview.run import overview
 

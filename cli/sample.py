@@ -20,10 +20,10 @@ def sample(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Sample structures: molecular dynamics, deformation, MOMT, steered dynamics, strain, noise."""
-    from gnnpot.cli.progress import SamplingDisplay
     from gnnpot.cli.stopping import RESUME, stoppable
     from gnnpot.cli.tables import print_notes
 
+    from gnnpot.commands.progress import SamplingDisplay
     from gnnpot.sampling import SampleConfig
     from gnnpot.sampling import sample as run
 

@@ -10,7 +10,7 @@ import typer
 
 _SECTIONS = {
     "train": ("gnnpot.training.run_config", "RunConfig"),
-    "transfer": ("gnnpot.transfer.config", "TransferConfig"),
+    "transfer": ("gnnpot.transferring.config", "TransferConfig"),
     "sample": ("gnnpot.sampling.config", "SampleConfig"),
     "label": ("gnnpot.labeling.config", "LabelConfig"),
     "distill": ("gnnpot.learning.distillation_config", "DistillConfig"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
@@ -19,12 +19,17 @@ def print_metrics(metrics: Mapping[str, Any], *, title: str) -> None:
     """Print MAE and RMSE of all structures, of each group, and of the forces on each element."""
     table = _errors_table(title)
     _add_row(table, "all", metrics)
+    unseen = metrics.get("unseen_groups", [])
+    if unseen:
+        _add_row(table, "all but †", metrics["without_unseen_groups"])
     for name, group in metrics["groups"].items():
-        _add_row(table, name, group)
+        _add_row(table, f"{name} †" if name in unseen else name, group)
     for symbol, error in metrics["elements"].items():
         if error is not None:
             _add_row(table, f"on {symbol}", {"forces": error})
     Console().print(table)
+    if unseen:
+        Console().print(Text("† groups of which no structure was trained on"))
 
 
 def print_sets(sets: Mapping[str, Mapping[str, Any]], *, title: str) -> None:
@@ -41,16 +46,6 @@ def print_whole(table: Table) -> None:
     wide = console.options.update(max_width=_WIDEST)
     console.width = max(console.width, Measurement.get(console, wide, table).maximum)
     console.print(table)
-
-
-def groups_table(rows: Sequence[tuple[str, int, str, str]]) -> Table:
-    """Groups of parameters: sizes, how they are trained, where they started."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in ("group", "parameters", "training", "first values from"):
-        table.add_column(title, justify="right" if title == "parameters" else "left", overflow="fold")
-    for name, size, state, origin in rows:
-        table.add_row(Text(name), f"{size:,}", Text(state), Text(origin))
-    return table
 
 
 def print_notes(notes: Mapping[str, object]) -> None:

@@ -19,16 +19,17 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
     """Train a potential on labeled structures."""
-    from gnnpot.cli.progress import TrainingDisplay
+    from gnnpot.training.run_config import RunConfig
+
+    run_config = RunConfig.from_yaml(config, overrides or [])  # before torch, which takes seconds
+
     from gnnpot.cli.stopping import RESUME, TRAINED, stoppable
     from gnnpot.cli.tables import print_metrics, print_notes
 
-    from gnnpot.training.run import train as run
-    from gnnpot.training.run_config import RunConfig
+    from gnnpot.commands.functions import train as run
 
-    run_config = RunConfig.from_yaml(config, overrides or [])
-    with stoppable(output, TRAINED, RESUME), TrainingDisplay() as display:
-        metrics = run(run_config, output, resume=resume, observer=display, jobs=jobs)
+    with stoppable(output, TRAINED, RESUME):
+        metrics = run(run_config, output, resume=resume, jobs=jobs).metrics
     if not metrics:
         return  # not the first of several processes
     if as_json:

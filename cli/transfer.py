@@ -14,7 +14,8 @@ def transfer(
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="E.g. training.max_epochs=10.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", help="Model file to start from; else the configuration's.")
+        Path | None,
+        typer.Option("--from", help="Model file, or folder of a run, to start from."),
     ] = None,
     element_map: Annotated[
         list[str] | None,
@@ -34,18 +35,19 @@ def transfer(
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
     """Carry a trained potential to other elements or another level of theory, and fine-tune it."""
-    from gnnpot.cli.progress import TrainingDisplay
-    from gnnpot.cli.stopping import RESUME, TRAINED, stoppable
-    from gnnpot.cli.tables import print_notes, print_sets
-
-    from gnnpot.transfer.config import TransferConfig
-    from gnnpot.transfer.run import transfer as run
+    from gnnpot.transferring.config import TransferConfig
 
     settings = TransferConfig.read(
         config, overrides or [], source=source, element_map=",".join(element_map or [])
     )
-    with stoppable(output, TRAINED, RESUME), TrainingDisplay() as display:
-        result = run(settings, output, resume=resume, compare_scratch=compare_scratch, observer=display)
+
+    from gnnpot.cli.stopping import RESUME, TRAINED, stoppable
+    from gnnpot.cli.tables import print_notes, print_sets
+
+    from gnnpot.commands.functions import transfer as run
+
+    with stoppable(output, TRAINED, RESUME):
+        result = run(settings, output, resume=resume, compare_scratch=compare_scratch).comparison
     if not result:
         return  # not the first of several processes
     if as_json:

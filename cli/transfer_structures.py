@@ -22,7 +22,7 @@ def transfer_structures(
     from gnnpot.cli.tables import print_notes
 
     from gnnpot.sampling.substitution import parse_scale, transfer_file
-    from gnnpot.transfer.element_map import parse_element_map
+    from gnnpot.transferring.element_map import parse_element_map
 
     count = transfer_file(source, target, names=parse_element_map(element_map), scale=parse_scale(scale))
     print_notes({"structures": count, "file": target})

@@ -20,7 +20,7 @@ Every message is one line: what was expected, what came, what to do.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _LONGEST = 200  # characters of a value in a message
 
@@ -51,6 +51,12 @@ def file_trouble(error: OSError) -> str:
         )
     names = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
     return f"expected to use {names}, got an error ({reason}); check the path and its permissions"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: "Cu", "Cu and Zr", "Cu, Ni and Zr"."""
+    *others, last = words or [""]
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def shortened(value: object, words: Callable[[object], str] | None = None) -> str:

@@ -14,7 +14,8 @@ from gnnpot import GNNPotCalculator
 from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.models import MODELS, build_model
 from gnnpot.potential.potential import Potential
-from gnnpot.training.loss import Loss, WeightedLoss
+from gnnpot.training.loss import loss_terms
+from gnnpot.training.loss_config import Loss, WeightedLoss
 
 _DIMENET_KEYS = ("channels", "interaction_channels", "output_channels")
 _SCHNET = {"kind": "schnet", "cutoff": CUTOFF, "num_filters": SCHNET["channels"], **SCHNET}
@@ -42,7 +43,7 @@ def training_step(
 ) -> float:
     """What ``gnnpot train`` does with a batch, without Lightning around it; the loss."""
     prediction = potential(graph)
-    terms = loss.terms(prediction, graph).values()
+    terms = loss_terms(loss, prediction, graph).values()
     total = torch.stack([term.total / term.size for term in terms]).sum()
     optimizer.zero_grad()
     total.backward(inputs=[weight for weight in potential.parameters() if weight.requires_grad])

@@ -20,8 +20,8 @@ from gnnpot.cli.progress import TrainingDisplay
 from gnnpot.config.base import shipped_config
 from gnnpot.properties.config import PropertiesConfig
 from gnnpot.properties.run import properties
-from gnnpot.transfer.config import TransferConfig
-from gnnpot.transfer.run import transfer
+from gnnpot.transferring.config import TransferConfig
+from gnnpot.transferring.run import transfer
 
 EAM = "kim:model=EAM_Dynamo_ZhangAshcraftMendelev_2016_NiNb__MO_047308317761_000"
 PAPER_STRAIN, SMALL_STRAIN = 0.1, 0.005

@@ -20,6 +20,7 @@ from gnnpot.system.documents import parse_yaml, read_yaml
 from gnnpot.system.run_folder import RunFolder
 
 _INSTEAD = {"fraction": "frames", "frames": "fraction"}  # keys of which a later one replaces the other
+_STRUCTURES = (".xyz", ".extxyz", ".traj", ".db", ".cif", ".vasp", ".gz")  # files of them
 SHIPPED = "gnnpot:"  # prefix of files that come with the package
 
 
@@ -27,6 +28,16 @@ class Section(BaseModel):
     """A part of a configuration: frozen, without unknown keys, its numbers finite."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def open_names(self) -> list[str]:
+        """Dotted names of the values in this section and those within it that are left to the data."""
+        sections = {name: getattr(self, name) for name in type(self).model_fields}
+        return [
+            f"{name}.{inner}"
+            for name, section in sections.items()
+            if isinstance(section, Section)
+            for inner in section.open_names()
+        ]
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -91,7 +102,24 @@ class Configuration(Section):
             old = folder.written()
             with suppress(ValidationError, ConfigError):  # what an older version did not know has its default
                 old = self.model_validate(old).written()
-            folder.check_same(old, self.written(), free=self.free())
+            folder.check_same(old, self.written(), free={*self.free(), *self.open_names()})
+
+    def completed(self, folder: RunFolder) -> Self:
+        """The configuration with what the run in ``folder`` has found for values that are left to the data.
+
+        Raises:
+            OutputError: The configuration there is damaged.
+        """
+        names = self.open_names() if folder.is_begun else []
+        if not names:
+            return self
+        values, old = self.written(), folder.written()
+        for name in names:
+            with suppress(LookupError, TypeError):
+                values = _with(values, name.split("."), _value(old, name.split(".")))
+        with suppress(ValidationError):
+            return self.model_validate(values)
+        return self
 
 
 def _one_or_several(value: Any) -> Any:
@@ -148,6 +176,11 @@ def read_values(path: Path, overrides: Iterable[str] = ()) -> dict[str, Any]:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    if path.suffix.lower() in _STRUCTURES and path.is_file():
+        raise ConfigError(
+            f"expected a configuration file, got structures in {path}; type: gnnpot init {path} > run.yaml, "
+            "then gnnpot train run.yaml"
+        )
     try:
         values = read_yaml(path)
     except OSError as error:
@@ -181,6 +214,13 @@ def with_overrides(values: dict[str, Any], overrides: Iterable[str]) -> dict[str
                 f"expected YAML after {shortened(name, str)}=, got {shortened(text)} ({error}); e.g. {name}=3"
             ) from error
         values = _with(values, name.split("."), value)
+    return values
+
+
+def _value(values: Any, names: Sequence[str]) -> Any:
+    """The value at one place of nested sections."""
+    for name in names:
+        values = values[name]
     return values
 
 

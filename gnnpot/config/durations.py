@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, NonNegativeFloat, PositiveFloat
+from pydantic import BeforeValidator, NonNegativeFloat, PlainSerializer, PositiveFloat
 
 _AMOUNT = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+)\s*([A-Za-zµμ]*)\s*")
 _CLOCK = re.compile(r"\s*(\d+):(\d{1,2})(?::(\d{1,2}(?:\.\d*)?))?\s*")
@@ -45,6 +46,32 @@ TimeFromZero = Annotated[
     NonNegativeFloat, BeforeValidator(simulated_time, json_schema_input_type=float | str)
 ]  # fs
 WallTime = Annotated[PositiveFloat, BeforeValidator(wall_time, json_schema_input_type=float | str)]  # s
+
+
+def _span(value: Any) -> Any:
+    """A time span from a text as of :func:`wall_time`; ISO 8601 and all else is pydantic's."""
+    if not isinstance(value, str) or value.lstrip().startswith("P"):
+        return value
+    seconds = 0.0 if value.lstrip().startswith("-") else wall_time(value)
+    if not seconds > 0:
+        raise ValueError(f"expected a time above 0 such as 90s, 3m or 1:30:00, got {value!r}")
+    return timedelta(seconds=seconds)
+
+
+def clock_time(value: timedelta | None) -> str | None:
+    """A time span as ``h:mm:ss``."""
+    if value is None:
+        return None
+    minutes, seconds = divmod(value.total_seconds(), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02d}:" + f"{seconds:09.6f}".rstrip("0").rstrip(".")
+
+
+TimeSpan = Annotated[
+    timedelta,
+    BeforeValidator(_span, json_schema_input_type=float | str),
+    PlainSerializer(clock_time, return_type=str | None, when_used="json"),
+]
 
 
 def _amount(text: str, units: Mapping[str, float], example: str) -> float:

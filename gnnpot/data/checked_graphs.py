@@ -65,7 +65,13 @@ class CheckedGraphs:
         return replace(self, store=self.store.without_stress_offset(offset))
 
 
-def checked_graphs(structures: StructureSet, cutoff: float, folder: Path) -> CheckedGraphs:
+def checked_graphs(
+    structures: StructureSet,
+    cutoff: float,
+    folder: Path,
+    *,
+    watch: Callable[[int], None] = lambda count: None,
+) -> CheckedGraphs:
     """The graphs of ``structures``: those in ``folder`` if they are of the same, else new ones.
 
     Structures are read once, one at a time; the neighbor list of each is built once, for its graph and for
@@ -75,6 +81,7 @@ def checked_graphs(structures: StructureSet, cutoff: float, folder: Path) -> Che
         structures: Labeled structures.
         cutoff: Longest edge of new graphs (Å).
         folder: Folder of the graphs; what does not fit is replaced.
+        watch: Called with the number of structures that were read.
 
     Raises:
         DataError: The structures cannot be read, or have a fault.
@@ -88,8 +95,9 @@ def checked_graphs(structures: StructureSet, cutoff: float, folder: Path) -> Che
     identity = structures.identity()
     inspection = Inspection(structures.keys, trained=structures.trained)
     with StoreWriter(folder, cutoff) as writer:
-        for atoms in structures.read():
+        for count, atoms in enumerate(structures.read(), start=1):
             _take(atoms, inspection, writer)
+            watch(count)
         report = inspection.report()
         report.check()
         about = {_FILES: structures.names, _SOURCE: identity, _REPORT: report.as_dict()}

@@ -129,6 +129,10 @@ class GraphDataset(Dataset[AtomicGraph]):
         absent = self._absent(label) & (self.store.weights[self.rows, LABELS.index(label)] > 0)
         return [self.store.origins[self.rows[place]] for place in np.flatnonzero(absent)]
 
+    def count_absent(self, label: str) -> int:
+        """Number of structures without a label."""
+        return int(self._absent(label).sum())
+
     def has(self, label: str) -> bool:
         """Whether any structure has a label."""
         return not self._absent(label).all()

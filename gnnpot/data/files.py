@@ -55,6 +55,8 @@ class Source(NamedTuple):
 
 def _as_files(value: Any) -> Any:
     """A path, a section, or a list of both as a list of sections."""
+    if not isinstance(value, list | tuple | str | Path | dict | DataFile):
+        raise ValueError(f"expected a file of structures or a list of files, got {value!r}")
     several = value if isinstance(value, list | tuple) else (value,)
     return tuple({"path": str(one)} if isinstance(one, str | Path) else one for one in several)
 

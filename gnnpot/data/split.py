@@ -37,7 +37,7 @@ class SplitRow(NamedTuple):
 
 
 class SplitConfig(Section):
-    """How to take a validation set out of the data.
+    """How to take structures out of those to train on: for validation, or for a test.
 
     Args:
         fraction: Share of the structures; 0.1 if neither this nor ``frames`` is given.
@@ -46,8 +46,8 @@ class SplitConfig(Section):
             holds whole groups out: a test of what the model makes of the unseen.
         groups: The groups that "grouped" holds out; if not given, they are drawn, and those that would
             take more over the share than they leave to it are passed over.
-        inherit: A ``splits.json`` whose structures stay where they were; only others are distributed, so that
-            the share of all is held out.
+        inherit: A ``splits.json`` of another run, whose structures stay where they were; only others are
+            distributed, so that the share of all is held out.
     """
 
     fraction: float | None = Field(default=None, gt=0, lt=1)
@@ -70,9 +70,14 @@ class SplitConfig(Section):
 
 
 def split_indices(
-    hashes: Sequence[str], groups: Sequence[str], *, config: SplitConfig, seed: int
+    hashes: Sequence[str],
+    groups: Sequence[str],
+    *,
+    config: SplitConfig,
+    seed: int,
+    part: str = "validation",
 ) -> tuple[Int[Array, "train"], Int[Array, "validation"]]:
-    """Indices of the training and the validation structures, each ascending.
+    """Indices of the training structures and of those held out, each ascending.
 
     The result depends on contents and seed, not on the order of the structures; copies of one
     structure stay together.
@@ -82,6 +87,7 @@ def split_indices(
         groups: Group of each structure, "" if it has none.
         config: Size and manner.
         seed: Any integer; another one gives another split.
+        part: What the structures are held out for, as a split to inherit names it.
 
     Raises:
         DataError: One of the two sets would be empty, a named group is not there, no whole groups make
@@ -96,7 +102,7 @@ def split_indices(
     if config.inherit is None:
         held_out = _held_out(group_of, copies, config, seed)
     else:
-        held_out = _inherited(group_of, copies, config, seed)
+        held_out = _inherited(group_of, copies, config, seed, part)
     in_validation = np.array([content in held_out for content in hashes], dtype=bool)
     if in_validation.all() or not in_validation.any():
         raise DataError(
@@ -180,13 +186,13 @@ def _held_out(
 
 
 def _inherited(
-    group_of: Mapping[str, str], copies: Mapping[str, int], config: SplitConfig, seed: int
+    group_of: Mapping[str, str], copies: Mapping[str, int], config: SplitConfig, seed: int, part: str
 ) -> set[str]:
-    """Content hashes that were in validation before, and of the new ones as many as the share lacks."""
-    before = read_splits(Path(str(config.inherit)))
-    known = {name: {row.hash for row in before.get(name, ())} for name in ("train", "validation")}
-    kept = {content for content in group_of if content in known["validation"]}
-    new = {content: group for content, group in group_of.items() if content not in kept | known["train"]}
+    """Content hashes that were in this part before, and of the new ones as many as the share lacks."""
+    before = read_splits(Path(str(config.inherit)).expanduser())
+    known = {row.hash for rows in before.values() for row in rows}
+    kept = {row.hash for row in before.get(part, ())} & set(group_of)
+    new = {content: group for content, group in group_of.items() if content not in known}
     lacking = (config.fraction or 0.1) * sum(copies.values()) - sum(copies[content] for content in kept)
     if not new or lacking < 0.5:
         return kept

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from gnnpot.data.store import GraphStore
 from gnnpot.errors import DataError
 from gnnpot.evaluation.calibration import Calibration, calibration
 from gnnpot.evaluation.free_atoms import free_atom_errors
+from gnnpot.evaluation.structure_error import StructureError as StructureError
 from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.potential.committee import Committee, mean_prediction, spread_of
 from gnnpot.potential.potential import Potential
@@ -27,17 +28,6 @@ from gnnpot.units import MPa, meV
 Array = np.ndarray
 
 BATCH_ATOMS = 512  # structures are predicted together up to so many
-
-
-class StructureError(NamedTuple):
-    """Errors of a potential on one structure."""
-
-    origin: str
-    group: str
-    num_atoms: int
-    energy: float  # predicted less labeled, eV/atom; NaN without a label
-    forces: float  # root mean square over the components, eV/Å
-    largest_force: float  # length of the largest error vector, eV/Å
 
 
 @dataclass(frozen=True)
@@ -117,6 +107,10 @@ class Evaluation:
             for number in np.unique(self.atomic_numbers).tolist()
         }
         return metrics
+
+    def metrics_without(self, groups: Collection[str]) -> dict[str, Any]:
+        """The same errors of the structures that are in none of these groups, as a whole."""
+        return self._errors(np.array([group not in groups for group in self.groups]))
 
     def worst(self, count: int) -> list[StructureError]:
         """Structures with the largest root-mean-square force errors, worst first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -45,30 +45,61 @@ _HISTORY = (
 )
 
 
+class _Drawn(NamedTuple):
+    """A figure, and what it shows in words."""
+
+    figure: Figure
+    alt: str
+
+
+def parity_figures(evaluation: Evaluation) -> dict[str, Figure]:
+    """Predictions against labels and the distribution of errors, by labeled quantity."""
+    return {name: drawn.figure for name, drawn in _parity(evaluation)}
+
+
 def parity_images(evaluation: Evaluation) -> list[Image]:
-    """Draw predictions against labels and the distribution of errors, for each labeled quantity."""
-    images = []
+    """The same as images of a page."""
+    return [_image(drawn) for _, drawn in _parity(evaluation)]
+
+
+def history_figures(
+    history: Sequence[dict[str, float]], best_epoch: float | None = None
+) -> dict[str, Figure]:
+    """Loss, errors and learning rate over the epochs; a dashed line marks the best model."""
+    return {name: drawn.figure for name, drawn in _histories(history, best_epoch)}
+
+
+def history_images(history: Sequence[dict[str, float]], best_epoch: float) -> list[Image]:
+    """The same as images of a page."""
+    return [_image(drawn) for _, drawn in _histories(history, best_epoch)]
+
+
+def _image(drawn: _Drawn) -> Image:
+    with mpl.rc_context(FIGURE_STYLE):
+        return Image(data_uri(drawn.figure), drawn.alt)
+
+
+def _parity(evaluation: Evaluation) -> Iterator[tuple[str, _Drawn]]:
     for name, quantity in _QUANTITIES.items():
         label, predicted = getattr(evaluation, name).reshape(2, -1)
         labeled = ~np.isnan(label)
         if labeled.any():
             with mpl.rc_context(FIGURE_STYLE):
-                images.append(_parity_image(label[labeled], predicted[labeled], quantity))
-    return images
+                drawn = _draw(label[labeled], predicted[labeled], quantity)
+            yield name, drawn
 
 
-def history_images(history: Sequence[dict[str, float]], best_epoch: float) -> list[Image]:
-    """Draw loss, errors and learning rate over the epochs; a dashed line marks the best model."""
+def _histories(history: Sequence[dict[str, float]], best_epoch: float | None) -> Iterator[tuple[str, _Drawn]]:
     epochs = [row["epoch"] for row in history]
-    images = []
-    with mpl.rc_context(FIGURE_STYLE):
-        for key, title, unit in _HISTORY:
+    for key, title, unit in (*_HISTORY, ("learning_rate", "Learning rate", "")):
+        if key == "learning_rate":
+            lines = {"rate": [row[key] for row in history]}
+        else:
             lines = {part: [row.get(f"{part}_{key}", np.nan) for row in history] for part in _LINES}
-            if not np.isnan(lines["validation"]).all():
-                images.append(_history_image(epochs, lines, best_epoch, title=title, unit=unit))
-        rates = {"rate": [row["learning_rate"] for row in history]}
-        images.append(_history_image(epochs, rates, best_epoch, title="Learning rate", unit=""))
-    return images
+        if not np.isnan(list(lines.values())[-1]).all():
+            with mpl.rc_context(FIGURE_STYLE):
+                drawn = _draw_history(epochs, lines, best_epoch, title=title, unit=unit)
+            yield key, drawn
 
 
 def calibration_images(evaluation: Evaluation) -> list[Image]:
@@ -110,7 +141,7 @@ def _calibration_image(
     return Image(data_uri(figure), f"{quantity.title}, errors against spread: {said.replace(chr(10), ', ')}")
 
 
-def _parity_image(label: Float[Array, "V"], predicted: Float[Array, "V"], quantity: _Quantity) -> Image:
+def _draw(label: Float[Array, "V"], predicted: Float[Array, "V"], quantity: _Quantity) -> _Drawn:
     errors = (predicted - label) / quantity.error_scale
     rmse = np.sqrt(np.square(errors).mean())
     said = f"RMSE {number(float(rmse))} {quantity.error_unit}"
@@ -129,8 +160,8 @@ def _parity_image(label: Float[Array, "V"], predicted: Float[Array, "V"], quanti
     _draw_spread(spread, errors)
     spread.set_xlabel(f"error ({quantity.error_unit})")
     values = f"{len(label):,} {'value' if len(label) == 1 else 'values'}"
-    return Image(
-        data_uri(figure),
+    return _Drawn(
+        figure,
         f"{quantity.title}, predicted against reference: {values}, {said.replace(chr(10), ', ')}",
     )
 
@@ -164,20 +195,19 @@ def _draw_spread(axis: Axes, errors: Float[Array, "V"]) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(4, symmetric=True))
 
 
-def _history_image(
-    epochs: Sequence[float], lines: dict[str, list[float]], best_epoch: float, *, title: str, unit: str
-) -> Image:
+def _draw_history(
+    epochs: Sequence[float], lines: dict[str, list[float]], best_epoch: float | None, *, title: str, unit: str
+) -> _Drawn:
     figure = Figure(figsize=(2.9, 2.2), layout="constrained")
     axis = figure.subplots()
     marker = "o" if len(epochs) < 3 else None
     for name, values in lines.items():
         axis.plot(epochs, values, color=_LINES.get(name, GREEN), lw=1.4, marker=marker, ms=3)
-    axis.axvline(best_epoch, color=ORANGE, lw=0.9, ls="--", zorder=0)
+    if best_epoch is not None:
+        axis.axvline(best_epoch, color=ORANGE, lw=0.9, ls="--", zorder=0)
     axis.set(title=f"{title} ({unit})" if unit else title, xlabel="epoch")
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     everything = np.concatenate(list(lines.values()))
     scale_by_range(axis, everything[everything > 0])
     shown = ", ".join(f"{name} {values[-1]:.3g}" for name, values in lines.items())
-    return Image(
-        data_uri(figure), f"{title} over {len(epochs)} epochs; in the last one {shown} {unit}".rstrip()
-    )
+    return _Drawn(figure, f"{title} over {len(epochs)} epochs; in the last one {shown} {unit}".rstrip())

@@ -1,4 +1,4 @@
-"""Output folder of an evaluation: ``metrics.json`` and ``report.html``."""
+"""Output folder of an evaluation: ``metrics.json``, ``predictions.xyz`` and ``report.html``."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from ase import Atoms
+
 from gnnpot.evaluation.evaluation import Evaluation
+from gnnpot.evaluation.predictions import PREDICTIONS_FILE, write_predictions
 from gnnpot.evaluation.report import Report, write_report
 from gnnpot.potential.committee import Committee
 from gnnpot.potential.potential import Potential
 from gnnpot.system.files import write_text
 from gnnpot.system.run_folder import RunFolder
+from gnnpot.units import ERROR_UNITS
 from gnnpot.version import __version__
 
 
@@ -25,17 +29,19 @@ def write_evaluation(
     output: Path,
     *,
     potential: Potential | Committee,
-    model: Path,
+    model: str | Path,
     data: Sequence[str],
+    frames: Sequence[Atoms] = (),
 ) -> Path:
-    """Write metrics and report of one evaluation, and return the path of the report.
+    """Write metrics, predictions and report of one evaluation, and return the path of the report.
 
     Args:
         evaluation: Labels and predictions.
         output: New folder.
         potential: Potential that was judged.
-        model: File of the potential.
+        model: Its file, or what it is called.
         data: Names of the files that it was judged on.
+        frames: The structures, to be written with labels and predictions; without isolated atoms.
 
     Raises:
         OutputError: The folder holds results, or cannot be written to.
@@ -47,7 +53,10 @@ def write_evaluation(
         model=str(model),
     )
     with evaluation_folder(output).held(resume=False) as folder:
-        write_text(folder.path / "metrics.json", json.dumps(evaluation.metrics(), indent=1) + "\n")
+        metrics = {**evaluation.metrics(), "units": ERROR_UNITS}
+        write_text(folder.path / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+        if frames:
+            write_predictions(folder.path / PREDICTIONS_FILE, frames, evaluation)
         write_report(folder.path / "report.html", report)
     return folder.path / "report.html"
 
@@ -67,7 +76,7 @@ def model_facts(potential: Potential | Committee) -> dict[str, str]:
     }
 
 
-def _facts(potential: Potential | Committee, model: Path, data: Sequence[str]) -> dict[str, str]:
+def _facts(potential: Potential | Committee, model: str | Path, data: Sequence[str]) -> dict[str, str]:
     return {
         "model file": str(model),
         **model_facts(potential),

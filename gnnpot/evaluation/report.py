@@ -34,6 +34,8 @@ class Report:
         warnings: Warnings of the data report.
         model: Name of the model file, for the lines that show its use.
         sections: Further parts as HTML, after the errors.
+        verdict: Sentences for the top of the page.
+        unseen_groups: Groups of the headline's structures of which none was trained on.
     """
 
     title: str
@@ -44,6 +46,8 @@ class Report:
     warnings: Sequence[str] = ()
     model: str = "model.safetensors"
     sections: Sequence[str] = ()
+    unseen_groups: Sequence[str] = ()
+    verdict: Sequence[str] = ()
 
 
 def _calibration(evaluation: Evaluation) -> str:
@@ -63,9 +67,10 @@ def write_report(path: Path, report: Report) -> None:
     parts = [
         f"<h1>{escape(report.title)}</h1>",
         _lead(report, headline),
+        *(f'<p class="verdict">{escape(text)}</p>' for text in report.verdict),
         _cards(metrics[headline]),
         warnings_list(report.warnings),
-        _tables(metrics, headline),
+        _tables(metrics, headline, report),
         _calibration(report.evaluations[headline]),
         *report.sections,
         "<h2>Predicted against reference</h2>",
@@ -107,11 +112,19 @@ def _cards(metrics: Mapping[str, Any]) -> str:
     return f'<div class="cards">{"".join(cards)}</div>'
 
 
-def _tables(metrics: Mapping[str, Mapping[str, Any]], headline: str) -> str:
+def _tables(metrics: Mapping[str, Mapping[str, Any]], headline: str, report: Report) -> str:
     of_headline, parts = metrics[headline], []
-    if len(metrics) > 1:
-        parts.append(metrics_table(metrics, "set"))
-    groups = of_headline["groups"]
+    sets = dict(metrics)
+    if unseen := report.unseen_groups:
+        sets[f"{headline}, but for groups not trained on"] = report.evaluations[headline].metrics_without(
+            unseen
+        )
+    if len(sets) > 1:
+        parts.append(metrics_table(sets, "set"))
+    groups = {
+        f"{name} (not trained on)" if name in unseen else name: errors
+        for name, errors in of_headline["groups"].items()
+    }
     if groups:
         title, table = f"By group, {escape(headline)}", metrics_table(groups, "group")
         folded = f"<details><summary>{title} ({len(groups)} groups)</summary>{table}</details>"

@@ -23,8 +23,13 @@ def metrics_table(rows: Mapping[str, Mapping[str, Any]], noun: str) -> str:
     columns = [column for name in there for column in _columns([row.get(name) for row in rows.values()])]
     if counted:
         columns.insert(0, [f"{row['num_structures']:,}" for row in rows.values()])
-    body = [table_row(name, cells) for name, cells in zip(rows, zip(*columns, strict=True), strict=True)]
-    return scrolled(head, body, kind="" if counted else "slim")
+    labels = ["structures"] * counted + [
+        f"{name} {kind} ({ERROR_UNITS[name]})" for name in there for kind in ("MAE", "RMSE")
+    ]
+    body = [
+        table_row(name, cells, labels) for name, cells in zip(rows, zip(*columns, strict=True), strict=True)
+    ]
+    return scrolled(head, body, kind="stack" if counted else "stack slim")
 
 
 def worst_table(rows: Sequence[StructureError]) -> str:
@@ -40,9 +45,11 @@ def worst_table(rows: Sequence[StructureError]) -> str:
     ]
     head = "".join(f'<th scope="col">{title}</th>' for title in ("structure", *titles))
     cells = zip(*columns, strict=True)
+    labels = [title.replace("<br>", " ") for title in titles]
     return scrolled(
         f'<tr class="only">{head}</tr>',
-        [table_row(row.origin, cell) for row, cell in zip(rows, cells, strict=True)],
+        [table_row(row.origin, cell, labels) for row, cell in zip(rows, cells, strict=True)],
+        kind="stack",
     )
 
 

@@ -39,7 +39,7 @@ class AtomicEnergyModel(nn.Module, ABC):
         super().__init__()
         if not config.elements:
             raise ConfigError(f"expected the elements of a {config.kind} model, got none; name them or train")
-        self.config = config
+        self.config = config.filled({})  # nothing is left to data that a model does not see
         rows = torch.full((119,), -1, dtype=torch.int64)
         rows[[number_of[symbol] for symbol in config.elements]] = torch.arange(len(config.elements))
         self.register_buffer("_row_of_number", rows, persistent=False)

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
+import numpy as np
 from ase.data import atomic_numbers as number_of
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from gnnpot.config.base import Section
 from gnnpot.config.choices import ActivationName, EnvelopeName
+from gnnpot.config.from_data import SectionFromData
 from gnnpot.config.registry import Registry, nearest
 
+if TYPE_CHECKING:
+    from gnnpot.data.scales import LengthScales
+
 MODEL_CONFIGS: Registry[type[ModelConfig]] = Registry("model")
+
+_FIRST_SHELL = 0.9  # of the shortest distance: where the radial shells begin
+_OVERLAP = 1.0  # sharpness of a shell times the square of the distance to the next one
 
 
 def evenly_spaced(start: float, step: float, count: int) -> tuple[float, ...]:
@@ -25,15 +32,27 @@ def centered_angles(count: int) -> tuple[float, ...]:
     return tuple(math.pi * (2 * index + 1) / (2 * count) for index in range(count))
 
 
-class ModelConfig(Section):
+def shells(start: float, end: float, count: int) -> tuple[float, ...]:
+    """``count`` radii from ``start`` in equal steps, with one more step to ``end``, rounded to 0.01 Å."""
+    return tuple(round(start + (end - start) * index / count, 2) for index in range(count))
+
+
+class ModelConfig(SectionFromData):
     """Hyperparameters every model has.
 
     Args:
         kind: Name of the model.
-        cutoff: Longest edge (Å).
+        cutoff: Longest edge (Å), or in nearest-neighbor distances of the training data as in ``2.1 nn``; left
+            out or ``auto``, it is chosen by the number of neighbors in the data.
         elements: Chemical symbols the model knows, in the order of its rows; left empty in a
             configuration, they are those of the training data.
     """
+
+    NAME: ClassVar[str] = ""  # in sentences; the kind if there is none
+    FROM_DATA: ClassVar[tuple[str, ...]] = ("cutoff",)
+    LENGTHS: ClassVar[tuple[str, ...]] = ("cutoff",)
+    NEIGHBORS: ClassVar[float] = 26.0  # mean number within the cutoff that the data choose
+    LEAST_CUTOFF: ClassVar[float] = 4.5  # Å, of such a cutoff
 
     kind: str
     cutoff: PositiveFloat = 5.0
@@ -55,17 +74,35 @@ class ModelConfig(Section):
         if isinstance(kind, str):
             MODEL_CONFIGS.register(kind)(cls)
 
+    @property
+    def name(self) -> str:
+        """The model in sentences."""
+        return self.NAME or self.kind
+
+    def fitted(self, scales: LengthScales) -> Self:
+        """The hyperparameters with those lengths that were left open chosen by the data."""
+        return self.filled(self.lengths(scales))
+
+    def lengths(self, scales: LengthScales) -> dict[str, Any]:
+        """What the data choose for the open lengths; only those that are open matter."""
+        told = {name: round(factor * scales.nearest, 3) for name, factor in self.relative.items()}
+        return {"cutoff": scales.radius(self.NEIGHBORS, least=self.LEAST_CUTOFF), **told}
+
     def scaled(self, factor: float) -> Self:
         """The hyperparameters of a model that sees at r what this one sees at r / ``factor``."""
         return self.model_copy(update={"cutoff": factor * self.cutoff})
 
 
 class ANIConfig(ModelConfig):
-    """Hyperparameters of :class:`gnnpot.models.ani.ANI`; the defaults are those of ANI-2x.
+    """Hyperparameters of :class:`gnnpot.models.ani.ANI`.
+
+    Lengths that a configuration leaves out, or gives as ``auto``, are chosen by the distances in the training
+    data; built in Python without data, they are those of ANI-2x.
 
     Args:
-        cutoff: Cutoff of the radial functions (Å).
-        angular_cutoff: Cutoff of the angular functions (Å), no longer than ``cutoff``.
+        cutoff: Cutoff of the radial functions (Å), or in nearest-neighbor distances of the training data, as
+            in ``2.1 nn``.
+        angular_cutoff: Cutoff of the angular functions (Å, or as above), no longer than ``cutoff``.
         radial_eta: Sharpness of the radial shells (1/Å²).
         radial_shifts: Radii of the radial shells (Å).
         angular_eta: Sharpness of the shells of the mean distance of two neighbors (1/Å²).
@@ -79,6 +116,18 @@ class ANIConfig(ModelConfig):
         embedding_channels: Width of that embedding.
         standardize: Bring each function to mean 0 and deviation 1 over the training data.
     """
+
+    NAME: ClassVar[str] = "ANI"
+    FROM_DATA: ClassVar[tuple[str, ...]] = (
+        "cutoff", "angular_cutoff", "radial_eta", "radial_shifts", "angular_eta", "angular_shifts"
+    )  # fmt: skip
+    LENGTHS: ClassVar[tuple[str, ...]] = ("cutoff", "angular_cutoff")
+    NEIGHBORS: ClassVar[float] = 45.0
+    ANGULAR_NEIGHBORS: ClassVar[float] = 20.0
+    LEAST_CUTOFF: ClassVar[float] = 5.0
+    LEAST_ANGULAR_CUTOFF: ClassVar[float] = 3.5
+    RADIAL_SHELLS: ClassVar[int] = 16
+    ANGULAR_SHELLS: ClassVar[int] = 8
 
     kind: Literal["ani"] = "ani"
     cutoff: PositiveFloat = 5.1
@@ -98,12 +147,35 @@ class ANIConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _angular_within_radial(self) -> Self:
-        if self.angular_cutoff > self.cutoff:
+        told = {"cutoff", "angular_cutoff"} <= self.model_fields_set
+        if told and self.angular_cutoff > self.cutoff:
             raise ValueError(
                 f"expected angular_cutoff up to the cutoff of {self.cutoff:g} Å, got "
                 f"{self.angular_cutoff:g}; lower it or raise the cutoff"
             )
         return self
+
+    def lengths(self, scales: LengthScales) -> dict[str, Any]:
+        """Cutoffs by the number of neighbors; shells that fill them from the shortest distance on."""
+        found, given = super().lengths(scales), self.model_fields_set
+        if "angular_cutoff" in given and "cutoff" not in self.relative:
+            found["cutoff"] = max(found["cutoff"], self.angular_cutoff)
+        if "cutoff" in given:
+            found["cutoff"] = self.cutoff
+        angular = scales.radius(self.ANGULAR_NEIGHBORS, least=self.LEAST_ANGULAR_CUTOFF)
+        found = {"angular_cutoff": min(angular, found["cutoff"]), **found}
+        if "angular_cutoff" in given:
+            found["angular_cutoff"] = self.angular_cutoff
+        start = _FIRST_SHELL * scales.shortest
+        for part, end, count in (
+            ("radial", found["cutoff"], self.RADIAL_SHELLS),
+            ("angular", found["angular_cutoff"], self.ANGULAR_SHELLS),
+        ):
+            radii = shells(start, end, count)
+            chosen = getattr(self, f"{part}_shifts") if f"{part}_shifts" in given else radii
+            spacing = np.diff(chosen if len(chosen) > 1 else radii).mean()
+            found |= {f"{part}_shifts": radii, f"{part}_eta": float(f"{_OVERLAP / spacing**2:.3g}")}
+        return found
 
     def scaled(self, factor: float) -> Self:
         """All lengths times ``factor``."""
@@ -132,6 +204,8 @@ class SchNetConfig(ModelConfig):
         num_knots: Intervals of that grid; the difference falls with their fourth power.
     """
 
+    NAME: ClassVar[str] = "SchNet"
+
     kind: Literal["schnet"] = "schnet"
     channels: PositiveInt = 128
     num_filters: PositiveInt = 128
@@ -158,6 +232,8 @@ class DimeNetConfig(ModelConfig):
         num_output_layers: Dense layers of each output block.
         envelope_exponent: Order p of the envelope.
     """
+
+    NAME: ClassVar[str] = "DimeNet++"
 
     kind: Literal["dimenet++"] = "dimenet++"
     channels: PositiveInt = 128
@@ -186,6 +262,8 @@ class NequIPConfig(ModelConfig):
         num_neighbors: Neighbors of an atom by which sums are normalized; left out, the mean of the training
             data.
     """
+
+    NAME: ClassVar[str] = "NequIP"
 
     kind: Literal["nequip"] = "nequip"
     channels: PositiveInt = 32

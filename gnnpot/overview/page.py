@@ -22,7 +22,7 @@ from gnnpot.report.figures import COLORS, FIGURE_STYLE, Image, data_uri, scale_b
 from gnnpot.report.page import page, panels, warnings_list
 from gnnpot.report.tables import facts_table
 from gnnpot.system.files import write_text
-from gnnpot.transfer.report import transfer_section
+from gnnpot.transferring.report import transfer_section
 from gnnpot.units import ERROR_UNITS
 
 

@@ -9,6 +9,21 @@ from gnnpot.errors import ModelFileError
 MODEL_FILE, MEMBERS, FINISHED = "model.safetensors", "members", "metrics.json"
 
 
+def single_file(path: str | Path) -> Path:
+    """The model file that a path stands for: itself, or that of a training's folder.
+
+    Raises:
+        ModelFileError: A folder holds none, or those of a committee.
+    """
+    files = member_files(path)
+    if len(files) > 1:
+        raise ModelFileError(
+            f"expected one potential, got a committee of {len(files)} in {path}; give the file of a member, "
+            f"e.g. {files[0]}"
+        )
+    return files[0]
+
+
 def member_files(path: str | Path) -> list[Path]:
     """The model files that a path stands for: itself, or those of a training's folder.
 

@@ -30,6 +30,7 @@ from gnnpot.potential.file_checks import (
     check_sizes,
     check_tensors,
 )
+from gnnpot.potential.folder import single_file
 from gnnpot.potential.potential import Potential
 from gnnpot.potential.repulsion import ZBLRepulsion
 from gnnpot.system.devices import choose_device
@@ -112,7 +113,8 @@ def read_header(path: str | Path) -> ModelHeader:
     Raises:
         ModelFileError: There is no whole model file of a format that this version knows.
     """
-    with _opened(Path(path)) as file:
+    path = single_file(path)
+    with _opened(path) as file:
         return _header(_document(file, path), path)
 
 
@@ -122,7 +124,7 @@ def load_potential(
     """Read a potential; no code in the file is run.
 
     Args:
-        path: A file of :func:`save_potential`.
+        path: A file of :func:`save_potential`, or the folder of a run.
         device: Device of the potential; ``auto`` is a GPU if there is one.
         dtype: Type of the weights; by default that of the file.
 
@@ -131,7 +133,8 @@ def load_potential(
         ModelFileError: There is no whole model file of a format that this version knows, or it was
             changed since it was written.
     """
-    with _opened(Path(path)) as file:
+    path = single_file(path)
+    with _opened(path) as file:
         document = _document(file, path)
         tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     header = _header(document, path)

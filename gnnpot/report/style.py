@@ -17,6 +17,7 @@ h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; }
 h2 + h3 { margin-top: .8rem; }
 p.lead, .note, .unit { color: var(--soft); }
 p.lead { margin: 0 0 1.4rem; }
+p.verdict { font-size: 1.1rem; margin: 0 0 1rem; }
 .panels { margin-top: .7rem; }
 .note { font-size: .87rem; margin: .4rem 0 0; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(12.5rem, 1fr)); gap: .9rem; }
@@ -52,7 +53,14 @@ ul.warnings { background: var(--warn); border-left: 4px solid var(--edge); borde
   padding: .7rem 1rem .7rem 2rem; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { body { padding: 1.25rem .9rem 3rem; } th, td { padding: .3rem; font-size: .8rem; }
   .card { padding: .8rem; } .card dd.main { font-size: 1.5rem; } tbody th { min-width: 5rem; }
-  table.facts th { width: 7.5rem; min-width: 0; } }
+  table.facts th { width: 7.5rem; min-width: 0; }
+  table.stack, table.stack tbody, table.stack tr { display: block; min-width: 0; }
+  table.stack thead { display: none; }
+  table.stack tr { border-bottom: 1px solid var(--line); padding: .5rem 0; }
+  table.stack th { display: block; border: 0; font-weight: 600; padding: .1rem 0; }
+  table.stack td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .1rem 0; }
+  table.stack td::before { content: attr(data-label); color: var(--soft); }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; } }
 @media print { :root { color-scheme: light; --ink: #111827; --soft: #4b5563; --line: #e5e7eb; --page: #fff;
   --box: #f6f8fa; --warn: #fff7ed; } body { max-width: none; padding: 0; font-size: 11px; }
   h2, h3 { break-after: avoid; } tr, img, .card, pre { break-inside: avoid; } .panels { display: flex;

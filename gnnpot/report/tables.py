@@ -25,12 +25,20 @@ def facts_table(facts: Mapping[str, str]) -> str:
     return f'<table class="facts"><tbody>{"".join(rows)}</tbody></table>'
 
 
-def table_row(name: str, cells: Sequence[str]) -> str:
-    """A table row with a header cell."""
-    return f'<tr><th scope="row">{escape(name)}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+def table_row(name: str, cells: Sequence[str], labels: Sequence[str] = ()) -> str:
+    """A table row with a header cell.
+
+    Args:
+        name: Text of the header cell.
+        cells: HTML of the others.
+        labels: What each cell is, shown beside it on a narrow screen.
+    """
+    said = [f' data-label="{escape(label)}"' for label in labels] or [""] * len(cells)
+    inner = "".join(f"<td{label}>{cell}</td>" for label, cell in zip(said, cells, strict=True))
+    return f'<tr><th scope="row">{escape(name)}</th>{inner}</tr>'
 
 
 def scrolled(head: str, body: Sequence[str], *, kind: str = "") -> str:
-    """A table that scrolls sideways on a narrow screen."""
+    """A table that scrolls sideways on a narrow screen, or with kind ``stack`` puts cells in a column."""
     table = f'<table class="{kind}"><thead>{head}</thead><tbody>{"".join(body)}</tbody></table>'
     return f'<div class="scroll">{table}</div>'

@@ -17,8 +17,9 @@ from pydantic import (
 )
 
 from gnnpot.config.base import Section
-from gnnpot.training.loss import LossConfig, WeightedLoss
-from gnnpot.training.optimizers import AdamWConfig, CosineSchedule, OptimizerConfig, ScheduleConfig
+from gnnpot.config.durations import TimeSpan
+from gnnpot.training.loss_config import LossConfig, WeightedLoss
+from gnnpot.training.optimizer_config import AdamWConfig, CosineSchedule, OptimizerConfig, ScheduleConfig
 
 RESUMABLE = (
     "max_epochs",
@@ -52,7 +53,8 @@ class TrainingConfig(Section):
             work.
         max_epochs: Budget in epochs.
         max_steps: Budget in steps, in place of epochs; the last epoch is completed.
-        max_time: Budget in time, as in ``01:30:00``; schedules run over whichever ends first.
+        max_time: Budget in time, as in ``90s``, ``3m`` or ``1:30:00``; schedules run over whichever ends
+            first.
         loss: Loss function.
         optimizer: How.
         schedule: The learning rate over the run.
@@ -82,7 +84,7 @@ class TrainingConfig(Section):
     repeats: PositiveInt = 1
     max_epochs: PositiveInt = 500
     max_steps: PositiveInt | None = None
-    max_time: timedelta | None = Field(default=None, gt=timedelta(0))
+    max_time: TimeSpan | None = Field(default=None, gt=timedelta(0))
     loss: LossConfig = WeightedLoss()
     optimizer: OptimizerConfig = AdamWConfig()
     schedule: ScheduleConfig = CosineSchedule()

@@ -43,6 +43,9 @@ class Observer:
     def note(self, text: str) -> None:
         """Receive a remark before the training starts."""
 
+    def stage(self, text: str) -> None:
+        """Receive what is being done, e.g. "compiling loops" or "epoch 3, 35 %"."""
+
     def groups(self, rows: Sequence[GroupRow]) -> None:
         """Receive the parameter groups before a stage of a transfer."""
 
@@ -133,6 +136,7 @@ def fit(
                 collate([data[place] for place in next(iter(places))])
                 for data, places in ((train, batches), (validation, validated))
             )
+            settings.observer.stage("compiling loops")
             warm_up(potential, config.loss, *first)
         with objects_settled(), _restoring(module, last):
             trainer.fit(
@@ -220,6 +224,7 @@ class _Bookkeeping(Callback):
         assert isinstance(pl_module, PotentialModule)
         epoch = pl_module.current_epoch + (batch_idx + 1) / trainer.num_training_batches
         if trainer.is_global_zero:
+            self.observer.stage(f"epoch {int(pl_module.current_epoch) + 1}, {epoch % 1 or 1:.0%}")
             self.observer.step(pl_module.progress(epoch), pl_module.seconds)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

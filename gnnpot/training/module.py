@@ -17,9 +17,10 @@ from gnnpot.errors import TrainingError
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.potential.potential import Potential, Prediction
 from gnnpot.training.config import TrainingConfig
-from gnnpot.training.loss import Loss, Term
+from gnnpot.training.loss import Term, loss_terms
+from gnnpot.training.loss_config import Loss
 from gnnpot.training.metrics import ErrorSums
-from gnnpot.training.optimizers import LearningRates
+from gnnpot.training.optimizers import LearningRates, build_optimizers
 from gnnpot.training.parameter_groups import Tuning
 
 Stage = Literal["train", "validation"]
@@ -99,7 +100,7 @@ class PotentialModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizers of the configuration."""
-        optimizers = self.config.optimizer.optimizers(self.potential, self.tuning.factor)
+        optimizers = build_optimizers(self.config.optimizer, self.potential, self.tuning.factor)
         self._rates = LearningRates(self.config.schedule, optimizers)
         return optimizers
 
@@ -122,7 +123,7 @@ class PotentialModule(LightningModule):
         epoch = self.current_epoch + batch_index / self.trainer.num_training_batches
         self.rates.before_step(epoch, self._agreed(self.progress(epoch)))
         prediction = self.potential(graph)
-        terms = self.loss.terms(prediction, graph)
+        terms = loss_terms(self.loss, prediction, graph)
         total = self._total(terms)
         self._check_finite(total, prediction, graph)
         self._sums["train"].add(prediction, graph, terms)
@@ -146,7 +147,7 @@ class PotentialModule(LightningModule):
     def validation_step(self, graph: AtomicGraph, batch_index: int) -> None:
         """Accumulate validation errors of the potential that would be kept."""
         prediction = self.chosen(graph)
-        self._sums["validation"].add(prediction, graph, self.loss.terms(prediction, graph))
+        self._sums["validation"].add(prediction, graph, loss_terms(self.loss, prediction, graph))
 
     def progress(self, epoch: float) -> float:
         """Fraction of the budget that is spent: of epochs or of time, whichever runs out first."""

@@ -4,148 +4,67 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from functools import singledispatch
+from typing import Any
 
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-)
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from gnnpot.config.base import Section
-from gnnpot.config.kinds import Kinds
 from gnnpot.training.low_rank import LowRank
+from gnnpot.training.optimizer_config import (
+    AdamSGDConfig,
+    AdamWConfig,
+    CosineSchedule,
+    ExponentialSchedule,
+    OptimizerConfig,
+    PlateauSchedule,
+    ScheduleConfig,
+)
 
 Factor = Callable[[nn.Parameter], float]  # of the learning rate
 
 
-class AdamWConfig(Section):
-    """AdamW on all parameters; weight decay spares biases and embeddings.
-
-    Source: Loshchilov and Hutter, ICLR 2019.
-
-    Args:
-        learning_rate: Step size.
-        weight_decay: Decoupled decay of the weights.
-        amsgrad: Keep the largest second moment.
-    """
-
-    kind: Literal["adamw"] = "adamw"
-    learning_rate: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 1e-5
-    amsgrad: bool = True
-
-    def optimizers(self, module: nn.Module, factor: Factor = lambda parameter: 1.0) -> list[Optimizer]:
-        """One optimizer; weights and other parameters in groups of equal rates."""
-        weights, others = _weights_and_others(module)
-        groups = [
-            *_by_rate(weights, self.learning_rate, factor, weight_decay=self.weight_decay),
-            *_by_rate(others, self.learning_rate, factor, weight_decay=0.0),
-        ]
-        return [AdamW(groups, lr=self.learning_rate, amsgrad=self.amsgrad, fused=True)]
-
-
-class AdamSGDConfig(Section):
-    """Adam with decoupled decay on weights and plain SGD on biases: the recipe of the ANI papers.
-
-    Source: the training code of the rare-events and Low2High papers.
+@singledispatch
+def build_optimizers(
+    config: OptimizerConfig, module: nn.Module, factor: Factor = lambda parameter: 1.0
+) -> list[Optimizer]:
+    """The optimizers of the trainable parameters of a module.
 
     Args:
-        learning_rate: Learning rate of the weights.
-        bias_learning_rate: Learning rate of the biases.
-        weight_decay: Decay of the weights.
-        decoupled: AdamW instead of Adam with an L2 term.
+        config: Which, and how.
+        module: Whose parameters.
+        factor: Factor of the learning rate of each parameter.
     """
-
-    kind: Literal["adam+sgd"] = "adam+sgd"
-    learning_rate: PositiveFloat = 1e-3
-    bias_learning_rate: PositiveFloat = 1e-3
-    weight_decay: NonNegativeFloat = 1e-4
-    decoupled: bool = True
-
-    def optimizers(self, module: nn.Module, factor: Factor = lambda parameter: 1.0) -> list[Optimizer]:
-        """One optimizer for weights, one for biases."""
-        weights, others = _weights_and_others(module)
-        adam = AdamW if self.decoupled else Adam
-        chosen: list[Optimizer] = []
-        if weights:
-            groups = _by_rate(weights, self.learning_rate, factor, weight_decay=self.weight_decay)
-            chosen.append(adam(groups, lr=self.learning_rate, fused=True))
-        if others:
-            groups = _by_rate(others, self.bias_learning_rate, factor)
-            chosen.append(SGD(groups, lr=self.bias_learning_rate))
-        return chosen
+    raise TypeError(f"expected an optimizer that is known, got {type(config).__name__}; register it here")
 
 
-OptimizerConfig = Annotated[AdamWConfig | AdamSGDConfig, Kinds("optimizer", default="adamw")]
+@build_optimizers.register
+def _adamw(config: AdamWConfig, module: nn.Module, factor: Factor = lambda parameter: 1.0) -> list[Optimizer]:
+    """One optimizer; weights and other parameters in groups of equal rates."""
+    weights, others = _weights_and_others(module)
+    groups = [
+        *_by_rate(weights, config.learning_rate, factor, weight_decay=config.weight_decay),
+        *_by_rate(others, config.learning_rate, factor, weight_decay=0.0),
+    ]
+    return [AdamW(groups, lr=config.learning_rate, amsgrad=config.amsgrad, fused=True)]
 
 
-class ConstantSchedule(Section):
-    """The learning rate stays as it is, after the warm-up.
-
-    Args:
-        warmup_epochs: Epochs over which the rate rises from zero.
-    """
-
-    kind: Literal["constant"] = "constant"
-    warmup_epochs: NonNegativeFloat = 0.0
-
-
-class CosineSchedule(Section):
-    """Half a cosine from the learning rate to ``final`` times it, over the budget of the run.
-
-    Source: Loshchilov and Hutter, ICLR 2017, without restarts.
-
-    Args:
-        warmup_epochs: Epochs over which the rate rises from zero.
-        final: Last rate in units of the first.
-    """
-
-    kind: Literal["cosine"] = "cosine"
-    warmup_epochs: NonNegativeFloat = 1.0
-    final: NonNegativeFloat = 0.01
-
-
-class ExponentialSchedule(Section):
-    """A constant factor in equal times, reaching ``final`` times the learning rate.
-
-    Args:
-        warmup_epochs: Epochs over which the rate rises from zero.
-        final: Last rate in units of the first.
-    """
-
-    kind: Literal["exponential"] = "exponential"
-    warmup_epochs: NonNegativeFloat = 0.0
-    final: PositiveFloat = 0.01
-
-
-class PlateauSchedule(Section):
-    """The rate of each optimizer falls by ``factor`` after ``patience`` epochs without a better model.
-
-    Args:
-        warmup_epochs: Epochs over which the rate rises from zero.
-        factor: Factor by which the rate is multiplied.
-        patience: Epochs to wait.
-        threshold: Relative improvement that counts.
-        min_learning_rate: The rate does not fall below it.
-    """
-
-    kind: Literal["plateau"] = "plateau"
-    warmup_epochs: NonNegativeFloat = 0.0
-    factor: float = Field(default=0.5, gt=0.0, lt=1.0)
-    patience: NonNegativeInt = 100
-    threshold: NonNegativeFloat = 0.0
-    min_learning_rate: NonNegativeFloat = 0.0
-
-
-ScheduleConfig = Annotated[
-    ConstantSchedule | CosineSchedule | ExponentialSchedule | PlateauSchedule,
-    Kinds("schedule", default="cosine"),
-]
+@build_optimizers.register
+def _adam_and_sgd(
+    config: AdamSGDConfig, module: nn.Module, factor: Factor = lambda parameter: 1.0
+) -> list[Optimizer]:
+    """One optimizer for weights, one for biases."""
+    weights, others = _weights_and_others(module)
+    adam = AdamW if config.decoupled else Adam
+    chosen: list[Optimizer] = []
+    if weights:
+        groups = _by_rate(weights, config.learning_rate, factor, weight_decay=config.weight_decay)
+        chosen.append(adam(groups, lr=config.learning_rate, fused=True))
+    if others:
+        groups = _by_rate(others, config.bias_learning_rate, factor)
+        chosen.append(SGD(groups, lr=config.bias_learning_rate))
+    return chosen
 
 
 class LearningRates:

@@ -20,6 +20,7 @@ from gnnpot.data.split import (
     split_indices,
     write_splits,
 )
+from gnnpot.data.store import GraphStore
 from gnnpot.data.stress_offset import StressOffset
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.graph.graph import LABELS
@@ -58,6 +59,12 @@ class PreparedData:
     reports: tuple[DataReport, ...]
     stress_offset: StressOffset | None = None
 
+    @property
+    def unseen_groups(self) -> tuple[str, ...]:
+        """Groups of the test structures of which none is trained on."""
+        trained = _groups(self.train)
+        return () if self.test is None or trained == {""} else tuple(sorted(_groups(self.test) - trained))
+
 
 def prepare(config: RunConfig, graphs: RunGraphs, output: Path) -> PreparedData:
     """Divide the graphs of a run, and find reference energies and the scale.
@@ -67,14 +74,11 @@ def prepare(config: RunConfig, graphs: RunGraphs, output: Path) -> PreparedData:
             or a run in ``output`` has begun with other structures or labels.
     """
     dtype = getattr(torch, config.training.dtype)
-    training, validation = _training_sets(config, graphs, dtype)
-    test = None
-    if graphs.test is not None:
-        store = graphs.test.store
-        test = GraphDataset(store, range(len(store)), dtype=dtype)
+    training, validation, test = _sets(config, graphs, dtype)
     _check_sets(config, training, validation, test)
     if is_first_process():
-        parts = {"train": _split_rows(training), "validation": _split_rows(validation)}
+        sets = {"train": training, "validation": validation, "test": test}
+        parts = {name: _split_rows(part) for name, part in sets.items() if part is not None}
         _check_same_data(parts, output)
         write_splits(output / "splits.json", parts, seed=config.seed_of("split"))
     return PreparedData(
@@ -89,23 +93,36 @@ def prepare(config: RunConfig, graphs: RunGraphs, output: Path) -> PreparedData:
     )
 
 
-def _training_sets(
+def _sets(
     config: RunConfig, graphs: RunGraphs, dtype: torch.dtype
-) -> tuple[GraphDataset, GraphDataset]:
-    """Graphs to train on and for validation."""
-    store = graphs.train.store
-    whole = store.structure_rows()
+) -> tuple[GraphDataset, GraphDataset, GraphDataset | None]:
+    """Graphs to train on, for validation and for the test; a test set is taken out first."""
+    store, rows, test = graphs.train.store, graphs.train.store.structure_rows(), None
+    if isinstance(config.test, SplitConfig):
+        rows, held_out = _divided(store, rows, config.test, name="test", seed=config.seed)
+        test = GraphDataset(store, held_out, dtype=dtype)
+    elif graphs.test is not None:
+        test = GraphDataset(graphs.test.store, range(len(graphs.test.store)), dtype=dtype)
     if graphs.validation is not None:
         other = graphs.validation.store
         validation = GraphDataset(other, other.structure_rows(), dtype=dtype)
-        return GraphDataset(store, whole, dtype=dtype), validation
-    assert isinstance(config.validation, SplitConfig)
-    hashes, groups = [store.hashes[row] for row in whole], [store.groups[row] for row in whole]
-    chosen = split_indices(hashes, groups, config=config.validation, seed=config.seed_of("split"))
-    training, validation = (
-        GraphDataset(store, [whole[place] for place in places], dtype=dtype) for places in chosen
-    )
-    return training, validation
+    else:
+        assert isinstance(config.validation, SplitConfig)
+        rows, held_out = _divided(
+            store, rows, config.validation, name="validation", seed=config.seed_of("split")
+        )
+        validation = GraphDataset(store, held_out, dtype=dtype)
+    return GraphDataset(store, rows, dtype=dtype), validation, test
+
+
+def _divided(
+    store: GraphStore, rows: Sequence[int], split: SplitConfig, *, name: str, seed: int
+) -> tuple[list[int], list[int]]:
+    """Rows that stay, and rows that are taken out."""
+    hashes, groups = [store.hashes[row] for row in rows], [store.groups[row] for row in rows]
+    chosen = split_indices(hashes, groups, config=split, seed=seed, part=name)
+    stay, out = (places.tolist() for places in chosen)
+    return [rows[place] for place in stay], [rows[place] for place in out]
 
 
 def initial_potential(config: RunConfig, data: PreparedData) -> Potential:
@@ -158,7 +175,8 @@ def _check_same_data(parts: Mapping[str, Sequence[SplitRow]], output: Path) -> N
         return
     before = read_splits(path)
     advice = "resume with the same files, or use another --output"
-    old, new = ({name: [row.hash for row in rows] for name, rows in some.items()} for some in (before, parts))
+    parts = {name: parts[name] for name in ("train", "validation")}  # others can be judged on at any time
+    old, new = ({name: [row.hash for row in some[name]] for name in parts} for some in (before, parts))
     if old != new:
         raise DataError(f"expected the structures of the run in {output}, got others; {advice}")
     changed = [
@@ -197,6 +215,12 @@ def _check_sets(
                 f"{', '.join(sorted(unseen))}; add structures of them to training or remove these"
             )
     check_volumes(config.training, training, validation)
+
+
+def _groups(dataset: GraphDataset) -> set[str]:
+    """Groups of the structures, "" for those without; isolated atoms left out."""
+    store = dataset.store
+    return {store.groups[row] for row in dataset.rows if not store.isolated[row]}
 
 
 def _origins(dataset: GraphDataset) -> dict[str, str]:

@@ -27,7 +27,8 @@ from gnnpot.evaluation.evaluation import BATCH_ATOMS
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.potential.potential import Potential
 from gnnpot.training.config import RefitConfig
-from gnnpot.training.loss import Loss, Term, WeightedLoss
+from gnnpot.training.loss import Term, loss_terms
+from gnnpot.training.loss_config import Loss, WeightedLoss
 
 Array = np.ndarray
 _RIDGES = 10.0 ** np.arange(-1.0, -10.0, -1.0)  # in units of the largest curvature
@@ -103,7 +104,7 @@ class _Errors:
         ).sum()
 
     def _terms(self, graph: AtomicGraph) -> dict[str, Term]:
-        terms = self.loss.terms(self.potential(graph), graph)
+        terms = loss_terms(self.loss, self.potential(graph), graph)
         return {
             name: term._replace(total=term.total * self.energy) if name == "energy" else term
             for name, term in terms.items()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gnnpot.data.structure_set import Structures
+from gnnpot.errors import listed
 from gnnpot.evaluation.evaluation import BATCH_ATOMS, Evaluation, evaluate_graphs
 from gnnpot.evaluation.folder import model_facts
 from gnnpot.evaluation.report import Report, write_report
@@ -19,16 +20,23 @@ from gnnpot.potential.potential import Potential
 from gnnpot.system.devices import choose_device
 from gnnpot.system.files import write_text
 from gnnpot.system.run_folder import RunFolder
+from gnnpot.training.budget import short_time, still_falling
 from gnnpot.training.checkpoint import CHECKPOINT
 from gnnpot.training.fit import Observer, RunSettings, check_trainable, fit
+from gnnpot.training.from_data import fitted
 from gnnpot.training.members import judge_members, train_members
 from gnnpot.training.module import PotentialModule
+from gnnpot.training.notes import cautions, notes
 from gnnpot.training.preparation import PreparedData, initial_potential, prepare
 from gnnpot.training.ranks import is_first_process, shared_folder
 from gnnpot.training.refit import refit
 from gnnpot.training.run_config import RunConfig
 from gnnpot.training.run_graphs import RunGraphs, read_graphs
+from gnnpot.units import ERROR_UNITS
 from gnnpot.version import __version__
+
+HISTORY_FILE = "history.json"
+
 
 _IN_CONFIG = Structures()
 
@@ -69,8 +77,14 @@ def train(
     observer = observer or Observer()
     config = config.model_copy(update=structures.named())
     with shared_folder(folder_of(output), resume=resume) as folder:
+        config = config.completed(folder)
         check_run(config, folder)
-        graphs = read_graphs(config, folder.path, cutoff=config.model.cutoff, structures=structures)
+        observer.stage("reading and checking structures")
+        graphs = read_graphs(
+            config, folder.path, cutoff=config.model.cutoff, structures=structures, watch=observer.stage
+        )
+        config = fitted(config, graphs)
+        observer.stage("building neighbor lists")
         graphs = graphs.with_cutoff(config.model.cutoff)
         if config.members is None:
             return train_on(graphs, config, folder, observer=observer)
@@ -102,10 +116,13 @@ def train_on(
     module = _fitted(config, data, folder, observer=observer)
     if not module.trainer.is_global_zero:
         return {}
+    observer.stage("evaluating the best model")
     potential = load_potential(folder.path / MODEL_FILE)
     evaluations = evaluate_splits(potential, data)
-    metrics = metrics_of(evaluations)
+    metrics = metrics_of(evaluations, data.unseen_groups)
+    observer.stage("writing the report")
     write_metrics(metrics, folder.path)
+    write_text(folder.path / HISTORY_FILE, json.dumps(module.history) + "\n")
     report = run_report(config, data, evaluations, potential=potential, module=module)
     write_report(folder.path / "report.html", report)
     return metrics
@@ -126,7 +143,7 @@ def _fitted(
     check_trainable(config.training, data.train, data.validation)
     record_config(config, folder)
     potential = initial_potential(config, data)
-    for text in notes(data, potential):
+    for text in notes(config, data, potential):
         observer.note(text)
     return fit_and_keep(potential, config, data, output=folder.path, observer=observer)
 
@@ -156,6 +173,8 @@ def fit_and_keep(
     keeper = _Keeper(config, data, output, observer)
     settings = RunSettings(output, config.seed_of("order"), keeper)
     module = fit(potential, data.train, data.validation, config=config.training, settings=settings)
+    if said := still_falling(config.training, module.history):
+        observer.note(said)
     if module.trainer.is_global_zero and config.training.refit is not None:
         _refit(output / MODEL_FILE, data, keeper, module.best)
     if module.trainer.is_global_zero and config.training.loss.kind == "force_matching":
@@ -188,10 +207,15 @@ class _Keeper(Observer):
     def __init__(self, config: RunConfig, data: PreparedData, output: Path, observer: Observer) -> None:
         self.config, self.data, self.output, self.observer = config, data, output, observer
 
+    def stage(self, text: str) -> None:
+        self.observer.stage(text)
+
     def step(self, progress: float, seconds: float) -> None:
         self.observer.step(progress, seconds)
 
     def epoch(self, row: dict[str, float], best: dict[str, float]) -> None:
+        if row["epoch"] == 1 and (said := short_time(self.config.training, row["seconds"])):
+            self.observer.note(said)
         self.observer.epoch(row, best)
 
     def better(self, potential: Potential, row: dict[str, float]) -> None:
@@ -238,11 +262,20 @@ def evaluate_splits(potential: Potential, data: PreparedData) -> dict[str, Evalu
     return {name: evaluate_graphs(potential, graphs) for name, graphs in sets.items() if graphs is not None}
 
 
-def metrics_of(evaluations: dict[str, Evaluation]) -> dict[str, Any]:
-    """Content of ``metrics.json``: errors of the headline set, and of all sets."""
+def metrics_of(evaluations: dict[str, Evaluation], unseen_groups: Sequence[str] = ()) -> dict[str, Any]:
+    """Content of ``metrics.json``: errors of the headline set, and of all sets.
+
+    Args:
+        evaluations: By name of the set; the last is the headline.
+        unseen_groups: Groups of the test structures of which none is trained on.
+    """
     headline = list(evaluations)[-1]
     splits = {name: evaluation.metrics() for name, evaluation in evaluations.items()}
-    return {**splits[headline], "split": headline, "splits": splits}
+    metrics: dict[str, Any] = {**splits[headline], "split": headline, "splits": splits, "units": ERROR_UNITS}
+    if unseen_groups:
+        metrics["unseen_groups"] = list(unseen_groups)
+        metrics["without_unseen_groups"] = evaluations[headline].metrics_without(unseen_groups)
+    return metrics
 
 
 def write_metrics(metrics: dict[str, Any], output: Path) -> None:
@@ -259,25 +292,27 @@ def run_report(
     module: PotentialModule,
 ) -> Report:
     """Assemble the report of a run."""
+    falling = still_falling(config.training, module.history)
     return Report(
-        title=f"{config.model.kind} potential of {', '.join(potential.elements)}",
+        title=f"{config.model.name} potential of {listed(potential.elements)}",
         evaluations=evaluations,
         history=module.history,
         best_epoch=module.best["epoch"],
         facts=_facts(config, data, potential, module.seconds),
-        warnings=[warning for report in data.reports for warning in report.warnings],
+        warnings=[
+            *(text.removeprefix("warning: ") for text in cautions(data)),
+            *([falling.removeprefix("warning: ")] if falling else []),
+            *(warning for report in data.reports for warning in report.warnings),
+        ],
+        unseen_groups=data.unseen_groups,
     )
 
 
-def notes(data: PreparedData, potential: Potential) -> list[str]:
-    """Remarks for the user before training."""
-    return [
-        *(f"warning: {warning}" for report in data.reports for warning in report.warnings),
-        f"{len(data.train)} structures to train on, {len(data.validation)} for validation",
-        f"reference energies: {data.references}",
-        *([f"stress: {data.stress_offset}"] if data.stress_offset else []),
-        f"{potential.model.config.kind} with {potential.model.num_parameters:,} parameters",
-    ]
+def _test_words(config: RunConfig, data: PreparedData) -> str:
+    if data.test is None:
+        return "none"
+    files = ", ".join(map(str, config.test_files)) or "taken out of the training data"
+    return f"{files}: {len(data.test)} structures"
 
 
 def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds: float) -> dict[str, str]:
@@ -285,7 +320,7 @@ def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds:
         **model_facts(potential),
         "training data": f"{', '.join(map(str, config.train))}: {len(data.train)} structures",
         "validation data": f"{len(data.validation)} structures",
-        "test data": ", ".join(map(str, config.test)) or "none",
+        "test data": _test_words(config, data),
         "reference energies": str(data.references),
         "unit of the output": f"{data.scale:.4g} eV",
         **({"stress labels": str(data.stress_offset)} if data.stress_offset else {}),

@@ -93,11 +93,16 @@ class MembersConfig(Section):
         return list(value)
 
 
-def _kind_of_validation(value: Any) -> str:
+def _split_or_files(value: Any) -> str:
     """Whether a section says how to split, or which files there are."""
     if isinstance(value, SplitConfig) or (isinstance(value, dict) and "path" not in value):
         return "split"
     return "files"
+
+
+_SplitOrFiles = Annotated[
+    Annotated[SplitConfig, Tag("split")] | Annotated[DataFiles, Tag("files")], Discriminator(_split_or_files)
+]
 
 
 class RunConfig(Configuration):
@@ -111,7 +116,7 @@ class RunConfig(Configuration):
         training: Loss, optimizer, budget.
         train: Files of labeled structures.
         validation: Files, or how to take a part of the training structures.
-        test: Files that are only evaluated, in the end.
+        test: Files that are only evaluated, in the end, or how to take a part of the training structures.
         keys: Under which keys and in which units the labels are, but for files with keys of their own.
         reference_energies: Energies of free atoms (eV) by symbol; the others are found from the data.
         scale: Unit of the model's output (eV); the root mean square of the forces if not given.
@@ -131,11 +136,8 @@ class RunConfig(Configuration):
     model: Annotated[SerializeAsAny[ModelConfig], Kinds("model", known=MODEL_CONFIGS.items)]
     training: TrainingConfig = TrainingConfig()
     train: DataFiles
-    validation: Annotated[
-        Annotated[SplitConfig, Tag("split")] | Annotated[DataFiles, Tag("files")],
-        Discriminator(_kind_of_validation),
-    ] = SplitConfig()
-    test: DataFiles = ()
+    validation: _SplitOrFiles = SplitConfig()
+    test: _SplitOrFiles = ()
     keys: LabelKeys = LabelKeys()
     reference_energies: dict[str, float] = Field(default_factory=dict)
     scale: PositiveFloat | None = None
@@ -206,6 +208,11 @@ class RunConfig(Configuration):
     def validation_files(self) -> tuple[DataFile, ...]:
         """The files of the validation structures; none where they are a part of the training files."""
         return self.validation if isinstance(self.validation, tuple) else ()
+
+    @property
+    def test_files(self) -> tuple[DataFile, ...]:
+        """The files of the test structures; none where they are a part of the training files."""
+        return self.test if isinstance(self.test, tuple) else ()
 
     @property
     def trained_labels(self) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class RunGraphs:
         Raises:
             DataError: It is to be fitted, and nothing tells it.
         """
-        files = (*config.train, *config.validation_files, *config.test)
+        files = (*config.train, *config.validation_files, *config.test_files)
         said = any("stress_offset" in file.keys.model_fields_set for file in files)
         if said or "stress" not in config.trained_labels:
             return self
@@ -76,7 +76,12 @@ class RunGraphs:
 
 
 def read_graphs(
-    config: RunConfig, output: Path, *, cutoff: float, structures: Structures = _IN_CONFIG
+    config: RunConfig,
+    output: Path,
+    *,
+    cutoff: float,
+    structures: Structures = _IN_CONFIG,
+    watch: Callable[[str], None] = lambda text: None,
 ) -> RunGraphs:
     """Read and check all structures of a run, each file once, and build their graphs.
 
@@ -88,6 +93,7 @@ def read_graphs(
         output: Folder of the run.
         cutoff: Longest edge of new graphs (Å).
         structures: Structures in memory, in place of files.
+        watch: Receives what is being done.
 
     Raises:
         DataError: Structures cannot be read, or have a fault.
@@ -103,7 +109,9 @@ def read_graphs(
             return None
         if not is_first_process():
             return CheckedGraphs.opened(folder, GraphStore.mapped)
-        return checked_graphs(StructureSet(files, config.keys, frames, config.trained_labels), cutoff, folder)
+        found = StructureSet(files, config.keys, frames, config.trained_labels)
+        said = f"reading and checking structures ({name})"
+        return checked_graphs(found, cutoff, folder, watch=lambda count: watch(f"{said}, {count:,}"))
 
     try:
         train = graphs("train", config.train, structures.train)
@@ -111,7 +119,7 @@ def read_graphs(
         return RunGraphs(
             train,
             graphs("validation", config.validation_files, structures.validation),
-            graphs("test", config.test, structures.test),
+            graphs("test", config.test_files, structures.test),
         ).without_stress_offset(config)
     finally:
         with suppress(OSError):

@@ -8,7 +8,8 @@ import torch
 
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.potential.potential import Potential
-from gnnpot.training.loss import Loss
+from gnnpot.training.loss import loss_terms
+from gnnpot.training.loss_config import Loss
 
 
 def warm_up(potential: Potential, loss: Loss, train: AtomicGraph, validation: AtomicGraph) -> None:
@@ -22,7 +23,7 @@ def warm_up(potential: Potential, loss: Loss, train: AtomicGraph, validation: At
     """
     potential = copy.deepcopy(potential)
     trainable = [parameter for parameter in potential.parameters() if parameter.requires_grad]
-    terms = loss.terms(potential(train), train)
+    terms = loss_terms(loss, potential(train), train)
     torch.stack([term.total for term in terms.values()]).sum().backward(inputs=trainable)
     with torch.no_grad():
         potential(validation)

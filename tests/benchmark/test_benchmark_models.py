@@ -80,10 +80,10 @@ def test_parts_are_nested_and_share_nothing_with_the_test(study):
 def test_all_models_learn_from_the_same_frames_for_the_same_time(study):
     configs = [yaml.safe_load((folder / "config.yaml").read_text()) for folder in study.trainings]
     assert len({json.dumps([config["train"], config["validation"]]) for config in configs}) == 2
-    assert {config["training"]["max_time"] for config in configs} == {"PT1.2S"}
+    assert {config["training"]["max_time"] for config in configs} == {"0:00:01.2"}
     kinds = {config["model"]["kind"]: config for config in configs}
     assert kinds["schnet"]["model"]["channels"] == 8
-    assert kinds["ani"]["training"]["ema_decay"] == 0.995  # of the shipped configuration
+    assert kinds["ani"]["training"]["ema_decay"] == 0.995  # of the template
 
 
 def test_what_is_finished_is_not_trained_again_and_what_was_cut_off_goes_on(study):

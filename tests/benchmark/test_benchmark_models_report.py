@@ -127,7 +127,7 @@ def test_a_model_is_measured_if_any_seed_was_trained(tmp_path, monkeypatch):
     compare(config, tmp_path)
     (tmp_path / "trainings" / "schnet-4-0" / "failure.txt").write_text("loss is nan")
     pool = read_pool(config.data, config.test, config.keys)
-    plans = planned(config, {"schnet": candidates(["schnet"], ["Si"])[0].template}, tmp_path)
+    plans = planned(config, {"schnet": candidates(["schnet"])[0].template}, tmp_path)
     found = collect(config, pool, plans, StudyObserver())
     assert [one.model for one in found.measurements] == ["schnet"]
     assert found.spread("schnet", 4, "forces").mean > 0

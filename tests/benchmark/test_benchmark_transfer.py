@@ -19,7 +19,7 @@ from gnnpot.errors import ConfigError, DataError
 from gnnpot.potential.model_file import read_header, save_potential
 from gnnpot.training.batches import EpochBatches
 from gnnpot.training.config import TrainingConfig
-from gnnpot.transfer.config import TransferConfig
+from gnnpot.transferring.config import TransferConfig
 
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import yaml
+from ase.io import read, write
 from cli_examples import DEMO
 from jsonschema import Draft202012Validator
 
@@ -53,12 +54,35 @@ def test_json_is_all_that_stdout_holds(command, config, tmp_path):
 
 @pytest.mark.parametrize(
     "words",
-    [["template"], ["template", "demo"], ["template", "md"], ["schema"], ["models"], ["models", "--json"]],
+    [
+        ["template"],
+        ["template", "demo"],
+        ["template", "ani"],
+        ["template", "md"],
+        ["schema"],
+        ["models"],
+        ["models", "--json"],
+    ],
 )
 def test_what_prints_prints(command, words):
     code, out, _ = command(*words)
     assert code == 0
     assert len(out) > 100
+
+
+def test_structures_in_place_of_a_configuration_train_nothing(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("data.xyz", read(DEMO, ":3"))
+    code, out, err = command("train", "data.xyz")
+    assert (code, out, err.count("\n"), len(err) < 200) == (2, "", 1, True)
+    assert "type: gnnpot init data.xyz > run.yaml" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_no_ready_configuration_names_a_file_of_ours():
+    for path in shipped_configs().values():
+        assert "shared" not in path.read_text()
+        assert ".." not in path.read_text()
 
 
 def test_a_template_is_named_with_its_folder_or_without(command):

@@ -30,7 +30,7 @@ def test_a_bare_command_prints_help_and_nothing_else(command, words):
 def test_a_stopped_training_ends_with_one_line_that_says_what_is_kept(
     monkeypatch, command, tmp_path, number, code
 ):
-    from gnnpot.cli.progress import TrainingDisplay
+    from gnnpot.commands.progress import TrainingDisplay
 
     monkeypatch.setattr(TrainingDisplay, "epoch", lambda *rows: os.kill(os.getpid(), number))
     before = signal.getsignal(signal.SIGTERM)

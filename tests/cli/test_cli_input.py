@@ -114,7 +114,8 @@ def test_forces_without_energies(refused, frames, tmp_path):
     for atoms in frames:
         del atoms.calc.results["energy"]
     write(tmp_path / "train.xyz", frames)
-    assert "set training.loss.energy=0" in refused(training={"max_epochs": 1})
+    training = {"max_epochs": 1, "loss": {"energy": 1.0}}
+    assert "set training.loss.energy=0" in refused(training=training)
 
 
 def test_a_metric_without_labels_does_not_pick_the_model(refused, config, frames, tmp_path):

@@ -12,7 +12,7 @@ from gnnpot.labeling.config import LabelConfig
 from gnnpot.models import MODEL_CONFIGS
 from gnnpot.sampling.config import SampleConfig
 from gnnpot.training.run_config import RunConfig
-from gnnpot.transfer.config import TransferConfig
+from gnnpot.transferring.config import TransferConfig
 
 RUN = {"model": {"kind": "schnet"}, "train": "data.xyz"}
 CRYSTAL = {"element": "Cu", "crystal": "fcc", "lattice_constant": 3.6}

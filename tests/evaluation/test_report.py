@@ -24,7 +24,7 @@ from gnnpot.evaluation.folder import evaluation_folder, write_evaluation
 from gnnpot.evaluation.report import Report, write_report
 from gnnpot.potential.model_file import save_potential
 from gnnpot.report.tables import number
-from gnnpot.transfer.report import errors_in_words, gain, verdict
+from gnnpot.transferring.report import errors_in_words, gain, verdict
 
 VOID = {"meta", "br", "img"}
 HISTORY = [

@@ -13,8 +13,8 @@ from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.potential.committee import Committee
 from gnnpot.potential.model_file import load_potential, read_header, save_potential
 from gnnpot.potential.potential import Potential
-from gnnpot.transfer.element_map import resolve_element_map
-from gnnpot.transfer.weights import carried
+from gnnpot.transferring.element_map import resolve_element_map
+from gnnpot.transferring.weights import carried
 
 ELEMENTS = ("C", "H", "O")
 

@@ -30,8 +30,8 @@ from gnnpot.training.fit import Observer
 from gnnpot.training.run import train
 from gnnpot.training.run_config import RunConfig
 from gnnpot.training.run_graphs import read_graphs
-from gnnpot.transfer.config import TransferConfig
-from gnnpot.transfer.run import transfer
+from gnnpot.transferring.config import TransferConfig
+from gnnpot.transferring.run import transfer
 
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 TRAINING = {"max_epochs": 1, "batch_size": 10, "loss": {"energy": 1.0, "forces": 1.0}}
@@ -69,7 +69,7 @@ def counts(monkeypatch) -> Counts:
 @pytest.fixture
 def no_report(monkeypatch) -> None:
     """Figures take longer than all the rest."""
-    for module in ("training", "transfer"):
+    for module in ("training", "transferring"):
         monkeypatch.setattr(f"gnnpot.{module}.run.write_report", lambda *_: None)
 
 
@@ -259,7 +259,7 @@ def test_a_transfer_reads_each_file_once_and_builds_each_list_once(germanium, tm
 
 @pytest.mark.usefixtures("no_report")
 def test_a_comparison_with_scratch_is_on_the_same_graphs(germanium, tmp_path, counts, monkeypatch):
-    monkeypatch.setattr("gnnpot.transfer.run.stability", lambda *_, **__: stability.Stability(1.0, ""))
+    monkeypatch.setattr("gnnpot.transferring.run.stability", lambda *_, **__: stability.Stability(1.0, ""))
     transfer(carried_over(tmp_path, germanium), tmp_path / "run", compare_scratch=True)
     assert counts.readings == {"train.xyz": 1, "test.xyz": 1}
     assert counts.lists == 60

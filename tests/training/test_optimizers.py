@@ -8,7 +8,12 @@ from potentials import SMALL, small_potential
 from pydantic import TypeAdapter
 from torch import nn
 
-from gnnpot.training.optimizers import LearningRates, OptimizerConfig, ScheduleConfig
+from gnnpot.training.optimizer_config import OptimizerConfig, ScheduleConfig
+from gnnpot.training.optimizers import LearningRates, build_optimizers
+
+
+def built(settings, module):
+    return build_optimizers(TypeAdapter(OptimizerConfig).validate_python(settings), module)
 
 
 @pytest.fixture
@@ -17,12 +22,14 @@ def network() -> nn.Module:
 
 
 def rates(schedule: dict, network: nn.Module, kind: str = "adamw") -> LearningRates:
-    optimizers = TypeAdapter(OptimizerConfig).validate_python({"kind": kind}).optimizers(network)
+    optimizers = built({"kind": kind}, network)
     return LearningRates(TypeAdapter(ScheduleConfig).validate_python(schedule), optimizers)
 
 
 def test_adamw_decays_weights_and_spares_biases(network):
-    (optimizer,) = TypeAdapter(OptimizerConfig).validate_python({"weight_decay": 0.1}).optimizers(network)
+    (optimizer,) = build_optimizers(
+        TypeAdapter(OptimizerConfig).validate_python({"weight_decay": 0.1}), network
+    )
     decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert {decays[id(p)] for name, p in network.named_parameters() if name.endswith("weight")} == {0.1}
     assert {decays[id(p)] for name, p in network.named_parameters() if name.endswith("bias")} == {0.0}
@@ -30,7 +37,7 @@ def test_adamw_decays_weights_and_spares_biases(network):
 
 def test_the_recipe_of_the_papers_has_adam_on_weights_and_sgd_on_biases(network):
     settings = {"kind": "adam+sgd", "learning_rate": 2e-3, "bias_learning_rate": 5e-4, "weight_decay": 1e-6}
-    adam, sgd = TypeAdapter(OptimizerConfig).validate_python(settings).optimizers(network)
+    adam, sgd = built(settings, network)
     assert isinstance(adam, torch.optim.AdamW)
     assert isinstance(sgd, torch.optim.SGD)
     assert {len(p.shape) for p in adam.param_groups[0]["params"]} == {2}
@@ -42,7 +49,9 @@ def test_the_recipe_of_the_papers_has_adam_on_weights_and_sgd_on_biases(network)
 def test_sgd_gets_biases_embeddings_and_frequencies_of_a_model_alone(kind):
     potential = small_potential(kind)
     names = {id(parameter): name for name, parameter in potential.named_parameters()}
-    adam, sgd = TypeAdapter(OptimizerConfig).validate_python({"kind": "adam+sgd"}).optimizers(potential)
+    adam, sgd = build_optimizers(
+        TypeAdapter(OptimizerConfig).validate_python({"kind": "adam+sgd"}), potential
+    )
     weights, others = (
         [names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]]
         for optimizer in (adam, sgd)
@@ -59,21 +68,21 @@ def test_a_cosine_falls_to_its_final_rate(network):
     for progress in (0.0, 0.5, 1.0):
         learning.before_step(10 * progress, progress)
         seen.append(learning.groups[0]["lr"])
-    assert seen == pytest.approx([1e-3, 0.55e-3, 1e-4])
+    assert seen == pytest.approx([2e-3, 1.1e-3, 2e-4])
 
 
 def test_an_exponential_falls_by_equal_factors(network):
     learning = rates({"kind": "exponential", "final": 1e-2}, network)
     learning.before_step(5.0, 0.5)
-    assert learning.groups[0]["lr"] == pytest.approx(1e-4)
+    assert learning.groups[0]["lr"] == pytest.approx(2e-4)
 
 
 def test_the_warm_up_rises_linearly(network):
     learning = rates({"kind": "constant", "warmup_epochs": 4}, network)
     learning.before_step(2.0, 0.02)
-    assert learning.groups[0]["lr"] == pytest.approx(0.5e-3, rel=1e-2)
+    assert learning.groups[0]["lr"] == pytest.approx(1e-3, rel=1e-2)
     learning.before_step(4.0, 0.04)
-    assert learning.groups[0]["lr"] == pytest.approx(1e-3)
+    assert learning.groups[0]["lr"] == pytest.approx(2e-3)
 
 
 def test_a_plateau_lowers_both_optimizers_and_survives_a_restart(network):

@@ -14,7 +14,7 @@ from ase.io import read, write
 from gnnpot.errors import ConfigError
 from gnnpot.potential.model_file import load_potential, read_header
 from gnnpot.training.config import RefitConfig
-from gnnpot.training.loss import WeightedLoss
+from gnnpot.training.loss_config import WeightedLoss
 from gnnpot.training.preparation import initial_potential, prepare
 from gnnpot.training.refit import _Errors, refit
 from gnnpot.training.run import MODEL_FILE, train

@@ -14,10 +14,10 @@ from gnnpot.data.keys import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError
 from gnnpot.models import MODEL_CONFIGS
-from gnnpot.training.loss import Loss, WeightedLoss
-from gnnpot.training.run_config import RunConfig, shipped_configs
+from gnnpot.training.init.first_config import blank_config
+from gnnpot.training.loss_config import Loss, WeightedLoss
+from gnnpot.training.run_config import RunConfig
 
-_SHIPPED = "silicon-"  # configurations of this name were tuned
 _YAML = (".yaml", ".yml")
 
 
@@ -106,12 +106,11 @@ class ComparisonConfig(Configuration):
         return list(value) if isinstance(value, tuple) else value
 
 
-def candidates(words: Sequence[str], elements: Sequence[str]) -> list[Candidate]:
+def candidates(words: Sequence[str]) -> list[Candidate]:
     """Resolve the names of models and configuration files to candidates.
 
     Args:
         words: Names of models, or paths of configurations.
-        elements: Symbols of the data.
 
     Raises:
         ConfigError: A name is neither a model nor a file, a file is invalid, or two candidates share a name.
@@ -119,7 +118,7 @@ def candidates(words: Sequence[str], elements: Sequence[str]) -> list[Candidate]
     chosen = [
         Candidate(Path(word).stem, RunConfig.from_yaml(Path(word)))
         if _is_file(word)
-        else Candidate(word, _template(word, elements))
+        else Candidate(word, _template(word))
         for word in words
     ]
     names = [candidate.name for candidate in chosen]
@@ -150,15 +149,6 @@ def _is_file(word: str) -> bool:
     return Path(word).suffix in _YAML
 
 
-def _template(kind: str, elements: Sequence[str]) -> RunConfig:
-    """The shipped configuration of this kind of model, or defaults where none is tuned.
-
-    Widths and shells that were tuned on silicon miss the short bonds of hydrogen: where there is some,
-    the model has its defaults, with the tuned training.
-    """
-    model = MODEL_CONFIGS[kind](kind=kind)
-    configs = [RunConfig.from_yaml(path) for name, path in shipped_configs().items() if _SHIPPED in name]
-    tuned = next((config for config in configs if config.model.kind == kind), None)
-    if tuned is None:
-        return RunConfig(model=model, train=())
-    return tuned.model_copy(update={"model": model}) if "H" in elements else tuned
+def _template(kind: str) -> RunConfig:
+    """What `gnnpot template` prints for this kind of model: lengths and weights are left to the data."""
+    return RunConfig.from_dict({**blank_config(kind), "train": [], "test": []}, source=f"template of {kind}")

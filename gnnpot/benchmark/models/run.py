@@ -19,12 +19,13 @@ from gnnpot.benchmark.subsets import StructurePool, check_parts, nested_order, p
 from gnnpot.benchmark.trials import Comparison, Measurement, Point, Trial
 from gnnpot.data.files import data_paths
 from gnnpot.errors import DataError, TrainingError
+from gnnpot.potential.folder import MODEL_FILE
 from gnnpot.potential.model_file import load_potential, read_header
 from gnnpot.system.devices import choose_device
 from gnnpot.system.files import write_text
 from gnnpot.training.checkpoint import CHECKPOINT
 from gnnpot.training.fit import StepsOnly
-from gnnpot.training.run import MODEL_FILE, folder_of, train
+from gnnpot.training.run import folder_of, train
 from gnnpot.training.run_config import RunConfig
 from gnnpot.units import ERROR_UNITS
 from gnnpot.version import __version__
@@ -100,7 +101,7 @@ class ModelComparison:
         config = self.config
         choose_device(config.device)
         self.pool = pool = read_pool(config.data, config.test, config.keys)
-        chosen = candidates(config.models, _elements(pool))
+        chosen = candidates(config.models)
         check_parts(pool, config.sizes, config.seeds)
         plans = planned(config, {one.name: run_template(one, config, pool) for one in chosen}, output)
         for plan in plans:

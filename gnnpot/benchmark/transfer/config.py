@@ -10,7 +10,7 @@ from pydantic import PositiveFloat, PositiveInt, field_validator
 from gnnpot.config.base import Configuration
 from gnnpot.errors import ConfigError
 from gnnpot.training.config import TrainingConfig
-from gnnpot.transfer.config import TransferConfig
+from gnnpot.transferring.config import TransferConfig
 
 _EPOCH = 32  # structures an epoch has at least, so that validation is not most of the work
 

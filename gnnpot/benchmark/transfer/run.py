@@ -16,14 +16,15 @@ from gnnpot.benchmark.transfer.report import Efficiency, Outcome, write_efficien
 from gnnpot.data.files import data_paths
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import DataError
+from gnnpot.potential.folder import MODEL_FILE
 from gnnpot.potential.model_file import read_header
 from gnnpot.system.files import file_hash
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.fit import StepsOnly
-from gnnpot.training.run import MODEL_FILE, train
-from gnnpot.transfer.config import TransferConfig
-from gnnpot.transfer.run import RESULT_FILE, transfer
-from gnnpot.transfer.start import plain_run
+from gnnpot.training.run import train
+from gnnpot.transferring.config import TransferConfig
+from gnnpot.transferring.run import RESULT_FILE, transfer
+from gnnpot.transferring.start import plain_run
 from gnnpot.units import ERROR_UNITS
 from gnnpot.version import __version__
 

@@ -19,10 +19,10 @@ from gnnpot.config.base import Section, read_values
 from gnnpot.config.faults import faults_of
 from gnnpot.errors import ConfigError
 from gnnpot.models import MODEL_CONFIGS
-from gnnpot.potential.model_file import read_header
+from gnnpot.potential.folder import single_file
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.run_config import RunConfig
-from gnnpot.transfer.element_map import parse_element_map
+from gnnpot.transferring.element_map import parse_element_map
 
 _UNTUNED: dict[str, Any] = {
     "freeze": (), "unfreeze": {}, "rates": {}, "layer_decay": 1.0, "anchor": 0.0, "low_rank": None
@@ -49,7 +49,7 @@ class TransferConfig(RunConfig):
     The model is that of the source; without a source it is given, and the first stage starts fresh.
 
     Args:
-        source: Model file to start from.
+        source: Model file to start from, or the folder of a run.
         map: Origin of the weights of each element: ``Si``, ``0.5*Si+0.5*Sn``, ``nearest``, ``fresh``.
             Elements that are not named keep themselves or take the nearest.
         lattice_scale: What lengths of the source are multiplied by: a number, the lattice constants
@@ -166,6 +166,9 @@ class TransferConfig(RunConfig):
             return super().from_dict(values, source=source)
         if not isinstance(values["source"], str):
             raise ConfigError(f"expected source to be a model file, got {values['source']!r}; give its path")
+        from gnnpot.potential.model_file import read_header  # torch, which wrong keys need not wait for
+
+        values = {**values, "source": str(single_file(values["source"]))}
         header = read_header(values["source"])
         model = {**header.model, "elements": []}
         _check_model(values.get("model") or {}, model, values["source"])

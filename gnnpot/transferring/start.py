@@ -25,10 +25,10 @@ from gnnpot.potential.model_file import load_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.training.preparation import PreparedData, initial_potential, references_of
 from gnnpot.training.run_config import RunConfig
-from gnnpot.transfer.config import TransferConfig
-from gnnpot.transfer.element_map import ElementMap, resolve_element_map
-from gnnpot.transfer.fit_structures import FitStructures
-from gnnpot.transfer.weights import carried, carried_model
+from gnnpot.transferring.config import TransferConfig
+from gnnpot.transferring.element_map import ElementMap, resolve_element_map
+from gnnpot.transferring.fit_structures import FitStructures
+from gnnpot.transferring.weights import carried, carried_model
 
 _RANGE = (0.7, 1.45)  # of lattice scales that are tried
 _GRID = 16

@@ -14,13 +14,16 @@ from gnnpot.errors import ConfigError
 from gnnpot.evaluation.evaluation import Evaluation
 from gnnpot.evaluation.report import write_report
 from gnnpot.evaluation.stability import Stability, stability, starting_structure
+from gnnpot.potential.folder import MODEL_FILE
 from gnnpot.potential.model_file import load_potential, read_header, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.system.files import file_hash, make_folder, write_text
 from gnnpot.system.run_folder import RunFolder
 from gnnpot.training.checkpoint import CHECKPOINT
 from gnnpot.training.fit import Observer, StepsOnly, check_trainable
+from gnnpot.training.from_data import fitted
 from gnnpot.training.module import PotentialModule
+from gnnpot.training.notes import notes
 from gnnpot.training.parameter_groups import GroupRow, group_rows
 from gnnpot.training.preparation import (
     PreparedData,
@@ -30,13 +33,11 @@ from gnnpot.training.preparation import (
 )
 from gnnpot.training.ranks import is_first_process, shared_folder
 from gnnpot.training.run import (
-    MODEL_FILE,
     check_run,
     evaluate_splits,
     fit_and_keep,
     folder_of,
     metrics_of,
-    notes,
     record_config,
     run_report,
     train_on,
@@ -44,9 +45,9 @@ from gnnpot.training.run import (
 )
 from gnnpot.training.run_config import RunConfig
 from gnnpot.training.run_graphs import RunGraphs, read_graphs
-from gnnpot.transfer.config import TransferConfig
-from gnnpot.transfer.report import errors_in_words, gain, transfer_section, verdict
-from gnnpot.transfer.start import TransferStart, find_start, first_cutoff, plain_run
+from gnnpot.transferring.config import TransferConfig
+from gnnpot.transferring.report import errors_in_words, gain, transfer_section, verdict
+from gnnpot.transferring.start import TransferStart, find_start, first_cutoff, plain_run
 
 START_FILE = "untuned.safetensors"
 RESULT_FILE = "transfer.json"
@@ -111,6 +112,7 @@ def transfer(
             finite.
     """
     observer = observer or Observer()
+    observer.stage("reading and checking structures")
     if compare_scratch and config.source is None:
         raise ConfigError("expected a source to compare with training from scratch, got none; give --from")
     config = config.model_copy(update=structures.named())
@@ -122,11 +124,12 @@ def transfer(
 
 def _begun(config: TransferConfig, folder: RunFolder, structures: Structures) -> Transfer:
     """Check that the folder, the data and the source fit, and note what the transfer is."""
+    config = config.completed(folder)
     check_run(config, folder)
     inputs = {} if config.source is None else {"source": file_hash(Path(config.source))}
     folder.check_inputs(inputs)
     job = prepare_transfer(config, folder.path, structures)
-    record_config(config, folder, inputs)
+    record_config(job.config, folder, inputs)
     return job
 
 
@@ -153,6 +156,7 @@ def prepare_transfer(config: TransferConfig, output: Path, structures: Structure
         GnnpotError: Something does not fit.
     """
     graphs = read_graphs(config, output, cutoff=first_cutoff(config), structures=structures)
+    config = fitted(config, graphs)
     start = None if config.source is None else find_start(config, graphs.train.store)
     run = plain_run(config) if start is None else start.run(config)
     graphs = graphs.with_cutoff(run.model.cutoff)
@@ -191,7 +195,7 @@ def group_origins(potential: Potential, start: TransferStart | None) -> dict[str
 
 
 def _tell(job: Transfer, observer: Observer) -> None:
-    for text in notes(job.data, job.potential):
+    for text in notes(job.stages[-1].config, job.data, job.potential):
         observer.note(text)
     if job.start is None:
         return
@@ -285,7 +289,9 @@ def _judged(data: PreparedData) -> GraphDataset:
     """The structures of the headline, without isolated atoms."""
     if data.test is None:
         return data.validation
-    return GraphDataset(data.test.store, data.test.store.structure_rows(), dtype=data.test.dtype)
+    store = data.test.store
+    rows = [row for row in data.test.rows if not store.isolated[row]]
+    return GraphDataset(store, rows, dtype=data.test.dtype)
 
 
 def _said(job: Transfer) -> dict[str, Any]:
@@ -328,5 +334,6 @@ def _write(
         report,
         facts={**source, **(report.facts or {})},
         sections=[transfer_section(result)],
+        verdict=[text for text in (result["gain"], *result["verdict"]) if text],
     )
     write_report(job.output / "report.html", report)

@@ -18,9 +18,10 @@ from gnnpot.graph.graph import AtomicGraph
 from gnnpot.potential.repulsion import ZBLRepulsion
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.low_rank import add_low_rank, merged
+from gnnpot.training.optimizers import build_optimizers
 from gnnpot.training.parameter_groups import Tuning, group_plans
-from gnnpot.transfer.start import fitted_energy_scale, fitted_length_scale, golden_section
-from gnnpot.transfer.weights import carried
+from gnnpot.transferring.start import fitted_energy_scale, fitted_length_scale, golden_section
+from gnnpot.transferring.weights import carried
 
 
 @pytest.mark.parametrize("repulsion", [None, ZBLRepulsion(1.4)], ids=["alone", "with repulsion"])
@@ -82,7 +83,7 @@ def test_optimizers_follow_the_rates():
     model = potential_of("schnet", ("Si",)).model
     training = TrainingConfig(rates={"embedding": 0.1}, freeze=("interaction 1",))
     tuning = Tuning(model, training)
-    (optimizer,) = training.optimizer.optimizers(model, tuning.factor)
+    (optimizer,) = build_optimizers(training.optimizer, model, tuning.factor)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert rates[id(model.embedding.weight)] == pytest.approx(1e-4)
     assert rates[id(model.readout[0].weight)] == pytest.approx(1e-3)

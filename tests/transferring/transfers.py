@@ -11,7 +11,7 @@ from potentials import SCALE, SMALL
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models import MODELS
 from gnnpot.potential.potential import Potential
-from gnnpot.transfer.element_map import resolve_element_map
+from gnnpot.transferring.element_map import resolve_element_map
 
 
 def potential_of(kind: str, elements: tuple[str, ...]) -> Potential:

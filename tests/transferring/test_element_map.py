@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from gnnpot.errors import ConfigError
-from gnnpot.transfer.element_map import ElementMap, nearest_element, parse_element_map, resolve_element_map
+from gnnpot.transferring.element_map import (
+    ElementMap,
+    nearest_element,
+    parse_element_map,
+    resolve_element_map,
+)
 
 
 def resolved(text: str, source: str, target: str) -> ElementMap:

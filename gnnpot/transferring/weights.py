@@ -13,7 +13,7 @@ from gnnpot.errors import ConfigError
 from gnnpot.models import MODELS, AtomicEnergyModel
 from gnnpot.models.axes import Axes, Blocks
 from gnnpot.potential.potential import Potential
-from gnnpot.transfer.element_map import ElementMap
+from gnnpot.transferring.element_map import ElementMap
 
 _STACKED = "*"  # in a name: one tensor for each element
 

@@ -14,7 +14,7 @@ from gnnpot.models import MODELS
 from gnnpot.models.axes import ROWS
 from gnnpot.models.base import AtomicEnergyModel, ModelConfig
 from gnnpot.potential.potential import Potential
-from gnnpot.transfer.weights import carried
+from gnnpot.transferring.weights import carried
 
 KINDS = [*MODELS, "ani shared"]
 

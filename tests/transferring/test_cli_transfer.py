@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from gnnpot.potential.model_file import save_potential
 from gnnpot.training.run_config import shipped_configs
-from gnnpot.transfer.config import TransferConfig
+from gnnpot.transferring.config import TransferConfig
 
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 

@@ -20,8 +20,8 @@ from gnnpot.training.config import TrainingConfig
 from gnnpot.training.parameter_groups import Tuning
 from gnnpot.training.run import train
 from gnnpot.training.run_config import RunConfig
-from gnnpot.transfer.config import TransferConfig
-from gnnpot.transfer.run import transfer
+from gnnpot.transferring.config import TransferConfig
+from gnnpot.transferring.run import transfer
 
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 

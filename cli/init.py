@@ -1,0 +1,35 @@
+"""A first configuration from data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def init(
+    data: Annotated[list[str], typer.Argument(help="Files of labeled structures.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="ani, schnet, dimenet++ or nequip.")] = "ani",
+    test: Annotated[
+        list[str] | None, typer.Option("--test", help="Files to test on; else a part is kept apart.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--keys", "-k", metavar="NAME=VALUE", help="Where labels are, e.g. energy=dft_energy."),
+    ] = None,
+) -> None:
+    """Print a commented configuration that suits the data: `gnnpot init data.xyz > run.yaml`."""
+    from rich.console import Console
+
+    from gnnpot.data.keys import label_keys
+    from gnnpot.training.init.run import configuration_text
+
+    console = Console(stderr=True)
+    text = configuration_text(
+        model,
+        data,
+        test=test or [],
+        keys=label_keys(settings) if settings else None,
+        tell=lambda words: console.print(words, highlight=False, soft_wrap=True),
+    )
+    typer.echo(text, nl=False)

@@ -1,0 +1,1 @@
+"""`gnnpot init`: a first configuration from data."""

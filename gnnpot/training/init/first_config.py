@@ -1,0 +1,200 @@
+"""The first configuration for a set of data: `gnnpot init`, and the same without data: `gnnpot template`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gnnpot.data.keys import LabelKeys
+from gnnpot.data.survey import Survey
+from gnnpot.graph.graph import LABELS
+from gnnpot.models import MODEL_CONFIGS, ModelConfig
+from gnnpot.training.init.commented_yaml import SECTION, Entry, commented_yaml
+
+_ATOMS_A_STEP = 256  # about so many
+_STEPS = 6000  # of a training, about
+_FEWEST_EPOCHS, _MOST_EPOCHS = 60, 600
+_MANY_GROUPS = 20  # are trajectories rather than kinds of structures
+_FEW_TO_TEST = 30  # structures, of which none are kept apart
+
+SIZES: dict[str, dict[str, Any]] = {
+    "ani": {
+        "zeta": 10.0, "angle_shifts": [0.35, 0.84, 1.33, 1.82, 2.3, 2.79], "envelope": "polynomial",
+        "hidden": [128, 96, 64], "activation": "silu",
+    },
+    "schnet": {"channels": 64, "num_filters": 64, "num_basis": 24, "num_interactions": 6},
+    "dimenet++": {"channels": 32, "interaction_channels": 16, "output_channels": 64},
+    "nequip": {"channels": 16, "l_max": 2, "num_interactions": 3},
+}  # fmt: skip
+_RATES = {"ani": 2e-3, "schnet": 3e-3, "dimenet++": 3e-3, "nequip": 5e-3}
+_DECAYS = {"ani": 0.01, "schnet": 0.01, "dimenet++": 0.02, "nequip": 1e-5}
+_MEANINGS = {
+    "train": "labeled structures; a list for several files",
+    "keys": "where the labels are, and in which units",
+    "validation": "structures that pick the best epoch, taken out of those above",
+    "test": "structures that are only evaluated, in the end",
+    "fraction": "their share of the structures",
+    "by": "stratified: the same share of every group; grouped: whole groups; or random",
+    "model": "what gives the energy of an atom",
+    "model.kind": f"one of {', '.join(MODEL_CONFIGS)}",
+    "cutoff": "longest distance between neighbors (Å)",
+    "angular_cutoff": "the same for the angles (Å)",
+    "radial_eta": "sharpness of the radial shells (1/Å²)",
+    "radial_shifts": "radii of the radial shells (Å)",
+    "angular_eta": "sharpness of the angular shells (1/Å²)",
+    "angular_shifts": "radii of the angular shells (Å)",
+    "zeta": "sharpness of the angles",
+    "angle_shifts": "centers of the angles (radians)",
+    "envelope": "form of the fall to zero at the cutoff",
+    "hidden": "widths of the hidden layers",
+    "activation": "between the layers",
+    "channels": "width of the features",
+    "num_filters": "width of the convolutions",
+    "num_basis": "number of radial functions",
+    "num_interactions": "number of interaction blocks",
+    "interaction_channels": "width of the products with angles",
+    "output_channels": "width before the energies",
+    "l_max": "largest degree of the features and spherical harmonics",
+    "training": "loss, optimizer and budget",
+    "batch_size": "structures of one step",
+    "max_epochs": "passes over the training structures; max_time: 30m limits the time",
+    "loss": "weights of the mean squared errors",
+    "energy": "of the energy per atom (eV²)",
+    "forces": "of the components of the forces (eV²/Å²)",
+    "stress": "of the components of the stress (eV²/Å⁶)",
+    "optimizer": "how the weights are changed",
+    "optimizer.kind": "or adam+sgd",
+    "learning_rate": "largest size of a step",
+    "weight_decay": "pull of the weights to zero",
+    "schedule": "of the learning rate",
+    "schedule.kind": "or constant, exponential, plateau",
+    "warmup_epochs": "rise from zero (epochs)",
+    "final": "last rate in units of the first",
+    "ema_decay": "the model that is kept is an average over the last steps",
+    "seed": "of the first weights, the split and the order of the structures",
+}
+
+
+def first_config(
+    kind: str,
+    files: Sequence[str],
+    survey: Survey,
+    *,
+    test: Sequence[str] = (),
+    keys: LabelKeys | None = None,
+) -> dict[str, Any]:
+    """The values of a configuration that suits a set of data.
+
+    Args:
+        kind: Kind of the model.
+        files: Files of the structures.
+        survey: What they are like.
+        test: Files of structures to test on; without, a part of the others is kept apart.
+        keys: Names and units of the labels where they are not the usual ones.
+    """
+    count = survey.num_structures
+    apart = not test and count >= _FEW_TO_TEST
+    trained = max(round(count * (0.8 if apart else 0.9)), 1)
+    batch = min(max(round(_ATOMS_A_STEP / survey.num_atoms), 1), 16, max(trained // 12, 1))
+    epochs = min(max(_STEPS * batch / trained, _FEWEST_EPOCHS), _MOST_EPOCHS)
+    by = "grouped" if len(survey.groups) > _MANY_GROUPS else "stratified"
+    config = MODEL_CONFIGS[kind].model_validate({"kind": kind, **SIZES.get(kind, {})})
+    model = config.filled({}) if survey.scales is None else config.fitted(survey.scales)
+    share = {"fraction": 0.1, "by": by}
+    values = {
+        "train": _one_or_several(files),
+        "keys": {} if keys is None else keys.model_dump(mode="json", exclude_unset=True),
+        "validation": share,
+        "test": _one_or_several(test) if test else (share if apart else []),
+        "model": {"kind": kind, **_lengths(model), **SIZES.get(kind, {})},
+        "training": _training(kind, batch, _rounded(epochs), _weights(survey)),
+        "seed": 0,
+    }
+    return {name: value for name, value in values.items() if value not in ({}, [])}
+
+
+def blank_config(kind: str) -> dict[str, Any]:
+    """The values of a configuration before there are data."""
+    lengths = dict.fromkeys(MODEL_CONFIGS[kind].FROM_DATA, "auto")
+    return {
+        "train": "data.xyz",
+        "validation": {"fraction": 0.1, "by": "stratified"},
+        "test": {"fraction": 0.1, "by": "stratified"},
+        "model": {"kind": kind, **lengths, **SIZES.get(kind, {})},
+        "training": _training(kind, 4, 200, dict.fromkeys(LABELS, "auto")),
+        "seed": 0,
+    }
+
+
+def as_text(values: dict[str, Any], head: Sequence[str], survey: Survey | None = None) -> str:
+    """A configuration file with a comment on every key.
+
+    Args:
+        values: Of :func:`first_config` or :func:`blank_config`.
+        head: Sentences at the top.
+        survey: What the comments say of the data.
+    """
+    return commented_yaml(head, _entries(values, survey))
+
+
+def _lengths(model: ModelConfig) -> dict[str, Any]:
+    return {name: _plain(getattr(model, name)) for name in model.FROM_DATA}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _weights(survey: Survey) -> dict[str, float]:
+    """Weights of the loss for the labels that are there; of stress where every structure has it."""
+    weights = {"energy": 4.0, "forces": 1.0, "stress": 100.0}
+    there = {label: survey.labeled.get(label, 0) for label in LABELS}
+    if there["stress"] < survey.num_structures:
+        there["stress"] = 0
+    return {label: weights[label] if there[label] else 0.0 for label in LABELS}
+
+
+def _training(kind: str, batch: int, epochs: int, weights: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "batch_size": batch,
+        "max_epochs": epochs,
+        "loss": weights,
+        "optimizer": {
+            "kind": "adamw", "learning_rate": _RATES.get(kind, 2e-3), "weight_decay": _DECAYS.get(kind, 0.01)
+        },
+        "schedule": {"kind": "cosine", "warmup_epochs": 1.0, "final": 0.005},
+        "ema_decay": 0.995,
+    }  # fmt: skip
+
+
+def _rounded(epochs: float) -> int:
+    """To one or two digits."""
+    step = 10 ** max(math.floor(math.log10(epochs)) - 1, 0)
+    return int(round(epochs / step) * step)
+
+
+def _one_or_several(files: Sequence[str]) -> str | list[str]:
+    return str(files[0]) if len(files) == 1 else [str(file) for file in files]
+
+
+def _entries(values: dict[str, Any], survey: Survey | None, above: str = "") -> Iterator[Entry]:
+    for key, value in values.items():
+        name = f"{above}.{key}" if above else key
+        meaning = _MEANINGS.get(".".join(name.split(".")[-2:]), _MEANINGS.get(key, ""))
+        if isinstance(value, dict) and key != "keys":
+            yield Entry(name, SECTION, meaning)
+            yield from _entries(value, survey, name)
+        else:
+            yield Entry(name, value, meaning + ("" if survey is None else _reason(key, value, survey)))
+
+
+def _reason(key: str, value: Any, survey: Survey) -> str:
+    """What a value comes from."""
+    if key.endswith("cutoff") and survey.scales is not None:
+        factor = f"{value / survey.scales.nearest:.1f} nearest-neighbor distances"
+        return f": {survey.scales.neighbors_within(value):.0f} neighbors, {factor}"
+    if key in LABELS and not value:
+        count = survey.labeled.get(key, 0)
+        return f": {count} of {survey.num_structures} structures have it" if count else ": none has it"
+    return ""

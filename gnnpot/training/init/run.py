@@ -1,0 +1,119 @@
+"""A commented configuration from files of labeled structures."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gnnpot.config.registry import nearest
+from gnnpot.data.keys import LabelKeys
+from gnnpot.data.reading import read_frames
+from gnnpot.data.scales import evenly_spread
+from gnnpot.data.survey import Survey
+from gnnpot.errors import UnknownNameError, listed
+from gnnpot.graph.graph import LABELS
+from gnnpot.models import MODEL_CONFIGS
+from gnnpot.training.init.estimate import training_seconds
+from gnnpot.training.init.first_config import as_text, blank_config, first_config
+from gnnpot.training.run_config import RunConfig
+
+_MOST_TIMED = 64  # structures
+_FILE = "run.yaml"
+_MANY = 8  # groups are not named
+
+
+def configuration_text(
+    kind: str,
+    files: Sequence[str],
+    *,
+    test: Sequence[str] = (),
+    keys: LabelKeys | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> str:
+    """The text of a configuration file that suits the structures in ``files``.
+
+    Args:
+        kind: Kind of the model.
+        files: Files of labeled structures.
+        test: Files of structures to test on; without, a part of the others is kept apart.
+        keys: Names and units of the labels where they are not the usual ones.
+        tell: Receives what is being done, and what was found.
+
+    Raises:
+        UnknownNameError: There is no such kind.
+        DataError: The structures cannot be read.
+    """
+    check_kind(kind)
+    tell(f"reading {', '.join(files)}")
+    survey = Survey.of(read_frames(files, keys or LabelKeys()))
+    values = first_config(kind, files, survey, test=test, keys=keys)
+    config = RunConfig.from_dict(values, source="the new configuration")
+    tell("timing a few training steps on this machine")
+    seconds = _seconds(config, survey)
+    facts, duration = _in_words(survey, kind), _duration(seconds)
+    command = shlex.join(["gnnpot", "init", *files, *(["--model", kind] if kind != "ani" else [])])
+    head = [
+        facts,
+        f"Written by `{command}`. `gnnpot train {_FILE}` takes {duration} on this machine.",
+    ]
+    tell(f"{facts} {duration.capitalize()} to train on this machine.")
+    return as_text(values, head, survey)
+
+
+def template_text(kind: str) -> str:
+    """The text of a configuration file for a kind of model, before there are data.
+
+    Raises:
+        UnknownNameError: There is no such kind.
+    """
+    check_kind(kind)
+    head = [
+        f"{kind}, with lengths and weights chosen by the data that `train` names; "
+        f"`gnnpot init data.xyz --model {kind}` writes the numbers down.",
+    ]
+    return as_text(blank_config(kind), head)
+
+
+def check_kind(kind: str) -> None:
+    """Refuse what is no kind of a model.
+
+    Raises:
+        UnknownNameError: Naming the nearest.
+    """
+    if kind not in MODEL_CONFIGS:
+        raise UnknownNameError(f"no model is called {kind!r}; {nearest(kind, MODEL_CONFIGS)}")
+
+
+def _seconds(config: RunConfig, survey: Survey) -> float:
+    held = [one.fraction or 0.0 for one in (config.validation, config.test) if not isinstance(one, tuple)]
+    test = held[1] if len(held) > 1 else 0.0
+    left = survey.num_structures * (1 - test)
+    validation = max(round(left * held[0]), 1)
+    frames = [survey.frames[place] for place in evenly_spread(len(survey.frames), _MOST_TIMED)]
+    return training_seconds(
+        config, frames, num_train=max(round(left) - validation, 1), num_validation=validation
+    )
+
+
+def _in_words(survey: Survey, kind: str) -> str:
+    elements = listed(survey.elements)
+    labels = listed([label for label in LABELS if survey.labeled.get(label)]) or "no labels"
+    extent = f"{survey.num_structures:,} structures of {survey.num_atoms:,} atoms (median) with {labels}"
+    if survey.scales is not None:
+        extent += f"; nearest neighbors are {survey.scales.nearest:.2f} Å apart"
+    if survey.widths is not None:
+        extent += f", cells {survey.widths[0]:.1f} to {survey.widths[1]:.1f} Å wide"
+    groups = sorted(name for name in survey.groups if name)
+    extent += f", in groups {listed(groups)}" if 1 < len(groups) < _MANY else ""
+    return f"{MODEL_CONFIGS[kind](kind=kind).name} potential of {elements}: {extent}."
+
+
+def _duration(seconds: float) -> str:
+    """In words, to one or two digits."""
+    for unit, size in (("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 1.5 * size:
+            value: Any = seconds / size
+            return f"about {value:.0f} {unit}" if value >= 10 else f"about {value:.1f} {unit}"
+    return f"about {max(math.ceil(seconds / 10) * 10, 10)} seconds"
