@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gnnpot.cli.progress import TrainingDisplay
 
+from gnnpot.commands.progress import TrainingDisplay
 from gnnpot.config.base import shipped_config
 from gnnpot.properties.config import PropertiesConfig
 from gnnpot.properties.run import properties
