@@ -15,8 +15,7 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="A model file, or the folder of a training.")],
     data: Annotated[list[str], typer.Argument(help="Files of labeled structures.")],
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Folder for metrics, predictions and report."),
+        Path | None, typer.Option("--output", "-o", help="Folder for metrics, predictions, report.")
     ] = None,
     keys: Annotated[
         list[str] | None,
@@ -51,9 +50,7 @@ def evaluate(
     read_as = label_keys(keys or [])
     judged: list[Atoms] = []
     with counting("evaluating") as advance:
-        frames = read_frames(data, read_as)
-        if output is not None:
-            frames = keeping(frames, judged)
+        frames = keeping(read_frames(data, read_as), None if output is None else judged)
         evaluation = errors_on(potential, frames, batch_atoms=batch_atoms, advance=advance)
     metrics, notes = evaluation.metrics(), dict[str, object]()
     if evaluation.num_isolated:

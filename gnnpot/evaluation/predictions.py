@@ -18,10 +18,10 @@ from gnnpot.system.files import atomic_write
 PREDICTIONS_FILE = "predictions.xyz"
 
 
-def keeping(frames: Iterable[Atoms], kept: list[Atoms]) -> Iterator[Atoms]:
+def keeping(frames: Iterable[Atoms], kept: list[Atoms] | None) -> Iterator[Atoms]:
     """Yield the structures, and add those that are judged, which isolated atoms are not, to ``kept``."""
     for atoms in frames:
-        if not is_isolated_atom(atoms):
+        if kept is not None and not is_isolated_atom(atoms):
             kept.append(atoms)
         yield atoms
 

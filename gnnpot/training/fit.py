@@ -124,9 +124,9 @@ def fit(
         potential, loss=config.loss, config=config, name_frames=lambda graph: _names(graph, train)
     )
     module.identity = identity
-    last = settings.output / CHECKPOINT
-    if last.exists():
+    if (last := settings.output / CHECKPOINT).exists():
         check_checkpoint(last, identity, module.state_dict(), config)
+    settings.observer.stage("compiling loops")
     with _quiet(), _passing_on_stops() as stops:
         trainer = _trainer(config, settings.output, [_Bookkeeping(settings.observer, last), stops])
         batches = _batches(trainer, len(train), config, settings.seed)
@@ -136,7 +136,6 @@ def fit(
                 collate([data[place] for place in next(iter(places))])
                 for data, places in ((train, batches), (validation, validated))
             )
-            settings.observer.stage("compiling loops")
             warm_up(potential, config.loss, *first)
         with objects_settled(), _restoring(module, last):
             trainer.fit(
