@@ -23,7 +23,7 @@ from gnnpot.evaluation.structure_error import StructureError as StructureError
 from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.potential.committee import Committee, mean_prediction, spread_of
 from gnnpot.potential.potential import Potential
-from gnnpot.units import MPa, meV
+from gnnpot.units import ERROR_UNITS, MPa, meV
 
 Array = np.ndarray
 
@@ -97,7 +97,7 @@ class Evaluation:
         """
         names = sorted(set(self.groups) - {""})
         metrics = self._errors(np.ones(len(self.sizes), dtype=bool))
-        metrics["num_isolated"] = self.num_isolated
+        metrics |= {"num_isolated": self.num_isolated, "units": dict(ERROR_UNITS)}
         metrics["free_atoms"] = self.free_atoms
         if found := self.calibration():
             metrics["uncertainty"] = {name: one._asdict() for name, one in found.items()}

@@ -15,7 +15,6 @@ from gnnpot.potential.committee import Committee
 from gnnpot.potential.potential import Potential
 from gnnpot.system.files import write_text
 from gnnpot.system.run_folder import RunFolder
-from gnnpot.units import ERROR_UNITS
 from gnnpot.version import __version__
 
 
@@ -53,8 +52,7 @@ def write_evaluation(
         model=str(model),
     )
     with evaluation_folder(output).held(resume=False) as folder:
-        metrics = {**evaluation.metrics(), "units": ERROR_UNITS}
-        write_text(folder.path / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+        write_text(folder.path / "metrics.json", json.dumps(evaluation.metrics(), indent=1) + "\n")
         if frames:
             write_predictions(folder.path / PREDICTIONS_FILE, frames, evaluation)
         write_report(folder.path / "report.html", report)

@@ -32,7 +32,6 @@ from gnnpot.training.ranks import is_first_process, shared_folder
 from gnnpot.training.refit import refit
 from gnnpot.training.run_config import RunConfig
 from gnnpot.training.run_graphs import RunGraphs, read_graphs
-from gnnpot.units import ERROR_UNITS
 from gnnpot.version import __version__
 
 HISTORY_FILE = "history.json"
@@ -271,7 +270,7 @@ def metrics_of(evaluations: dict[str, Evaluation], unseen_groups: Sequence[str] 
     """
     headline = list(evaluations)[-1]
     splits = {name: evaluation.metrics() for name, evaluation in evaluations.items()}
-    metrics: dict[str, Any] = {**splits[headline], "split": headline, "splits": splits, "units": ERROR_UNITS}
+    metrics: dict[str, Any] = {**splits[headline], "split": headline, "splits": splits}
     if unseen_groups:
         metrics["unseen_groups"] = list(unseen_groups)
         metrics["without_unseen_groups"] = evaluations[headline].metrics_without(unseen_groups)
