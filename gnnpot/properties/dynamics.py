@@ -39,7 +39,7 @@ class DynamicsConfig(Section):
 
     Args:
         temperature: K.
-        time: Length of each run after equilibration (``5ps``; fs without unit).
+        time: Length of each run after equilibration (``2ps``; fs without unit).
         equilibration: Length of the equilibration before it.
         timestep: Timestep (fs).
         interval: Time between two frames.
