@@ -102,7 +102,8 @@ def deviation(row: Row, value: Any) -> str:
     if is_setting or not (_is_number(value) and _is_number(row.reference)) or abs(row.reference) < 1e-3:
         return ""
     percent = 100 * (value - row.reference) / abs(row.reference)
-    return f"{percent:+.0f} %" if abs(percent) >= 9.95 else f"{percent:+.1f} %"
+    words = f"{percent:+.0f} %" if abs(percent) >= 9.95 else f"{percent:+.1f} %"
+    return words.replace("-", "−")
 
 
 def _is_number(value: Any) -> bool:

@@ -72,7 +72,7 @@ def test_models_stand_side_by_side_and_one_that_cannot_does_not_stop_the_others(
     code, out, err = command(*words)
     assert code == 0
     assert max(map(len, out.splitlines()[:-3])) <= 80
-    assert re.search(r"C11 \(GPa\) +172.6 -0.2 % +failed +173.0", out)
+    assert re.search(r"C11 \(GPa\) +172.6 −0.2 % +failed +173.0", out)
     assert "Si-1985: relaxation: expected elements of Si" in out
     assert "EMT: elastic constants" in err
     code, out, _ = command(*words, "--resume", "--json")
@@ -156,7 +156,7 @@ def test_values_of_a_file_are_a_reference_too(found, tmp_path):
     summary = found(METAL, reference=str(path))
     row = next(row for row in rows(summary) if row.path == ("C11",))
     assert row.reference == 180.0
-    assert deviation(row, row.values[0]) == "-4.1 %"
+    assert deviation(row, row.values[0]) == "−4.1 %"
 
 
 def test_what_does_not_relax_is_one_line_and_all_else_waits_for_it(found):
