@@ -43,6 +43,7 @@ def train(
     *,
     resume: bool = False,
     observer: Observer | None = None,
+    jobs: int = 1,
     **sections: Any,
 ) -> TrainingResult:
     """Train a potential on labeled structures.
@@ -57,6 +58,7 @@ def train(
         output: New folder for the results.
         resume: Go on with the run in the folder, if there is one.
         observer: Receives progress events; by default a bar in a terminal or notebook, lines elsewhere.
+        jobs: Members of a committee that are trained at a time.
         **sections: Sections of :class:`RunConfig` in place of those of ``config``: ``model``, ``training``,
             ``train``, ``validation``, ``test``, …; structures as paths or as lists of Atoms.
 
@@ -66,7 +68,9 @@ def train(
     settings, structures = with_structures(RunConfig, config, sections)
     folder = Path(output)
     with _shown(observer) as shown:
-        metrics = run_training(settings, folder, structures=structures, resume=resume, observer=shown)
+        metrics = run_training(
+            settings, folder, structures=structures, resume=resume, observer=shown, jobs=jobs
+        )
     return TrainingResult(folder, metrics)
 
 
