@@ -82,7 +82,7 @@ def test_a_center_of_mass_at_rest_is_no_degree_of_freedom(kind):
     list(walks)
     (walk,) = walks.walks
     assert np.abs(walk.atoms.get_momenta().sum(axis=0)).max() < 1e-9
-    _, _, told, potential, total, _ = np.mean(walks.take_rows(), axis=0)
+    _, _, told, potential, total, _, _ = np.mean(walks.take_rows(), axis=0)
     assert (total - potential) / (1.5 * units.kB * (len(start) - 1)) == pytest.approx(600, rel=0.15)
     assert told == pytest.approx((total - potential) / (1.5 * units.kB * (len(start) - 1)))
 
