@@ -183,5 +183,7 @@ def _is_scored(frame: Atoms) -> bool:
 
 
 def _energy(frame: Atoms) -> float:
+    """Energy by the committee, among the results of a calculator or as a file has kept it; NaN without."""
     results = {} if frame.calc is None else frame.calc.results
-    return float(results.get("energy", frame.info.get("committee_energy", np.nan)))
+    found = {**frame.info, **results}
+    return float(found.get("energy", found.get("committee_energy", np.nan)))

@@ -54,6 +54,8 @@ def test_each_round_adds_the_labels_it_chose(finished):
         assert done["train"]["structures"] == 12 + 3 * number
         frames, scores = read(place / "runs" / "frames.xyz", ":"), np.load(place / "scores.npz")["scores"]
         best = sorted(np.argsort(-scores)[:3])
+        kept = np.load(place / "scores.npz")["energies"]
+        np.testing.assert_allclose(kept, [atoms.get_potential_energy() for atoms in frames], atol=1e-5)
         selected = read(place / "selected.xyz", ":")
         for atoms, index in zip(selected, best, strict=True):
             np.testing.assert_allclose(atoms.positions, frames[index].positions, atol=1e-7)
