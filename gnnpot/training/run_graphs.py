@@ -56,7 +56,8 @@ class RunGraphs:
             DataError: It is to be fitted, and nothing tells it.
         """
         files = (*config.train, *config.validation_files, *config.test_files)
-        said = any("stress_offset" in file.keys.model_fields_set for file in files)
+        own = [file.keys for file in files if isinstance(file, DataFile)]
+        said = any("stress_offset" in keys.model_fields_set for keys in own)
         if said or "stress" not in config.trained_labels:
             return self
         found = stress_offset(self.train.report.stress_checks, config.keys)

@@ -75,7 +75,7 @@ def test_a_wrong_key_names_the_nearest():
             "training.ema_decay: expected a number above 0 and below 1 or null",
         ),
         ({"repulsion": {"reach": float("inf")}}, "repulsion.reach: expected a finite number, got inf"),
-        ({"seed": [0, 1, 2]}, "seed: expected one seed, got [0, 1, 2]; for a committee train one run a seed"),
+        ({"seed": [0, 1, 2]}, "seed: expected one seed, got [0, 1, 2]; for a committee set members.count=3"),
         ({"validation": 3}, "validation: expected"),
         ({"test": 3}, "test: expected"),
     ],

@@ -130,7 +130,7 @@ def _pair_columns(
     vectors = pairs.vectors(atoms)
     lengths = np.linalg.norm(vectors, axis=1)
     values = _functions(lengths)
-    directions = vectors / lengths[:, None]
+    directions = vectors / np.maximum(lengths, np.finfo(float).tiny)[:, None]  # none on one spot
     one, other = atoms.numbers[pairs.source], atoms.numbers[pairs.center]
     named = zip(np.minimum(one, other).tolist(), np.maximum(one, other).tolist(), strict=True)
     row = np.array([kinds[pair] for pair in named], dtype=int)
