@@ -115,7 +115,7 @@ def test_loading_draws_no_random_numbers(path):
 
 def test_the_header_says_what_the_file_holds(path):
     header = read_header(path)
-    assert header.format == 1
+    assert header.format == 2
     assert header.model["kind"] == "schnet"
     assert header.model["elements"] == ["Si"]
     assert header.reference_energies == {"Si": -100.0}
@@ -139,7 +139,7 @@ def test_a_file_of_format_1_predicts_what_it_did(kind):
 
 def test_a_missing_file_is_told(tmp_path):
     assert "is no file" in fault(tmp_path / "model.safetensors")
-    assert "is no file" in fault(tmp_path)
+    assert "without model.safetensors" in fault(tmp_path)
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.001, 0.1, 0.5, 0.99])
@@ -185,8 +185,8 @@ def test_other_units_are_refused(path, units):
 
 def test_a_file_of_a_newer_format_asks_for_an_update(path):
     document, tensors = parts(path)
-    forge(path, {**document, "format": 2, "what_later_versions_know": 1}, tensors)
-    assert "format 2, made by a newer gnnpot; update gnnpot" in fault(path)
+    forge(path, {**document, "format": 3, "what_later_versions_know": 1}, tensors)
+    assert "format 3, made by a newer gnnpot; update gnnpot" in fault(path)
     with pytest.raises(ModelFileError, match="newer gnnpot"):
         read_header(path)
 
