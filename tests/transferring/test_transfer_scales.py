@@ -85,8 +85,8 @@ def test_optimizers_follow_the_rates():
     tuning = Tuning(model, training)
     (optimizer,) = build_optimizers(training.optimizer, model, tuning.factor)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
-    assert rates[id(model.embedding.weight)] == pytest.approx(1e-4)
-    assert rates[id(model.readout[0].weight)] == pytest.approx(1e-3)
+    assert rates[id(model.embedding.weight)] == pytest.approx(0.1 * training.optimizer.learning_rate)
+    assert rates[id(model.readout[0].weight)] == pytest.approx(training.optimizer.learning_rate)
     assert id(model.interactions[0].source.weight) not in rates
 
 
