@@ -109,10 +109,6 @@ class ANI(AtomicEnergyModel):
             bias += weight[:, : len(absent)][:, absent] @ row
         self.mean[:, absent] = 0.0
 
-    def last_layer(self) -> list[str]:
-        """Weights and biases of the last layer of each network."""
-        return list(self.parameter_groups().values())[-1]
-
     def parameter_groups(self) -> dict[str, list[str]]:
         """Layer by layer over the networks of all elements; the embedding of a shared network first."""
         names = [name for name, _ in self.named_parameters()]

@@ -84,13 +84,6 @@ class AtomicEnergyModel(nn.Module, ABC):
             groups.setdefault(group, []).append(name)
         return groups
 
-    def last_layer(self) -> list[str]:
-        """Names of the weights in which energies are linear; by default the last layer of a ``readout``."""
-        readout = getattr(self, "readout", None)
-        if not isinstance(readout, nn.Sequential):
-            return []
-        return [f"readout.{len(readout) - 1}.{name}" for name, _ in readout[-1].named_parameters()]
-
     def element_rows(self, graph: AtomicGraph) -> Int[Tensor, "N"]:
         """Place of each atom's element in ``config.elements``.
 

@@ -144,10 +144,6 @@ class DimeNet(AtomicEnergyModel):
         self.outputs = nn.ModuleList(Output(config) for _ in range(config.num_blocks + 1))
         _initialize(self)
 
-    def last_layer(self) -> list[str]:
-        """Weights of the energies that each block gives."""
-        return [f"outputs.{number}.energy.weight" for number in range(len(self.outputs))]
-
     def atomic_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
         """Energy of each atom in its environment."""
         lengths = pair_lengths(graph)

@@ -47,6 +47,13 @@ def hidden_features(model: AtomicEnergyModel, graph: AtomicGraph) -> Float[Tenso
     return torch.cat(found, dim=1)
 
 
+def last_layer(model: AtomicEnergyModel) -> list[str]:
+    """Names of the weights and biases in which the energies are linear, those of the model's last layers."""
+    last = {layer for module in _outputs(model) for layer in _last_linear(module)}
+    layers = [(prefix, module) for prefix, module in model.named_modules() if module in last]
+    return [f"{prefix}.{name}" for prefix, module in layers for name, _ in module.named_parameters()]
+
+
 def _outputs(model: AtomicEnergyModel) -> Iterator[nn.Module]:
     """The modules that end with a layer of width one, the outermost only."""
     inside: set[nn.Module] = set()
@@ -55,6 +62,12 @@ def _outputs(model: AtomicEnergyModel) -> Iterator[nn.Module]:
         if is_output and module not in inside:
             inside |= set(module.modules())
             yield module
+
+
+def _last_linear(module: nn.Module) -> list[nn.Module]:
+    if isinstance(module, PerElement):
+        return [layer for network in module.networks for layer in _last_linear(network)]
+    return [module[-1]] if isinstance(module, Dense) else [module]
 
 
 def _width(module: nn.Module) -> int:

@@ -36,9 +36,9 @@ def figures(summary: Mapping[str, Any]) -> list[Curves]:
     drawn = [
         _energy_volume(_with(summary, "equation_of_state")),
         _phonons(_with(summary, "phonons")),
-        _radial(_with(summary, "dynamics")),
-        _angular(_with(summary, "dynamics")),
-        _displacement(_with(summary, "dynamics")),
+        _band_figure(_with(summary, "dynamics"), "radial_distribution", _RADIAL),
+        _band_figure(_with(summary, "dynamics"), "angular_distribution", _ANGULAR),
+        _band_figure(_with(summary, "dynamics"), "displacement", _DISPLACEMENT),
         _migration(_with(summary, "migration")),
         *_dimers(_with(summary, "certificate")),
         _compression(_with(summary, "certificate")),
@@ -128,34 +128,30 @@ def _phonons(lines: list[_Line]) -> Curves | None:
     return Curves("phonons", f"Phonons by {', '.join(line.name for line in lines)}", figure)
 
 
-def _radial(lines: list[_Line]) -> Curves | None:
+class _Band(NamedTuple):
+    """A function with an error band among the results of dynamics."""
+
+    name: str
+    places: str
+    values: str
+    title: str
+    labels: tuple[str, str]
+
+
+_RADIAL = _Band("radial", "distances", "total", "Radial distribution", ("Distance (Å)", "g(r)"))
+_ANGULAR = _Band(
+    "angular", "angles", "density", "Angular distribution", ("Angle of bonds (°)", "Density (1/°)")
+)
+_DISPLACEMENT = _Band("displacement", "times", "squares", "Mean square displacement", ("Time (ps)", "Å²"))
+
+
+def _band_figure(lines: list[_Line], name: str, band: _Band) -> Curves | None:
     def draw(axes: Axes, line: _Line) -> None:
-        found = line.results["radial"]
-        _banded(axes, found["distances"], found["total"], found["band"], line)
+        found = line.results[band.name]
+        _banded(axes, found[band.places], found[band.values], found["band"], line)
 
-    lines = [line for line in lines if "radial" in line.results]
-    labels = ("Distance (Å)", "g(r)")
-    return _simple(lines, "radial_distribution", title="Radial distribution", labels=labels, draw=draw)
-
-
-def _angular(lines: list[_Line]) -> Curves | None:
-    def draw(axes: Axes, line: _Line) -> None:
-        found = line.results["angular"]
-        _banded(axes, found["angles"], found["density"], found["band"], line)
-
-    lines = [line for line in lines if "angular" in line.results]
-    labels = ("Angle of bonds (°)", "Density (1/°)")
-    return _simple(lines, "angular_distribution", title="Angular distribution", labels=labels, draw=draw)
-
-
-def _displacement(lines: list[_Line]) -> Curves | None:
-    def draw(axes: Axes, line: _Line) -> None:
-        found = line.results["displacement"]
-        _banded(axes, found["times"], found["squares"], found["band"], line)
-
-    lines = [line for line in lines if "displacement" in line.results]
-    labels = ("Time (ps)", "Å²")
-    return _simple(lines, "displacement", title="Mean square displacement", labels=labels, draw=draw)
+    lines = [line for line in lines if band.name in line.results]
+    return _simple(lines, name, title=band.title, labels=band.labels, draw=draw)
 
 
 def _banded(axes: Axes, places: list[float], values: list[float], band: list[float], line: _Line) -> None:

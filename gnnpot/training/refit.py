@@ -25,6 +25,7 @@ from gnnpot.data.dataset import GraphDataset
 from gnnpot.errors import ConfigError
 from gnnpot.evaluation.evaluation import BATCH_ATOMS
 from gnnpot.graph.graph import AtomicGraph
+from gnnpot.models.hidden import last_layer
 from gnnpot.potential.potential import Potential
 from gnnpot.training.config import RefitConfig
 from gnnpot.training.loss import Term, loss_terms
@@ -61,7 +62,7 @@ class _Errors:
     def __init__(self, potential: Potential, dataset: GraphDataset, loss: Loss, energy: float) -> None:
         self.potential, self.loss, self.energy = potential, loss, energy
         self.dataset = GraphDataset(dataset.store, dataset.rows, dtype=torch.float64, labels=dataset.labels)
-        names = potential.model.last_layer()
+        names = last_layer(potential.model)
         self.weights = [potential.model.get_parameter(name) for name in names]
         self.sizes: dict[str, Tensor] = {}
         for graph in self._batches():
@@ -134,11 +135,11 @@ def refit(
     if isinstance(loss, WeightedLoss):
         loss = loss.model_copy(update={"error": "mse"})
     wide = deepcopy(potential).double().requires_grad_(False)
-    names = wide.model.last_layer()
+    names = last_layer(wide.model)
     if not names:
         raise ConfigError(
             "expected a model that names its last layer for training.refit, got "
-            f"{potential.model.config.kind}; define last_layer() or leave training.refit out"
+            f"{potential.model.config.kind}; end it with linear layers of width 1 or leave training.refit out"
         )
     for name in names:
         wide.model.get_parameter(name).requires_grad_(True)

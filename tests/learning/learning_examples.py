@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gnnpot.learning.config import LearnConfig
+from gnnpot.learning.story import Round
 
 
 def loop_values(**changes: Any) -> dict[str, Any]:
@@ -31,3 +32,25 @@ def loop_values(**changes: Any) -> dict[str, Any]:
 
 def loop_config(**changes: Any) -> LearnConfig:
     return LearnConfig.from_dict(loop_values(**changes), source="test")
+
+
+class KilledError(Exception):
+    """Stands for the end of a process."""
+
+
+def die_after_each_phase(monkeypatch) -> set[tuple[int, str]]:
+    """End each phase once between its work and its note; gives the phases that were ended."""
+    once, killed = Round.once, set()
+
+    def dying(self, phase, work):
+        def work_and_die():
+            facts = work()
+            if (self.number, phase) not in killed:
+                killed.add((self.number, phase))
+                raise KilledError
+            return facts
+
+        return once(self, phase, work_and_die)
+
+    monkeypatch.setattr(Round, "once", dying)
+    return killed

@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
-from learning_examples import loop_values
+from learning_examples import KilledError, die_after_each_phase, loop_values
 
 from gnnpot.config.base import shipped_configs
 from gnnpot.data.reading import content_hash
@@ -19,7 +19,6 @@ from gnnpot.errors import ConfigError, DataError
 from gnnpot.learning.config import LearnConfig
 from gnnpot.learning.distillation import distill
 from gnnpot.learning.distillation_config import DistillConfig
-from gnnpot.learning.story import Round
 
 
 def copper(seed: int, rattle: float, *, labeled: bool = True):
@@ -92,22 +91,7 @@ def test_the_distilled_set_has_labels_and_the_reason_for_each_structure(distille
 
 
 def test_a_killed_distillation_ends_as_one_that_was_not(distilled, pool, tmp_path, monkeypatch):
-    class KilledError(Exception):
-        pass
-
-    once, killed = Round.once, set()
-
-    def dying(self, phase, work):
-        def work_and_die():
-            facts = work()
-            if (self.number, phase) not in killed:
-                killed.add((self.number, phase))
-                raise KilledError
-            return facts
-
-        return once(self, phase, work_and_die)
-
-    monkeypatch.setattr(Round, "once", dying)
+    killed = die_after_each_phase(monkeypatch)
     output = tmp_path / "out"
     while True:
         try:

@@ -11,14 +11,13 @@ import pytest
 import yaml
 from ase.calculators.emt import EMT
 from ase.io import read, write
-from learning_examples import loop_config, loop_values
+from learning_examples import KilledError, die_after_each_phase, loop_config, loop_values
 
 from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.data.split import read_splits
 from gnnpot.errors import ConfigError, TrainingError
 from gnnpot.labeling.store.store import LabelStore
 from gnnpot.learning.run import learn
-from gnnpot.learning.story import Round
 from gnnpot.system.run_folder import locked
 
 
@@ -81,26 +80,10 @@ def test_the_split_is_inherited_and_only_new_structures_are_distributed(finished
         assert len(after["train"] | after["validation"]) == 12 + 3 * number
 
 
-class KilledError(Exception):
-    """Stands for the end of a process."""
-
-
 def test_killed_after_each_phase_it_ends_with_the_same_data_and_pays_no_label_twice(
     finished, tmp_path, monkeypatch
 ):
-    once, killed = Round.once, set()
-
-    def dying(self, phase, work):
-        def work_and_die():
-            facts = work()
-            if (self.number, phase) not in killed:
-                killed.add((self.number, phase))
-                raise KilledError
-            return facts
-
-        return once(self, phase, work_and_die)
-
-    monkeypatch.setattr(Round, "once", dying)
+    killed = die_after_each_phase(monkeypatch)
     output, config = tmp_path / "loop", loop_config(rounds=1)
     while True:
         try:

@@ -12,6 +12,7 @@ import torch
 from ase.io import read, write
 
 from gnnpot.errors import ConfigError
+from gnnpot.models.hidden import last_layer
 from gnnpot.potential.model_file import load_potential, read_header
 from gnnpot.training.config import RefitConfig
 from gnnpot.training.loss_config import WeightedLoss
@@ -87,7 +88,7 @@ def test_only_the_last_layer_changes(data, tmp_path):
     refit(potential, found.train, found.train, loss=LOSS, config=RefitConfig(directions=20))
     after = dict(potential.model.named_parameters())
     changed = [name for name, weight in before.items() if not torch.equal(weight, after[name])]
-    assert changed == potential.model.last_layer()
+    assert changed == last_layer(potential.model)
 
 
 def test_a_training_ends_with_a_regression_and_says_so(data, tmp_path):
@@ -103,6 +104,6 @@ def test_a_training_ends_with_a_regression_and_says_so(data, tmp_path):
 
 def test_a_model_that_names_no_last_layer_is_one_line(data, tmp_path, monkeypatch):
     potential, found = prepared(settings(data, "schnet"), tmp_path)
-    monkeypatch.setattr(type(potential.model), "last_layer", lambda self: [])
+    monkeypatch.setattr("gnnpot.training.refit.last_layer", lambda model: [])
     with pytest.raises(ConfigError, match="names its last layer"):
         refit(potential, found.train, found.validation, loss=LOSS, config=RefitConfig())
