@@ -6,6 +6,10 @@ import json
 import os
 import re
 import shutil
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -117,13 +121,26 @@ Engine = Annotated[SerializeAsAny[EngineConfig], Kinds("reference method", known
 def library(name: str, install: str) -> Any:
     """A module that only one engine needs.
 
+    Ctrl-C means afterwards what it meant before: ``dask_jobqueue``, for one, sets a handler of its own.
+
     Raises:
         EngineError: The package is not installed.
     """
     try:
-        return import_module(name)
+        with _same_interrupt():
+            return import_module(name)
     except ImportError as error:
         raise EngineError(f"expected {name}, got none ({error}); install it: {install}") from error
+
+
+@contextmanager
+def _same_interrupt() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 def program(command: str, install: str) -> None:

@@ -51,12 +51,12 @@ def test_a_stopped_training_ends_with_one_line_that_says_what_is_kept(
 
 
 def test_a_command_that_is_stopped_before_it_wrote_says_so(monkeypatch, command, tmp_path):
-    import gnnpot.training.run
+    import gnnpot.commands.functions
 
     def stop(*args, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(gnnpot.training.run, "train", stop)
+    monkeypatch.setattr(gnnpot.commands.functions, "run_training", stop)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": {"kind": "schnet"}, "train": str(DEMO)}))
     code, out, err = command("train", tmp_path / "config.yaml", "--output", tmp_path / "run")
     assert (code, out) == (130, "")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,8 @@ def unlabeled(atoms: Atoms) -> Atoms:
 
 @pytest.fixture(scope="module")
 def queue() -> Iterator[None]:
-    pytest.importorskip("dask_jobqueue", reason=f"needs dask-jobqueue: {INSTALL}")
+    if find_spec("dask_jobqueue") is None:
+        pytest.skip(f"needs dask-jobqueue: {INSTALL}")
     with slurm():
         yield
 
@@ -152,15 +154,16 @@ def test_a_job_that_is_refused_is_named(queue, tmp_path, options, message):
     gc.collect()
 
 
-def test_a_batch_system_that_is_not_here_is_named(tmp_path, monkeypatch):
-    pytest.importorskip("dask_jobqueue", reason=f"needs dask-jobqueue: {INSTALL}")
+@pytest.mark.skipif(find_spec("dask_jobqueue") is None, reason=f"needs dask-jobqueue: {INSTALL}")
+def test_a_batch_system_that_is_not_here_is_named_and_ctrl_c_stays(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     with pytest.raises(EngineError, match="expected qsub of pbs, got none on the path"):
         DaskPool(unlabeled, DaskConfig(queue="pbs", options=OPTIONS), scratch=tmp_path)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_batch_system_needs_its_package():
-    if "dask_jobqueue" in sys.modules:
+    if find_spec("dask_jobqueue") is not None:
         pytest.skip("dask-jobqueue is here")
     with pytest.raises(EngineError, match="pip install distributed, and dask-jobqueue"):
         DaskPool(unlabeled, DaskConfig(scheduler=None, queue="slurm"))
