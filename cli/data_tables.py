@@ -8,10 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from gnnpot import units
+from gnnpot.data.checks.agreement import AGREEMENT
 from gnnpot.data.checks.data_report import Coverage, DataReport
-from gnnpot.data.checks.forces import ForcesCheck
-from gnnpot.data.checks.stress import StressCheck
-from gnnpot.data.checks.stress_diagnosis import COMPRESSED
 from gnnpot.data.keys import QUANTITIES
 
 _RANGES = (
@@ -29,20 +27,9 @@ def print_report(report: DataReport) -> None:
         console.print(_counts(file, report))
         console.print(_ranges(file, report))
         console.print()
-    for one in report.forces_checks:
-        if one.ratio is not None:
-            group = f", group {one.group}" if one.group else ""
-            console.print(
-                f"forces test   {one.file}{group}: {_forces_evidence(one)}", highlight=False, soft_wrap=True
-            )
-    told = [check for check in report.stress_checks if _evidence(check)]
-    for check in told:
-        group = f", group {check.group}" if check.group else ""
-        console.print(
-            f"stress test   {check.file}{group}: {_evidence(check)}", highlight=False, soft_wrap=True
-        )
-    if report.stress_checks and not told:
-        console.print("stress test   no strained frames or volumes that could tell sign and unit")
+    lines = report.agreement()
+    for line in [AGREEMENT, *(f"  {words}" for words in lines)] if lines else []:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     _print_findings(console, "note", "cyan", report.notes)
     _print_findings(console, "warning", "yellow", report.warnings)
     _print_findings(console, "fault", "bold red", report.faults)
@@ -110,18 +97,6 @@ def _extents(coverage: Coverage) -> list[str]:
             cells.append(f"{coverage.smallest[name] / unit:.2f} … {coverage.largest[name] / unit:.2f}")
     shortest = coverage.smallest.get("distance")
     return [*cells, "-" if shortest is None else f"{shortest:.2f}"]
-
-
-def _evidence(check: StressCheck) -> str:
-    if check.ratio is not None:
-        return f"{check.ratio:.4g} times what the energies of {check.pairs} strained pairs say (right: 1)"
-    if abs(check.volume_correlation or 0.0) > COMPRESSED:
-        return f"correlation {check.volume_correlation:.2f} with the volume (right: positive)"
-    return ""
-
-
-def _forces_evidence(check: ForcesCheck) -> str:
-    return f"{check.ratio:.4g} times what the energies of {check.pairs} close pairs say (right: 1)"
 
 
 def _print_findings(console: Console, kind: str, style: str, sentences: Iterable[str]) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gnnpot.commands.display import clock
 from gnnpot.units import ERROR_UNITS
 
 if TYPE_CHECKING:
@@ -55,25 +57,50 @@ def _rows(header: ModelHeader, parameters: int) -> Iterator[tuple[str, str]]:
     yield "unit of the output", f"{header.scale:.6g} {header.units['energy']}"
     yield "repulsion", "none" if header.repulsion is None else f"{header.repulsion.kind} to {_reach(header)}"
     yield "gives", ", ".join(f"{name} in {unit}" for name, unit in header.units.items() if name != "length")
-    yield from _errors(provenance.pop("metrics", {}))
+    yield from _training(provenance)
     for name, value in provenance.items():
         if not isinstance(value, dict):  # the whole configuration of the run is for --json
             yield name.replace("_", " "), _text(value)
     yield "file format", f"{header.format}, sha256 {header.checksum[:16]}…"
 
 
-def _errors(metrics: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _training(provenance: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """How the model came about, and its errors; takes what it tells out of ``provenance``."""
+    best, errors = provenance.pop("metrics", {}), provenance.pop("errors", {})
+    words = []
+    if "num_train" in provenance:
+        words.append(f"on {provenance.pop('num_train'):,} structures")
+    if "num_validation" in provenance:
+        words.append(f"{provenance.pop('num_validation'):,} more chose the epoch")
+    if "epoch" in best:
+        after = f" after {clock(best['seconds'])}" if "seconds" in best else ""
+        words.append(f"the best was {best['epoch']:g}{after}")
+    if "date" in provenance:
+        words.append(f"finished {datetime.fromisoformat(provenance.pop('date')):%Y-%m-%d %H:%M %Z}")
+    if words:
+        yield "trained", "; ".join(words)
+    for split, found in errors.items():
+        yield f"errors, {split}", _mean_errors(found)
+    if not errors:
+        yield from _errors_of_the_epoch(best)
+
+
+def _mean_errors(found: Mapping[str, Any]) -> str:
+    """Mean absolute errors in words."""
+    errors = [f"{name} {found[name]['mae']:.4g} {unit}" for name, unit in ERROR_UNITS.items() if found[name]]
+    return f"{', '.join(errors)} (MAE of {found['num_structures']:,} structures)"
+
+
+def _errors_of_the_epoch(best: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The errors by which the model was chosen, a row for each set of structures."""
     for split in ("train", "validation"):
         errors = [
-            f"{name} {metrics[key]:.4g} {unit}"
+            f"{name} {best[key]:.4g} {unit}"
             for name, unit in ERROR_UNITS.items()
-            if (key := f"{split}_{name}_rmse") in metrics
+            if (key := f"{split}_{name}_rmse") in best
         ]
         if errors:
             yield f"{split} RMSE", ", ".join(errors)
-    if "epoch" in metrics:
-        yield "epoch", f"{metrics['epoch']:g}"
 
 
 def _reach(header: ModelHeader) -> str:

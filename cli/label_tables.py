@@ -48,6 +48,7 @@ def print_labeling(figures: Mapping[str, Any]) -> None:
         "failed": figures["failed"],
         "store": figures["store"],
         "labels": f"{figures['labels']} ({figures['written']} structures)",
+        **({"next": f"gnnpot validate {figures['labels']}"} if figures["written"] else {}),
     })  # fmt: skip
     for kind, count in Counter(failure["kind"] for failure in figures["failures"]).items():
         first = next(failure for failure in figures["failures"] if failure["kind"] == kind)

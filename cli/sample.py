@@ -35,12 +35,21 @@ def sample(
 
         typer.echo(json.dumps(summary))
         return
+    file = output / "frames.xyz"
     print_notes(
         {
             "structures": summary["frames"],
-            "file": output / "frames.xyz",
+            "file": file,
             **({"log": output / "log.csv"} if summary["runs"] else {}),
             **{f"run {run['run']} stopped": run["failure"] for run in summary["runs"] if run["failure"]},
             **{f"run {run['run']} ended": run["stop"] for run in summary["runs"] if run["stop"]},
+            "next": f"gnnpot validate {file}" if summary["labeled"] else _labeling(file),
         }
+    )
+
+
+def _labeling(file: Path) -> str:
+    return (
+        "gnnpot template labeling/xtb > label.yaml (or labeling/eam, espresso, kim, …), then "
+        f"gnnpot label label.yaml structures={file}"
     )

@@ -41,6 +41,9 @@ def validate(
 
         print_report(report)
     report.check()
+    if not as_json:
+        keys_again = "".join(f" --keys {setting}" for setting in settings or [])
+        typer.echo(f"next: gnnpot init {' '.join(map(str, data))}{keys_again} > run.yaml")
 
 
 def _watched(frames: Iterable[Atoms]) -> Iterator[Atoms]:

@@ -14,7 +14,17 @@ from matplotlib.ticker import MaxNLocator
 
 from gnnpot.evaluation.calibration import Calibration
 from gnnpot.evaluation.evaluation import Evaluation
-from gnnpot.report.figures import BLUE, FIGURE_STYLE, GREEN, GREY, ORANGE, Image, data_uri, scale_by_range
+from gnnpot.report.figures import (
+    BLUE,
+    FIGURE_STYLE,
+    GREEN,
+    GREY,
+    ORANGE,
+    Drawing,
+    Image,
+    data_uri,
+    scale_by_range,
+)
 from gnnpot.report.tables import number
 from gnnpot.units import GPa, MPa, meV
 
@@ -123,7 +133,7 @@ def _calibration_image(
         f"factor {found.factor:.2f} ± {found.factor_error:.2f}\nwithin 1σ {one:.0%}, within 2σ {two:.0%}\n"
         f"rank correlation {found.rank_correlation:.2f}"
     )
-    figure = Figure(figsize=(3.5, 3.2), layout="constrained")
+    figure = Drawing(figsize=(3.5, 3.2), layout="constrained")
     axis = figure.subplots()
     if len(errors) > _MANY:
         axis.hexbin(
@@ -147,7 +157,7 @@ def _draw(label: Float[Array, "V"], predicted: Float[Array, "V"], quantity: _Qua
     said = f"RMSE {number(float(rmse))} {quantity.error_unit}"
     if label.std() > 0:
         said += f"\nR² {1 - np.square(predicted - label).mean() / label.var():.4f}"
-    figure = Figure(figsize=(3.5, 4.6), layout="compressed")
+    figure = Drawing(figsize=(3.5, 4.6), layout="compressed")
     parity, spread = figure.subplots(2, 1, height_ratios=(3.4, 1))
     _draw_parity(parity, label / quantity.scale, predicted / quantity.scale)
     parity.text(
@@ -198,7 +208,7 @@ def _draw_spread(axis: Axes, errors: Float[Array, "V"]) -> None:
 def _draw_history(
     epochs: Sequence[float], lines: dict[str, list[float]], best_epoch: float | None, *, title: str, unit: str
 ) -> _Drawn:
-    figure = Figure(figsize=(2.9, 2.2), layout="constrained")
+    figure = Drawing(figsize=(2.9, 2.2), layout="constrained")
     axis = figure.subplots()
     marker = "o" if len(epochs) < 3 else None
     for name, values in lines.items():

@@ -107,6 +107,17 @@ def save_potential(potential: Potential, path: str | Path, *, provenance: Mappin
     write_bytes(Path(path), save(tensors, metadata={_KEY: document}))
 
 
+def add_provenance(path: str | Path, entries: Mapping[str, Any]) -> None:
+    """Tell more of the origin of a potential in its file.
+
+    Raises:
+        ModelFileError: There is no whole model file of a format that this version knows.
+        OutputError: The disk is full, or the folder cannot be written to.
+    """
+    provenance = read_header(path).provenance
+    save_potential(load_potential(path), path, provenance={**provenance, **entries})
+
+
 def read_header(path: str | Path) -> ModelHeader:
     """Read the header of a model file; the tensors are neither read nor checked.
 

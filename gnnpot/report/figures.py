@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -34,6 +35,15 @@ FIGURE_STYLE = {
     "svg.fonttype": "path",
     "svg.hashsalt": "gnnpot",
 }
+
+
+class Drawing(Figure):
+    """A figure that a notebook shows, with or without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        FigureCanvasAgg(self).print_figure(buffer, format="png", dpi=120)
+        return buffer.getvalue()
 
 
 class Image(NamedTuple):

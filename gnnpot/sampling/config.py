@@ -15,7 +15,7 @@ from pydantic import (
 
 from gnnpot.config.base import Configuration
 from gnnpot.config.kinds import Kinds
-from gnnpot.engines import Engine
+from gnnpot.engines import Engine, TeacherConfig
 from gnnpot.sampling.deformation import DeformationConfig, StrainConfig
 from gnnpot.sampling.displacement import NoiseConfig, RattleConfig, ScalingConfig
 from gnnpot.sampling.md import MDConfig
@@ -77,15 +77,25 @@ class SampleConfig(Configuration):
         structures: Initial structures: files, a crystal (``NiAl:B2``), or a molecule.
         sampler: Sampling method with its settings.
         calculator: Source of energy and forces; samplers that only displace atoms need none.
-        labels: Whether frames keep the calculator's results as labels for training.
+        labels: Whether frames keep the calculator's results as labels for training: ``auto`` keeps those of
+            a reference method and drops those of a trained potential.
         seed: Seed of all random numbers.
     """
 
     structures: StructuresSection
     sampler: Annotated[SamplerConfig, Kinds("sampler")]
     calculator: Engine | None = Field(default=None, validate_default=True)
-    labels: Literal["keep", "drop"] = "drop"
+    labels: Literal["auto", "keep", "drop"] = "auto"
     seed: int = Field(default=0, ge=0)
+
+    @property
+    def keeps_labels(self) -> bool:
+        """Whether the frames are labeled."""
+        if self.labels != "auto":
+            return self.labels == "keep"
+        return not isinstance(self.calculator, TeacherConfig | None) and not isinstance(
+            self.sampler, WITHOUT_FORCES
+        )
 
     def inputs(self) -> dict[str, str]:
         """Hashes of what the run reads: the calculator with its files, and files of structures.

@@ -77,10 +77,11 @@ def collect(
         trajectory, state = FrameWriter.go_on(folder.path)
         with trajectory:
             coming = _taken_up(frames, state, trajectory.count)
-            _write(coming, trajectory, keep=config.labels == "keep", watch=watch)
+            _write(coming, trajectory, keep=config.keeps_labels, watch=watch)
         summary = {
             "sampler": config.sampler.kind,
             "frames": trajectory.count,
+            "labeled": config.keeps_labels,
             "seconds": round(time.monotonic() - begun, 3),
             "runs": _runs(frames),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from gnnpot.evaluation.evaluation import BATCH_ATOMS, Evaluation, evaluate_graph
 from gnnpot.evaluation.folder import model_facts
 from gnnpot.evaluation.report import Report, write_report
 from gnnpot.potential.folder import MODEL_FILE as MODEL_FILE
-from gnnpot.potential.model_file import load_potential, read_header, save_potential
+from gnnpot.potential.model_file import add_provenance, load_potential, read_header, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.system.devices import choose_device
 from gnnpot.system.files import write_text
@@ -278,7 +279,12 @@ def metrics_of(evaluations: dict[str, Evaluation], unseen_groups: Sequence[str] 
 
 
 def write_metrics(metrics: dict[str, Any], output: Path) -> None:
-    """Write ``metrics.json``."""
+    """Write ``metrics.json``; the model file beside it tells the errors, too."""
+    if (output / MODEL_FILE).exists():
+        add_provenance(
+            output / MODEL_FILE,
+            {"errors": metrics["splits"], "date": datetime.now(UTC).isoformat(timespec="minutes")},
+        )
     write_text(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
 
 

@@ -12,7 +12,7 @@ from potentials import small_potential
 from typer.testing import CliRunner
 
 from gnnpot.errors import ModelFileError
-from gnnpot.potential.model_file import save_potential
+from gnnpot.potential.model_file import add_provenance, save_potential
 
 
 @pytest.fixture
@@ -22,7 +22,8 @@ def path(tmp_path):
         "reference_energies_source": "isolated atoms",
         "num_train": 214,
         "config": {"seed": 7},
-        "metrics": {"epoch": 12.0, "validation_forces_rmse": 98.7},
+        "num_validation": 23,
+        "metrics": {"epoch": 12.0, "seconds": 252.4, "validation_forces_rmse": 98.7},
     }
     save_potential(potential, tmp_path / "model.safetensors", provenance=provenance)
     return tmp_path / "model.safetensors"
@@ -60,6 +61,18 @@ def test_info_shows_what_a_user_asks_first(path, monkeypatch):
         "stress in eV/Å³",
     ):
         assert expected in text
+
+
+def test_info_tells_time_and_errors_in_plain_words(path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    error = {"mae": 66.25, "rmse": 98.0}
+    test = {"num_structures": 25, "energy": {"mae": 3.21, "rmse": 4.0}, "forces": error, "stress": None}
+    add_provenance(path, {"errors": {"test": test}, "date": "2026-11-29T09:20+00:00"})
+    text = run(path).stdout
+    told = "on 214 structures; 23 more chose the epoch; the best was 12 after 0:04:12; finished 2026-11-29"
+    assert told in " ".join(text.replace("│", "").split())
+    assert "energy 3.21 meV/atom, forces 66.25 meV/Å (MAE of 25 structures)" in text
+    assert "98.7" not in text
 
 
 def test_info_checks_that_the_file_is_whole(path):

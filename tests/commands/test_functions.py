@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -102,6 +103,7 @@ def test_a_command_takes_the_folder_of_a_run(command, result):
 def test_structures_are_validated_in_memory(frames):
     report = gnnpot.validate(frames)
     assert (report.num_frames, report.faults) == (25, ())
+    assert "no faults found" in report._repr_html_()
 
 
 def test_a_potential_is_carried_over_from_a_folder(result, frames, tmp_path, monkeypatch):
@@ -130,3 +132,35 @@ def test_the_examples_run(example, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     runpy.run_path(str(example), run_name="__main__")
     assert capsys.readouterr().out
+
+
+def test_the_notebook_runs_and_shows_tables_and_figures(tmp_path):
+    pytest.importorskip("nbconvert", reason="pip install nbconvert ipykernel")
+    pytest.importorskip("ipykernel", reason="pip install nbconvert ipykernel")
+    text = (
+        (EXAMPLES[0].parent / "first_potential.ipynb")
+        .read_text()
+        .replace('"max_epochs\\": 30', '"max_epochs\\": 2')
+    )
+    assert 'max_epochs\\": 2' in text
+    (tmp_path / "notebook.ipynb").write_text(text)
+    environment = os.environ | {"IPYTHONDIR": str(tmp_path), "JUPYTER_CONFIG_DIR": str(tmp_path)}
+    words = [
+        sys.executable,
+        "-m",
+        "nbconvert",
+        "--to",
+        "notebook",
+        "--execute",
+        "--inplace",
+        "notebook.ipynb",
+    ]
+    subprocess.run(words, check=True, cwd=tmp_path, env=environment, timeout=300)
+    cells = json.loads((tmp_path / "notebook.ipynb").read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    shown = [output["data"] for output in outputs if "data" in output]
+    pages = ["".join(data["text/html"]) for data in shown if "text/html" in data]
+    assert len([data for data in shown if "image/png" in data]) == 2
+    assert any("Agreement of the labels" in page for page in pages)
+    assert any("meV/Å" in page for page in pages)
+    assert not any("Warning" in "".join(output.get("text", "")) for output in outputs)

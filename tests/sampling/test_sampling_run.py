@@ -212,6 +212,17 @@ def test_frames_tell_their_origin_and_carry_labels_only_if_asked(tmp_path):
         assert (frames[-1].info["seed"], frames[-1].info["run"], frames[-1].info["step"]) == (0, 1, 60)
 
 
+def test_labels_of_a_reference_method_are_kept_and_the_next_command_is_named(tmp_path, command):
+    settings = config_of("md")
+    assert settings.keeps_labels
+    trained = {"kind": "gnnpot", "model": ["model.safetensors"]}
+    assert not SampleConfig.model_validate({**settings.model_dump(), "calculator": trained}).keeps_labels
+    (tmp_path / "md.yaml").write_text(settings.as_yaml())
+    code, out, _ = command("sample", tmp_path / "md.yaml", "--output", tmp_path / "run")
+    assert (code, out.split()[-4:-1]) == (0, ["next", "gnnpot", "validate"])
+    assert read(tmp_path / "run" / "frames.xyz").calc is not None
+
+
 def test_labels_of_momt_are_those_without_bias(tmp_path):
     sample(config_of("momt", labels="keep"), tmp_path / "run")
     frame = read(tmp_path / "run" / "frames.xyz", -1)

@@ -8,6 +8,7 @@ from typing import Any
 from ase import Atoms
 from pydantic import TypeAdapter
 
+from gnnpot.data.checks.agreement import AGREEMENT, agreement
 from gnnpot.data.checks.forces import ForcesCheck
 from gnnpot.data.checks.stress import StressCheck
 from gnnpot.data.keys import QUANTITIES
@@ -94,6 +95,10 @@ class DataReport:
         """Number of structures."""
         return sum(file.frames for file in self.files)
 
+    def agreement(self) -> list[str]:
+        """Lines on whether forces and stress are the derivatives of the energies."""
+        return list(agreement(self.forces_checks, self.stress_checks))
+
     def check(self) -> None:
         """Refuse data with a fault.
 
@@ -117,6 +122,21 @@ class DataReport:
     def as_dict(self) -> dict[str, Any]:
         """The report as plain JSON."""
         return {"num_frames": self.num_frames, **asdict(self)}
+
+    def _repr_html_(self) -> str:
+        from gnnpot.report.page import warnings_list  # with matplotlib, which takes time to import
+        from gnnpot.report.tables import scrolled, table_row
+
+        head = "".join(f"<th>{name}</th>" for name in ("", "structures", "atoms", *QUANTITIES))
+        rows = []
+        for part in (*self.files, *(self.groups if len(self.groups) > len(self.files) else ())):
+            counts = (part.frames, part.atoms, *map(part.labeled, QUANTITIES))
+            rows.append(table_row(part.name or part.file, [f"{count:,}" for count in counts]))
+        found = {"Faults": self.faults, "Warnings": self.warnings, "Notes": self.notes}
+        lists = {AGREEMENT.capitalize(): self.agreement(), **found}
+        verdict = "" if self.faults else "<p>no faults found</p>"
+        shown = [warnings_list(sentences, title) for title, sentences in lists.items()]
+        return "".join([scrolled(f"<tr>{head}</tr>", rows), *shown, verdict])
 
 
 def is_unlabeled(atoms: Atoms) -> bool:
