@@ -88,8 +88,10 @@ def test_a_member_is_the_run_with_its_seeds(trained, data, tmp_path):
         torch.testing.assert_close(value, one[name], rtol=0, atol=0)
 
 
-def test_processes_train_the_same_members(trained, data, tmp_path):
-    train(config_of(data), tmp_path / "run", jobs=2)
+def test_processes_train_the_same_members(trained, data, tmp_path, command):
+    (tmp_path / "run.yaml").write_text(config_of(data).as_yaml())
+    code, out, err = command("train", tmp_path / "run.yaml", "--output", tmp_path / "run", "--jobs", 2)
+    assert (code, f"model   {tmp_path / 'run'}" in out) == (0, True), err
     assert_same_weights(trained, tmp_path / "run")
 
 
