@@ -91,9 +91,7 @@ def crystal(word: str, *, bond: float | None = None, lattice_constant: float | N
     Raises:
         ConfigError: The formula or the prototype is unknown, or they do not fit.
     """
-    formula, _, kind = word.partition(":")
-    symbols, counts = _elements_of(formula, word)
-    name = prototype_name(kind) if kind else _reference_structure(symbols, word)
+    symbols, counts, name = _parts(word)
     chosen = PROTOTYPES[name]
     if counts != chosen.counts:
         raise ConfigError(
@@ -105,6 +103,45 @@ def crystal(word: str, *, bond: float | None = None, lattice_constant: float | N
     )
     atoms = chosen.build(symbols, length)
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)  # magnetic moments stay behind
+
+
+def is_alloy(word: str) -> bool:
+    """Whether ``word`` names a lattice of one kind of site with several elements on it: ``Cu3Au:fcc``.
+
+    Raises:
+        ConfigError: The formula or the prototype is unknown.
+    """
+    _, counts, name = _parts(word)
+    return len(counts) > 1 and len(PROTOTYPES[name].counts) == 1
+
+
+def random_alloy(
+    word: str,
+    repeats: int | tuple[int, int, int],
+    rng: np.random.Generator,
+    *,
+    lattice_constant: float | None = None,
+) -> Atoms:
+    """A lattice on whose sites elements lie at random, in the shares of the formula as nearly as sites allow.
+
+    Args:
+        word: Formula, a colon and the lattice: ``Cu3Au:fcc``.
+        repeats: Conventional cells along each vector.
+        rng: Source of the arrangement.
+        lattice_constant: Å; by default the mean of those of the elements.
+
+    Raises:
+        ConfigError: The formula or the lattice is unknown.
+    """
+    symbols, counts, name = _parts(word)
+    shares = np.array(counts) / sum(counts)
+    length = lattice_constant or float(shares @ [_known_length([symbol], name) for symbol in symbols])
+    atoms = PROTOTYPES[name].build(symbols[:1], length) * repeats
+    wanted = shares * len(atoms)
+    whole = np.floor(wanted).astype(int)
+    whole[np.argsort(whole - wanted, kind="stable")[: len(atoms) - whole.sum()]] += 1
+    numbers = rng.permutation(np.repeat([atomic_numbers[symbol] for symbol in symbols], whole))
+    return Atoms(numbers, atoms.positions, cell=atoms.cell, pbc=True)
 
 
 def structure(word: str) -> Atoms:
@@ -189,6 +226,13 @@ def _in_order(counts: dict[str, int], wanted: tuple[int, ...]) -> tuple[str, ...
         if tuple(counts[symbol] for symbol in order) == wanted:
             return order
     return ()
+
+
+def _parts(word: str) -> tuple[list[str], tuple[int, ...], str]:
+    """Elements, their numbers in the formula, and the prototype."""
+    formula, _, kind = word.partition(":")
+    symbols, counts = _elements_of(formula, word)
+    return symbols, counts, prototype_name(kind) if kind else _reference_structure(symbols, word)
 
 
 def _elements_of(formula: str, word: str) -> tuple[list[str], tuple[int, ...]]:

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from ase import Atoms
 from ase.build import bulk, molecule
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -16,7 +17,7 @@ from gnnpot.config.base import Section
 from gnnpot.data.files import data_paths
 from gnnpot.data.reading import read_frames
 from gnnpot.errors import ConfigError, DataError
-from gnnpot.sampling.crystals import crystal
+from gnnpot.sampling.crystals import crystal, is_alloy, random_alloy
 from gnnpot.system.files import file_hash, text_hash
 
 _CRYSTAL = re.compile(r"(?:[A-Z][a-z]?\d*)+(?::\w+)?")
@@ -50,20 +51,30 @@ class CrystalConfig(Section):
 
 
 class NamedCrystalConfig(Section):
-    """A perfect crystal by its formula and structure.
+    """A perfect crystal by its formula and structure, or random alloys on the sites of one.
 
     Args:
-        crystal: ``Ni``, ``Ni:bcc``, ``NiAl:B2``, ``Ni3Al:L1_2``, ``NaCl:rocksalt``, ``CaF2:fluorite``, ….
+        crystal: ``Ni``, ``Ni:bcc``, ``NiAl:B2``, ``Ni3Al:L1_2``, ``NaCl:rocksalt``, ``CaF2:fluorite``, …;
+            several elements on the lattice of one are a random alloy: ``Cu3Au:fcc``.
         lattice_constant: Å; by default that of ASE's table, else of covalent radii.
         repeats: Conventional cells along each vector.
+        copies: Arrangements of a random alloy.
+        seed: Seed of the arrangements.
     """
 
     crystal: str
     lattice_constant: PositiveFloat | None = None
     repeats: Repeats = 1
+    copies: PositiveInt = 1
+    seed: int = Field(default=0, ge=0)
 
     def structures(self) -> Iterator[Atoms]:
-        """The crystal."""
+        """The crystal, or the alloys one after another."""
+        if is_alloy(self.crystal):
+            rng = np.random.default_rng(self.seed)
+            for _ in range(self.copies):
+                yield random_alloy(self.crystal, self.repeats, rng, lattice_constant=self.lattice_constant)
+            return
         yield crystal(self.crystal, lattice_constant=self.lattice_constant) * self.repeats
 
 

@@ -181,3 +181,17 @@ def test_limits_name_the_atoms():
     assert "atom 2 (Cu) is the hottest" in Limits().motion_of(atoms, 300)
     atoms.positions[6] = np.nan
     assert "first of atom 6 (Cu)" in Limits().motion_of(atoms, 300)
+
+
+def test_several_elements_on_the_lattice_of_one_are_random_alloys():
+    values = {"crystal": "Cu3Au:fcc", "repeats": 2, "copies": 3}
+    config = SampleConfig.model_validate({"structures": values, "sampler": {"kind": "rattle"}})
+    first, second, third = config.structures.structures()
+    for atoms in (first, second, third):
+        assert atoms.get_chemical_formula() == "Au8Cu24"
+        np.testing.assert_allclose(atoms.cell.lengths(), 2 * (0.75 * 3.61 + 0.25 * 4.08), atol=1e-9)
+    assert not (first.numbers == second.numbers).all()
+    (again, *_) = config.structures.structures()
+    assert (first.numbers == again.numbers).all()
+    config = SampleConfig.model_validate({"structures": "CuAu:fcc", "sampler": {"kind": "rattle"}})
+    assert [atoms.get_chemical_formula() for atoms in config.structures.structures()] == ["Au2Cu2"]
