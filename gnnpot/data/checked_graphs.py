@@ -14,6 +14,7 @@ from gnnpot.data.checks.data_report import DataReport
 from gnnpot.data.checks.frames import contact_pairs, contact_reach
 from gnnpot.data.checks.inspection import Inspection
 from gnnpot.data.columns import named_pairs
+from gnnpot.data.files import own_keys
 from gnnpot.data.store import GraphStore, StoreWriter
 from gnnpot.data.structure_set import StructureSet
 from gnnpot.errors import DataError
@@ -93,7 +94,8 @@ def checked_graphs(
         if _are_of(found.store, structures):
             return found
     identity = structures.identity()
-    inspection = Inspection(structures.keys, trained=structures.trained)
+    own = own_keys(structures.files, structures.keys)
+    inspection = Inspection(structures.keys, own=own, trained=structures.trained)
     with StoreWriter(folder, cutoff) as writer:
         for count, atoms in enumerate(structures.read(), start=1):
             _take(atoms, inspection, writer)

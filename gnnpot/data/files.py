@@ -78,6 +78,12 @@ def sources(files: Files, keys: LabelKeys = _AS_READ) -> list[Source]:
     return list(_sources(files, keys))
 
 
+def own_keys(files: Files, keys: LabelKeys = _AS_READ) -> dict[str, LabelKeys]:
+    """With what the files that have keys of their own are read, by path."""
+    own = [file for file in files if isinstance(file, DataFile) and file.keys.model_fields_set]
+    return {str(source.path): source.keys for source in sources(own, keys)}
+
+
 def data_paths(files: Files) -> list[Path]:
     """Paths of data files, those that come with the package included."""
     return [source.path for source in sources(files)]

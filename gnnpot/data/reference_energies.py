@@ -23,12 +23,10 @@ class ReferenceEnergies:
     Attributes:
         values: Energy of one atom by symbol (eV).
         source: Origin of each value, in words.
-        fitted: Elements whose values are fitted to structures, so that free atoms may have others.
     """
 
     values: dict[str, float]
     source: str
-    fitted: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         energies = ", ".join(f"{symbol} {energy:.4f} eV" for symbol, energy in self.values.items())
@@ -68,9 +66,7 @@ def reference_energies(
         fitted, origin = _least_squares(compositions, energies, known=values, elements=open_elements)
         values |= fitted
         origins |= dict.fromkeys(open_elements, origin)
-    return ReferenceEnergies(
-        {symbol: values[symbol] for symbol in needed}, _describe(origins), tuple(open_elements)
-    )
+    return ReferenceEnergies({symbol: values[symbol] for symbol in needed}, _describe(origins))
 
 
 def undetermined(compositions: Iterable[Mapping[str, int]], known: Collection[str] = ()) -> list[str]:

@@ -40,6 +40,7 @@ class AtomicGraph(Data):
         forces_weight: The same for forces.
         stress_weight: The same for stress.
         frame: Row of the store that the structure came from, or absent.
+        bonded_within: Cutoff (Å) from which on each atom has a coordination of at least 1, or absent.
     """
 
     atomic_numbers: Int[Tensor, "N"]

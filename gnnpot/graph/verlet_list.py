@@ -16,7 +16,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from gnnpot.errors import DataError
-from gnnpot.graph.geometry import Neighborhoods, both_directions, pair_vectors
+from gnnpot.graph.coordination import coordination
+from gnnpot.graph.geometry import Neighborhoods, both_directions, pair_lengths, pair_vectors
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.kernels.dispatch import fusible, operation, over_items
 
@@ -30,6 +31,10 @@ class SkinList:
     With the cell deformed by F since the list was made, and u the displacements beyond r → r F, a pair
     that the list lacks is now at least :math:`\sigma_{\min}(F)\,(r_c + s) - 2 \max |u|` apart.  The list
     is made anew as soon as that is below r_c: no edge is ever missing, whatever atoms and cell do.
+
+    A pair of length r has at most :math:`\sigma_{\max}(F)\,r + 2 \max |u|` later, and the list is made anew
+    beyond :math:`\sigma_{\max}(F) = 1 + s / r_c` or :math:`2 \max |u| = s`, too.  Where every atom keeps a
+    neighbor for as long (its coordination stays at 1 or more), graphs carry the cutoff as ``bonded_within``.
 
     Source: Verlet, Phys. Rev. 159, 98 (1967), for a fixed cell.
 
@@ -102,13 +107,20 @@ class SkinList:
         """The list of ``atoms``; the old one if it has the same edges, so that what was made of it lasts."""
         reference = atoms.copy()  # without the calculator, whose results would become labels
         wide = AtomicGraph.from_ase(reference, self.cutoff + self.skin, torch.float64).to(self.device)
+        wide.bonded_within = self.cutoff if self._stays_bonded(wide) else torch.inf
         self._reference = reference
-        if self._wide is not None and _have_same_edges(self._wide, wide):
+        if self._wide is not None and _are_alike(self._wide, wide):
             return self._wide
         wide.neighborhoods = Neighborhoods.of(wide)
         reach = torch.inf if wide.edge_index.shape[1] <= 2 * self.few else self.cutoff
         self._wide, self._pairs, self._near = wide, _MovingPairs(wide, reach, self.dtype), None
         return wide
+
+    def _stays_bonded(self, wide: AtomicGraph) -> bool:
+        """Whether no atom can lose its last neighbor before the list is made anew."""
+        longest = (1.0 + self.skin / self.cutoff) * pair_lengths(wide) + self.skin
+        atoms = len(wide.atomic_numbers)
+        return bool((coordination(longest, wide.edge_index[:, 0::2], atoms, self.cutoff) >= 1.0).all())
 
     def covers(self, atoms: Atoms) -> bool:
         """Whether the list holds every pair of ``atoms`` that is closer than the cutoff."""
@@ -123,7 +135,10 @@ class SkinList:
                 old_cell, cell = complete_cell(old.cell.array), complete_cell(atoms.cell.array)
                 deformation = np.linalg.solve(old_cell, cell)
                 carried = old.positions @ deformation
-                shrinkage = np.linalg.svd(deformation, compute_uv=False).min()
+                stretches = np.linalg.svd(deformation, compute_uv=False)
+                if stretches.max() > 1.0 + self.skin / self.cutoff:
+                    return False
+                shrinkage = min(stretches.min(), 1.0)
         displacements = atoms.positions - carried
         moved = math.sqrt(np.einsum("ix,ix->i", displacements, displacements).max(initial=0.0))
         return bool(shrinkage * (self.cutoff + self.skin) - 2 * moved >= self.cutoff)  # false for NaN
@@ -212,9 +227,11 @@ def _(near: Bool[Tensor, "P"], graph: AtomicGraph) -> AtomicGraph:
     return chosen
 
 
-def _have_same_edges(one: AtomicGraph, other: AtomicGraph) -> bool:
+def _are_alike(one: AtomicGraph, other: AtomicGraph) -> bool:
+    """Whether they have the same edges, and every atom keeps a neighbor in both or in none."""
     fields = ("atomic_numbers", "pbc", "edge_index", "cell_shifts")
-    return all(torch.equal(one[name], other[name]) for name in fields)
+    same = all(torch.equal(one[name], other[name]) for name in fields)
+    return same and one.bonded_within == other.bonded_within
 
 
 def _identical(one: np.ndarray, other: np.ndarray) -> bool:

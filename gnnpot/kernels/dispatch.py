@@ -235,6 +235,11 @@ def whole(function: Callable[..., Any], *arguments: Any) -> Any:
     return function(*arguments) if recorder is None else recorder.whole(function, arguments)
 
 
+def is_recorded() -> bool:
+    """Whether a recorder listens, which repeats at other numbers what is done now."""
+    return _recorder.get() is not None
+
+
 @contextmanager
 def recorded_by(recorder: Any) -> Iterator[None]:
     """Have ``recorder`` hear of the loops and whole functions that are called inside, if it is not None."""

@@ -76,7 +76,7 @@ class LastLayerUncertainty:
     @torch.no_grad()
     def atoms(self, graph: AtomicGraph) -> Float[Array, "N"]:
         """The same for a structure of atoms that are all like this one (eV), which ranks atoms."""
-        return self._deviations(hidden_features(self.potential.model, graph).double())
+        return self._deviations(_features(self.potential, graph))
 
     def _deviations(self, features: Float[Tensor, "S F"]) -> Float[Array, "S"]:
         solved = torch.linalg.solve_triangular(self.factor, features.T, upper=False)
@@ -91,6 +91,12 @@ class LastLayerUncertainty:
 
 
 @torch.no_grad()
-def _mean_features(potential: Potential, graph: AtomicGraph) -> Float[Tensor, "B F"]:
+def _features(potential: Potential, graph: AtomicGraph) -> Float[Tensor, "N F"]:
+    """Features in which energies of atoms are linear."""
     features = hidden_features(potential.model, graph).double()
-    return sum_over_structures(features, graph) / graph.num_atoms[:, None]
+    part = potential.network_part(graph)
+    return features if part is None else features * part[:, None]
+
+
+def _mean_features(potential: Potential, graph: AtomicGraph) -> Float[Tensor, "B F"]:
+    return sum_over_structures(_features(potential, graph), graph) / graph.num_atoms[:, None]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from ase import Atoms
 from ase.data import atomic_numbers as number_of
 from pydantic import Field, PositiveFloat, ValidationError
 from safetensors import SafetensorError, safe_open
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from gnnpot.config.base import Section
 from gnnpot.errors import GnnpotError, ModelFileError, one_line, shortened
+from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models import MODEL_CONFIGS, MODELS, AtomicEnergyModel
 from gnnpot.potential.file_checks import (
     bounded_construction,
@@ -31,6 +33,7 @@ from gnnpot.potential.file_checks import (
     check_tensors,
 )
 from gnnpot.potential.folder import single_file
+from gnnpot.potential.free_atoms import FreeAtomEnergy
 from gnnpot.potential.potential import Potential
 from gnnpot.potential.repulsion import ZBLRepulsion
 from gnnpot.system.devices import choose_device
@@ -38,9 +41,10 @@ from gnnpot.system.documents import parse_json
 from gnnpot.system.files import write_bytes
 from gnnpot.version import __version__
 
-FORMAT = 2
+FORMAT = 3
 UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
 _KEY = "gnnpot"  # of the JSON document in the metadata
+_SUBTRACTED = 2  # format in which what the network gives free atoms was subtracted from all energies
 _CONSTANT = "constant/"  # before the names of tensors that are no state
 _UNBUILT = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
@@ -57,10 +61,12 @@ class ModelHeader(Section):
 
     Args:
         kind: Kind of the file.
-        format: Version of the file format.  In the first, the model's energy of an atom without neighbors
-            counts beside the reference energy; in the second it is subtracted.
+        format: Version of the file format.  In the first two the network's energy of an atom counts whole;
+            reference energies of the second are those of free atoms nevertheless.
         model: Kind and hyperparameters of the model.
-        reference_energies: Energy of the free atom of each element (eV).
+        reference_energies: Energy of each element (eV), that of the free atom unless ``free_atoms`` is
+            ``network``.
+        free_atoms: What gives the energy of a free atom: its reference energy, or the network as well.
         scale: Unit of the model's output (eV).
         repulsion: Short-range repulsion, or None without one.
         units: Units of the results; a file with other units is refused.
@@ -73,6 +79,7 @@ class ModelHeader(Section):
     format: int = FORMAT
     model: dict[str, Any]
     reference_energies: dict[str, float]
+    free_atoms: FreeAtomEnergy = "reference"
     scale: PositiveFloat
     repulsion: RepulsionHeader | None
     units: dict[str, str] = UNITS
@@ -93,10 +100,11 @@ def save_potential(potential: Potential, path: str | Path, *, provenance: Mappin
         OutputError: The disk is full, or the folder cannot be written to.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in _tensors(potential.model).items()}
-    energies = potential.settled_energies
+    energies = potential.reference_energies
     header = ModelHeader(
         model=potential.model.config.model_dump(mode="json"),
         reference_energies={symbol: float(energies[number_of[symbol]]) for symbol in potential.elements},
+        free_atoms=potential.free_atoms,
         scale=float(potential.scale),
         repulsion=None if potential.repulsion is None else RepulsionHeader(reach=potential.repulsion.reach),
         dtype=str(potential.dtype).removeprefix("torch."),
@@ -153,12 +161,14 @@ def load_potential(
         raise ModelFileError(f"expected {path} as it was written, got a changed file; get a fresh copy")
     try:
         potential = _build(header, tensors)
+        if dtype is not None:
+            potential.model.to(dtype)
+        if header.format == _SUBTRACTED:
+            _subtract_free_atoms(potential)
     except (GnnpotError, ValidationError, *_UNBUILT) as error:
         raise ModelFileError(
             f"expected a model that this gnnpot knows, got {path}: {_one_line(error)}; update gnnpot"
         ) from error
-    if dtype is not None:
-        potential.model.to(dtype)
     return potential.to(choose_device(str(device))).eval()
 
 
@@ -210,8 +220,17 @@ def _build(header: ModelHeader, tensors: dict[str, Tensor]) -> Potential:
             owner, _, attribute = name.rpartition(".")
             setattr(model.get_submodule(owner), attribute, constant)
     repulsion = None if header.repulsion is None else ZBLRepulsion(header.repulsion.reach)
-    fitted = config.elements if header.format == 1 else ()
-    return Potential(model, header.reference_energies, scale=header.scale, repulsion=repulsion, fitted=fitted)
+    free_atoms = header.free_atoms if header.format > _SUBTRACTED else "network"
+    references, scale = header.reference_energies, header.scale
+    return Potential(model, references, scale=scale, repulsion=repulsion, free_atoms=free_atoms)
+
+
+@torch.no_grad()
+def _subtract_free_atoms(potential: Potential) -> None:
+    """Take the network's energies of free atoms off the reference energies."""
+    for symbol in potential.elements:
+        graph = AtomicGraph.from_ase(Atoms(symbol), potential.cutoff, potential.dtype)
+        potential.reference_energies[number_of[symbol]] -= potential.interaction_energies(graph).sum()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from contextlib import nullcontext
 from copy import copy
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from gnnpot.kernels.dispatch import differentiated_once
 from gnnpot.models.base import AtomicEnergyModel, sum_over_structures
 from gnnpot.ops.neighbor_sums import sum_opposite
 from gnnpot.ops.products import without_weight_gradients
-from gnnpot.potential.free_atoms import FreeAtoms
+from gnnpot.potential.free_atoms import FreeAtomEnergy, bonded_part
 from gnnpot.potential.repulsion import ZBLRepulsion
 
 
@@ -36,18 +35,19 @@ class Prediction(NamedTuple):
 class Potential(nn.Module):
     r"""A model, the energies of free atoms, and the derivatives of their sum.
 
-    .. math:: E = \sum_i \left( E^0_{Z_i} + s\, (\epsilon_i - \epsilon^0_{Z_i}) + E^{ZBL}_i \right)
+    .. math:: E = \sum_i \left( E^0_{Z_i} + s\, b(n_i)\, \epsilon_i + E^{ZBL}_i \right)
 
-    ε⁰ is what the model gives an atom without neighbors, so that a free atom has its reference energy.
-    Fitted reference energies are a part of the fit rather than energies of free atoms: ε⁰ of their elements
-    stays in while a potential is trained, and goes into E⁰ when it is saved or :meth:`settle` is called.
+    b goes from 0 to 1 as an atom gets its first neighbor (:func:`~gnnpot.potential.free_atoms.bonded_part`)
+    and is 1 in any bonded structure, so that a free atom has its reference energy E⁰, whatever the network
+    says.
 
     Args:
         model: Gives the energy ε of each atom.
         reference_energies: E⁰ of each element (eV), by chemical symbol.
         scale: s, what one unit of the model's output means (eV).
         repulsion: Short-range repulsion, or None.
-        fitted: Elements whose reference energies are fitted.
+        free_atoms: ``network`` leaves b out, as potentials of the first two file formats do: a free atom then
+            has what the network gives an atom without neighbors beside its reference energy.
 
     Raises:
         DataError: The model knows an element that has no reference energy.
@@ -63,7 +63,7 @@ class Potential(nn.Module):
         *,
         scale: float = 1.0,
         repulsion: ZBLRepulsion | None = None,
-        fitted: Collection[str] = (),
+        free_atoms: FreeAtomEnergy = "reference",
     ) -> None:
         super().__init__()
         missing = set(model.config.elements) - set(reference_energies)
@@ -79,8 +79,7 @@ class Potential(nn.Module):
             references[number_of[symbol]] = reference_energies[symbol]
         self.register_buffer("reference_energies", references)
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float64))
-        self.fitted = frozenset(fitted) & set(model.config.elements)
-        self._free_atoms = FreeAtoms(model)
+        self.free_atoms: FreeAtomEnergy = free_atoms
 
     @property
     def cutoff(self) -> float:
@@ -125,9 +124,7 @@ class Potential(nn.Module):
             located.pair_vectors = vectors
             located.pair_lengths = torch.linalg.vector_norm(vectors, dim=-1)
             located.neighborhoods = _neighborhoods(graph, len(vectors))
-            trains = differentiable and bool(self._settled) and self.free_atoms.trains
-            energies, free = self.free_atoms.beside(located) if trains else (None, None)
-            interaction = self._unreferenced(located, energies)
+            interaction = self.interaction_energies(located)
             with without_weight_gradients():
                 (gradient,) = torch.autograd.grad(
                     interaction,
@@ -138,7 +135,7 @@ class Potential(nn.Module):
                 )
         if not differentiable:
             interaction, vectors = interaction.detach(), vectors.detach()
-        atomic_energies = interaction + self._references(free)[graph.atomic_numbers]
+        atomic_energies = interaction + self.reference_energies[graph.atomic_numbers]
         return Prediction(
             energy=sum_over_structures(atomic_energies, graph),
             forces=sum_opposite(gradient, located.neighborhoods),
@@ -148,55 +145,16 @@ class Potential(nn.Module):
 
     def interaction_energies(self, graph: AtomicGraph) -> Float[Tensor, "N"]:
         """Energy of each atom minus its reference energy (eV), in float64."""
-        shifts = self._references() - self.reference_energies
-        return self._unreferenced(graph) + shifts[graph.atomic_numbers]
-
-    @property
-    def free_atoms(self) -> FreeAtoms:
-        """What the model gives atoms without neighbors."""
-        if self._free_atoms.model is not self.model:
-            self._free_atoms = FreeAtoms(self.model)
-        return self._free_atoms
-
-    @property
-    def settled_energies(self) -> Float[Tensor, "119"]:
-        """Energy of the free atom of each element (eV): the reference energy, with ε⁰ where it is fitted."""
-        with torch.no_grad():
-            return self.reference_energies + self.scale * self.free_atoms.energies(self.fitted)
-
-    def settle(self) -> None:
-        """Take ε⁰ into fitted reference energies; no prediction changes."""
-        self.reference_energies = self.settled_energies
-        self.fitted = frozenset()
-
-    def release(self, elements: Collection[str]) -> None:
-        """Undo :meth:`settle` for these elements, so that training can fit their energies."""
-        elements = set(elements) & set(self.elements) - self.fitted
-        with torch.no_grad():
-            free = self.scale * self.free_atoms.energies(elements)
-        self.reference_energies = self.reference_energies - free
-        self.fitted = self.fitted | elements
-
-    @property
-    def _settled(self) -> frozenset[str]:
-        """Elements whose reference energies are those of free atoms."""
-        return frozenset(self.elements) - self.fitted
-
-    def _references(self, free: Float[Tensor, "119"] | None = None) -> Float[Tensor, "119"]:
-        """What is added to the energy of each element, E⁰ − s ε⁰, with ε⁰ of all elements if it is there."""
-        if not self._settled:
-            return self.reference_energies
-        return self.reference_energies - self.scale * self.free_atoms.energies(self._settled, free)
-
-    def _unreferenced(
-        self, graph: AtomicGraph, energies: Float[Tensor, "N"] | None = None
-    ) -> Float[Tensor, "N"]:
-        """Energies s ε and those of the repulsion, with ε if it is there."""
-        energies = self.model.atomic_energies(graph) if energies is None else energies
-        energies = energies.double() * self.scale
+        energies = self.model.atomic_energies(graph).double() * self.scale
+        if (part := self.network_part(graph)) is not None:
+            energies = energies * part
         if self.repulsion is not None:
             energies = energies + self.repulsion.atomic_energies(graph, self.cutoff).double()
         return energies
+
+    def network_part(self, graph: AtomicGraph) -> Float[Tensor, "N"] | None:
+        """What of the network's energy each atom has, or None where every atom has all of it."""
+        return bonded_part(graph, self.cutoff) if self.free_atoms == "reference" else None
 
     def check_elements(self, numbers: Int[Tensor, "N"]) -> None:
         """Check that the potential knows the elements of these atoms.

@@ -140,10 +140,7 @@ def initial_potential(config: RunConfig, data: PreparedData) -> Potential:
         model = build_model(config.model, data.elements).to(dtype)
     model.prepare(data.train)
     repulsion = None if config.repulsion is None else ZBLRepulsion(config.repulsion.reach)
-    references = data.references
-    return Potential(
-        model, references.values, scale=data.scale, repulsion=repulsion, fitted=references.fitted
-    )
+    return Potential(model, data.references.values, scale=data.scale, repulsion=repulsion)
 
 
 def _started(config: RunConfig, data: PreparedData, dtype: torch.dtype) -> Potential:

@@ -182,16 +182,11 @@ def fit_and_keep(
     return module
 
 
-def _free_atoms_of(data: PreparedData) -> str:
-    """What fitted reference energies hold besides in a model file."""
-    return ", with what the model gives free atoms" if data.references.fitted else ""
-
-
 def provenance(config: RunConfig, data: PreparedData, row: dict[str, float]) -> dict[str, Any]:
     """Provenance of a potential, for its file."""
     return {
         "config": config.model_dump(mode="json"),
-        "reference_energies_source": data.references.source + _free_atoms_of(data),
+        "reference_energies_source": data.references.source,
         "train_hash": data.train.content_hash(),
         "validation_hash": data.validation.content_hash(),
         "num_train": len(data.train),

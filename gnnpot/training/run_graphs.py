@@ -11,6 +11,7 @@ from ase import Atoms
 
 from gnnpot.data.checked_graphs import CheckedGraphs, checked_graphs
 from gnnpot.data.checks.data_report import DataReport
+from gnnpot.data.checks.isolated import check_same_isolated
 from gnnpot.data.files import DataFile
 from gnnpot.data.store import GraphStore
 from gnnpot.data.stress_offset import StressOffset, stress_offset
@@ -117,11 +118,13 @@ def read_graphs(
     try:
         train = graphs("train", config.train, structures.train)
         assert train is not None
-        return RunGraphs(
+        sets = RunGraphs(
             train,
             graphs("validation", config.validation_files, structures.validation),
             graphs("test", config.test_files, structures.test),
-        ).without_stress_offset(config)
+        )
+        check_same_isolated(graphs.store for graphs in (sets.train, sets.validation, sets.test) if graphs)
+        return sets.without_stress_offset(config)
     finally:
         with suppress(OSError):
             (output / _FOLDER).rmdir()  # where nothing was written

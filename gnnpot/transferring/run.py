@@ -233,7 +233,6 @@ def _train_stages(job: Transfer, observer: Observer) -> PotentialModule:
                 _close_stage(stage, job, module)
         if not is_last:
             potential = load_potential(stage.folder / MODEL_FILE)
-            potential.release(job.potential.fitted)
     return module
 
 

@@ -93,20 +93,13 @@ class TransferStart:
         These are fitted to what the potential leaves of the energy labels.
         """
         fresh = initial_potential(config, data)
-        fresh.fitted = frozenset(fresh.elements) - set(config.reference_energies)
         carried_model(self.source.model, fresh.model, self.elements, length_scale=self.length_scale)
         interaction = _interaction(fresh, data)
         references = references_of(config, data.train, interaction=interaction)
         said = f"{references.source}, of what the potential leaves"
         data = replace(data, references=replace(references, source=said))
-        potential = Potential(
-            fresh.model,
-            data.references.values,
-            scale=data.scale,
-            repulsion=fresh.repulsion,
-            fitted=references.fitted,
-        )
-        return potential, data
+        values = data.references.values
+        return Potential(fresh.model, values, scale=data.scale, repulsion=fresh.repulsion), data
 
 
 def plain_run(config: TransferConfig, **changes: Any) -> RunConfig:

@@ -100,8 +100,7 @@ def carried(
     model = carried_model(source.model, fresh, elements, length_scale=length_scale)
     zeros = dict.fromkeys(elements.target, 0.0)
     scale = energy_scale * float(source.scale)
-    fitted = elements.target if source.fitted else ()
-    return Potential(model, zeros, scale=scale, repulsion=source.repulsion, fitted=fitted)
+    return Potential(model, zeros, scale=scale, repulsion=source.repulsion)
 
 
 def _named(layouts: Mapping[str, Axes], old: Mapping[str, Tensor], new: Mapping[str, Tensor]) -> list[str]:

@@ -10,12 +10,16 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, fcc111
 from ase.calculators.emt import EMT
+from ase.io import write
 from inspection_examples import copper, frame
 
 from gnnpot import units
+from gnnpot.data.checked_graphs import checked_graphs
 from gnnpot.data.checks.inspection import inspect
+from gnnpot.data.files import DataFile
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.reading import read_frames
+from gnnpot.data.structure_set import StructureSet
 from gnnpot.errors import DataError
 
 Change = Callable[[Atoms], None]
@@ -202,3 +206,19 @@ def test_volumes_of_solids_beside_slabs_and_single_dense_frames_tell():
     dense = list(tense(1, lambda number: bulk("Cu", a=2.8), factor=-1.0))
     (fault,) = inspect([*slabs, *solids, *dense]).faults
     assert "falls with the volume" in fault
+
+
+def test_the_advice_for_a_file_with_keys_of_its_own_is_to_set_them_there(tmp_path):
+    frames = list(copper(40, strain=0.03, rattle=0.01))
+    for atoms in frames:
+        atoms.info.clear()
+    write(tmp_path / "a.xyz", frames[:20])
+    write(tmp_path / "b.xyz", frames[20:])
+    own = DataFile(path=str(tmp_path / "b.xyz"), keys=LabelKeys(stress_sign="pressure"))
+    structures = StructureSet((DataFile(path=str(tmp_path / "a.xyz")), own))
+    with pytest.raises(DataError) as caught:
+        checked_graphs(structures, 4.0, tmp_path / "graphs")
+    told = str(caught.value)
+    assert told.startswith(f"stress in {tmp_path / 'b.xyz'}: -")
+    assert "set keys.stress_sign: tension; this file has keys of its own: set it there, {path: " in told
+    assert "more; `gnnpot validate`" not in told

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from structures import ethanol, rattled_crystal, silicon, slab
 
 from gnnpot.errors import DataError
+from gnnpot.graph.coordination import coordination
 from gnnpot.graph.geometry import pair_vectors
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.graph.verlet_list import SkinList, trim
@@ -42,6 +43,11 @@ def assert_same_graph(graph, atoms, cutoff=4.0):
     assert torch.equal(graph.cell_shifts[1::2], -graph.cell_shifts[0::2])
 
 
+def lowest_coordination(graph, cutoff=4.0):
+    lengths = torch.linalg.vector_norm(pair_vectors(graph), dim=-1)
+    return coordination(lengths, graph.edge_index[:, 0::2], len(graph.atomic_numbers), cutoff).min()
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
@@ -56,7 +62,9 @@ def test_no_edge_is_missing_while_atoms_and_cell_move(seed, structure, step, str
         atoms.positions += rng.normal(scale=step, size=(len(atoms), 3))
         deformation = np.eye(3) + rng.normal(scale=strain, size=(3, 3))
         atoms.set_cell(atoms.cell.array @ deformation, scale_atoms=bool(rng.integers(2)))
-        assert_same_graph(neighbors.graph(atoms), atoms)
+        graph = neighbors.graph(atoms)
+        assert_same_graph(graph, atoms)
+        assert graph.bonded_within == torch.inf or lowest_coordination(graph) >= 1.0
 
 
 def test_a_list_lasts_while_atoms_move_less_than_half_the_skin():
@@ -194,3 +202,21 @@ def test_a_list_that_is_copied_or_pickled_goes_its_own_way():
         before = lists.graph(ethanol()).pair_vectors.clone()
         assert_same_graph(twin.graph(atoms), atoms)
         assert torch.equal(lists.graph(ethanol()).pair_vectors, before)
+
+
+def test_it_is_known_of_bonded_structures_alone_that_no_atom_loses_its_last_neighbor():
+    for make in (ethanol, rattled_crystal, silicon):
+        assert skin_list(0.3).graph(make()).bonded_within == 4.0
+    for distance in (1.9, 2.5, 3.9, 9.0):
+        assert skin_list().graph(Atoms("CO", [[0, 0, 0], [0, 0, distance]])).bonded_within == torch.inf
+
+
+def test_a_list_of_the_same_edges_is_another_where_an_atom_may_come_apart():
+    """What was recorded with one must not be repeated with the other."""
+    neighbors = skin_list()
+    atoms = Atoms("CO", [[0, 0, 0], [0, 0, 1.1]])
+    near = neighbors.graph(atoms)
+    atoms.positions[1, 2] = 2.2
+    apart = neighbors.graph(atoms)
+    assert (near.bonded_within, apart.bonded_within) == (4.0, torch.inf)
+    assert apart.edge_index is not near.edge_index

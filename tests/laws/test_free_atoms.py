@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from ase import Atoms
@@ -9,6 +10,7 @@ from ase.data import atomic_numbers
 from potentials import SMALL, small_potential
 from structures import ethanol
 
+from gnnpot import GNNPotCalculator
 from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.potential.committee import Committee
 from gnnpot.potential.model_file import load_potential, read_header, save_potential
@@ -74,34 +76,95 @@ def test_while_training_too_where_no_weight_changes_it(potential):
         torch.testing.assert_close(potential(graph).energy, energy, atol=1e-9, rtol=0)
 
 
-def test_fitted_reference_energies_take_it_in_when_they_are_saved(potential, tmp_path):
-    molecule = graph_of(potential, ethanol())
-    potential.release(("C", "O"))
+def dimer(distance: float) -> Atoms:
+    return Atoms("CO", [[0.0, 0.0, 0.0], [0.0, 0.0, distance]])
+
+
+@pytest.mark.parametrize(("distance", "part"), [(1.9, 1.0), (3.0, 0.875), (4.0, 0.0)])
+def test_an_atom_has_more_of_the_network_the_closer_its_neighbor_is(potential, distance, part):
+    """At 3/4 of the cutoff a neighbor counts one half: 1 − (1 − 1/2)³."""
+    potential.repulsion = None
+    graph = graph_of(potential, dimer(distance))
     with torch.no_grad():
-        before = potential(molecule)
-    assert potential.fitted == {"C", "O"}
-    assert interaction(potential, "H") == pytest.approx(0.0, abs=1e-9)
-    assert abs(interaction(potential, "C")) > 1e-3
-    save_potential(potential, tmp_path / "model.safetensors")
-    loaded = load_potential(tmp_path / "model.safetensors")
-    assert_law(loaded)
-    assert read_header(tmp_path / "model.safetensors").reference_energies["C"] == pytest.approx(
-        float(loaded.reference_energies[6])
-    )
-    potential.settle()
-    assert_law(potential)
+        network = potential.model.atomic_energies(graph).sum().double() * potential.scale
+        energy = potential(graph).energy.item()
+    expected = float(potential.reference_energies[[6, 8]].sum() + part * network)
+    assert energy == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("distance", [2.2, 3.0, 3.9])
+def test_forces_are_derivatives_while_a_molecule_comes_apart(potential, distance):
+    def energy(length):
+        with torch.no_grad():
+            return potential(graph_of(potential, dimer(length))).energy.item()
+
+    step = 1e-4
+    slope = (energy(distance + step) - energy(distance - step)) / (2 * step)
+    graph = graph_of(potential, dimer(distance))
     with torch.no_grad():
-        for other in (potential, loaded):
-            torch.testing.assert_close(other(molecule).energy, before.energy, atol=1e-9, rtol=0)
-            torch.testing.assert_close(other(molecule).forces, before.forces, atol=1e-9, rtol=0)
+        assert potential(graph).forces[1, 2].item() == pytest.approx(-slope, rel=1e-5, abs=1e-6)
+    assert abs(slope) > 1e-4
+    weight = next(w for w in potential.parameters() if w.numel())
+    (gradient,) = torch.autograd.grad(potential(graph).forces[1, 2], weight)
+    place, changes = int(gradient.abs().argmax()), []
+    for change in (step, -2 * step):
+        with torch.no_grad():
+            weight.view(-1)[place] += change
+            changes.append(potential(graph).forces[1, 2].item())
+    difference = (changes[0] - changes[1]) / (2 * step)
+    assert gradient.view(-1)[place].item() == pytest.approx(difference, rel=1e-4, abs=1e-6)
+
+
+def test_energy_force_and_its_slope_go_on_where_the_network_sets_in(potential):
+    potential.repulsion = None
+    for place in (2.0, 4.0):
+        lengths = place + 1e-5 * torch.arange(-2, 3)
+        with torch.no_grad():
+            graphs = [graph_of(potential, dimer(length)) for length in lengths.tolist()]
+            forces = torch.stack([potential(graph).forces[1, 2] for graph in graphs])
+        before, after = forces[1] - forces[0], forces[4] - forces[3]
+        assert float(after - before) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_bonded_structure_is_left_to_the_network(potential):
+    graph = graph_of(potential, ethanol(), ethanol())
+    assert potential.network_part(graph) is None
+    assert potential.network_part(graph_of(potential, ethanol(), dimer(2.5))) is not None
+
+
+def test_it_is_the_same_in_files_and_may_be_left_out(potential, tmp_path):
+    path, atoms = tmp_path / "model.safetensors", dimer(3.0)
+    potential.free_atoms = "network"
+    save_potential(potential, path)
+    assert read_header(path).free_atoms == "network"
+    loaded = load_potential(path)
+    assert abs(interaction(loaded, "C")) > 1e-3
+    with torch.no_grad():
+        expected = potential(graph_of(potential, atoms)).energy
+        assert torch.equal(loaded(graph_of(loaded, atoms)).energy, expected)
+    potential.free_atoms = "reference"
+    save_potential(potential, path)
+    assert_law(load_potential(path))
+
+
+def test_dynamics_obeys_it_while_a_molecule_comes_apart_and_meets_again(potential):
+    atoms, recorded = dimer(1.8), GNNPotCalculator(potential, device="cpu")
+    atoms.positions += [0.0, 0.0, 1.0]
+    bonded, parting, apart = np.linspace(1.2, 1.3, 5), np.linspace(1.9, 3.4, 16), np.linspace(4.1, 4.3, 5)
+    for distance in (*bonded, *parting, *apart, *parting[::-1]):
+        atoms.positions[1, 2] = atoms.positions[0, 2] + distance
+        recorded.calculate(atoms)
+        with torch.no_grad():
+            expected = potential(graph_of(potential, atoms))
+        assert recorded.results["energy"] == pytest.approx(expected.energy.item(), abs=1e-9)
+        assert recorded.results["forces"] == pytest.approx(expected.forces.numpy(), abs=1e-9)
 
 
 def test_a_committee_has_the_mean_of_the_reference_energies(potential):
     assert_law(Committee([potential, small_potential("schnet", elements=ELEMENTS, seed=5)]))
 
 
-def test_a_carried_potential_obeys_it_once_it_is_settled(potential):
+def test_a_carried_potential_obeys_it(potential):
+    potential.free_atoms = "network"
     elements = resolve_element_map({"Si": "C"}, source=ELEMENTS, target=["Si", "H"])
-    target = carried(potential, elements, length_scale=1.2, energy_scale=0.8)
-    target.settle()
-    assert_law(target)
+    assert_law(carried(potential, elements, length_scale=1.2, energy_scale=0.8))

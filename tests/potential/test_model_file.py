@@ -22,7 +22,7 @@ from gnnpot.errors import DeviceError, ModelFileError
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.potential.model_file import checksum, load_potential, read_header, save_potential
 
-DATA = Path(__file__).parent / "format-1"
+DATA = Path(__file__).parent
 
 
 @torch.no_grad()
@@ -115,7 +115,7 @@ def test_loading_draws_no_random_numbers(path):
 
 def test_the_header_says_what_the_file_holds(path):
     header = read_header(path)
-    assert header.format == 2
+    assert header.format == 3
     assert header.model["kind"] == "schnet"
     assert header.model["elements"] == ["Si"]
     assert header.reference_energies == {"Si": -100.0}
@@ -126,15 +126,21 @@ def test_the_header_says_what_the_file_holds(path):
 
 
 @pytest.mark.parametrize("kind", ["ani", "dimenet", "nequip", "schnet"])
-def test_a_file_of_format_1_predicts_what_it_did(kind):
-    """Written when format 1 was new; they are never written again."""
-    potential = load_potential(DATA / f"format-1-{kind}.safetensors", dtype=torch.float64)
-    expected = json.loads((DATA / f"format-1-{kind}.json").read_text())
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_file_of_an_old_format_predicts_what_it_did(version, kind, tmp_path):
+    """Written when the format was new; they are never written again."""
+    name = DATA / f"format-{version}" / f"format-{version}-{kind}"
+    potential = load_potential(name.with_suffix(".safetensors"), dtype=torch.float64)
+    save_potential(potential, tmp_path / "again.safetensors")
+    expected = json.loads(name.with_suffix(".json").read_text())
     atoms = Atoms(expected["numbers"], expected["positions"], cell=expected["cell"], pbc=True)
-    prediction = predict(potential, atoms)
-    assert prediction.energy.item() == pytest.approx(expected["energy"], abs=1e-9)
-    np.testing.assert_allclose(prediction.forces, expected["forces"], atol=1e-9)
-    np.testing.assert_allclose(prediction.stress[0], expected["stress"], atol=1e-9)
+    for one in (potential, load_potential(tmp_path / "again.safetensors")):
+        prediction = predict(one, atoms)
+        assert prediction.energy.item() == pytest.approx(expected["energy"], abs=1e-9)
+        np.testing.assert_allclose(prediction.forces, expected["forces"], atol=1e-9)
+        np.testing.assert_allclose(prediction.stress[0], expected["stress"], atol=1e-9)
+        for symbol, energy in expected.get("free_atoms", {}).items():
+            assert predict(one, Atoms(symbol)).energy.item() == pytest.approx(energy, abs=1e-9)
 
 
 def test_a_missing_file_is_told(tmp_path):
@@ -172,7 +178,7 @@ def test_a_pickle_is_refused_and_not_run(path, tmp_path):
 def test_a_format_that_never_was_is_refused(path, version):
     document, tensors = parts(path)
     forge(path, {**document, "format": version}, tensors)
-    assert f"expected a model file of format 1 to 2, got {path} of format {version}" in fault(path)
+    assert f"expected a model file of format 1 to 3, got {path} of format {version}" in fault(path)
 
 
 @pytest.mark.parametrize("units", [{"energy": "kcal/mol"}, {}])
@@ -185,8 +191,8 @@ def test_other_units_are_refused(path, units):
 
 def test_a_file_of_a_newer_format_asks_for_an_update(path):
     document, tensors = parts(path)
-    forge(path, {**document, "format": 3, "what_later_versions_know": 1}, tensors)
-    assert "format 3, made by a newer gnnpot; update gnnpot" in fault(path)
+    forge(path, {**document, "format": 4, "what_later_versions_know": 1}, tensors)
+    assert "format 4, made by a newer gnnpot; update gnnpot" in fault(path)
     with pytest.raises(ModelFileError, match="newer gnnpot"):
         read_header(path)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
 
 from ase import Atoms
 
@@ -15,6 +17,8 @@ from gnnpot.data.checks.stress import StressCheck, StressCollector, trusted_stre
 from gnnpot.data.checks.stress_diagnosis import diagnose, diagnose_order
 from gnnpot.data.keys import LabelKeys
 from gnnpot.graph.neighbors import Pairs
+
+_NO_KEYS: Mapping[str, LabelKeys] = MappingProxyType({})
 
 
 class Consistency:
@@ -33,21 +37,48 @@ class Consistency:
             if "forces" in labels:
                 self._shears.add(atoms, pairs, file=file)
 
-    def report(self, keys: LabelKeys) -> ConsistencyReport:
-        """What was found; to be called once, after the last frame."""
+    def report(self, keys: LabelKeys, own: Mapping[str, LabelKeys] = _NO_KEYS) -> ConsistencyReport:
+        """What was found; to be called once, after the last frame.
+
+        Args:
+            keys: Names, units and signs with which the structures were read.
+            own: The same of files that have keys of their own.
+        """
+        orders = defaultdict(lambda: keys.stress_order, {file: own[file].stress_order for file in own})
         forces = tuple(self._forces.checks())
         ratios = {
             file: trusted_ratio([check for check in forces if check.file == file])
             for file in dict.fromkeys(check.file for check in forces)
         }
-        stresses = tuple(self._stresses.checks(keys.stress_order, ratios))
+        stresses = tuple(self._stresses.checks(orders, ratios))
         # Evidence first: of the faults, the first one is told.
         stresses = tuple(sorted(stresses, key=lambda check: check.ratio is None))
         told = {(check.file, check.group) for check in stresses if check.order is not None}
-        orders = [
-            check for check in self._shears.checks(keys.stress_order) if (check.file, check.group) not in told
-        ]
-        return ConsistencyReport(forces, stresses, orders, ratios, keys)
+        shears = [check for check in self._shears.checks(orders) if (check.file, check.group) not in told]
+        return ConsistencyReport(forces, stresses, shears, ratios, FileKeys(keys, own))
+
+
+class FileKeys(NamedTuple):
+    """Names, units and signs with which files were read.
+
+    Attributes:
+        keys: Those of all files but the following.
+        own: Those of files that have keys of their own.
+    """
+
+    keys: LabelKeys
+    own: Mapping[str, LabelKeys]
+
+    def of(self, file: str) -> LabelKeys:
+        """Those of one file."""
+        return self.own.get(file, self.keys)
+
+    def told(self, finding: Finding, file: str, *, count: bool) -> Finding:
+        """A finding on a file that says where its keys are set, and is a fault if it counts."""
+        sentence = finding.sentence
+        if file in self.own and "set keys." in sentence:
+            sentence += f"; this file has keys of its own: set it there, {{path: {file}, keys: {{...}}}}"
+        return Finding(sentence, finding.fault and count)
 
 
 class ConsistencyReport:
@@ -58,7 +89,7 @@ class ConsistencyReport:
         stresses: Stress held against energies and volumes, a group each.
         orders: Entries of the stress that forces say are in another order.
         ratios: Forces over those that the energies imply, by file.
-        keys: Names, units and signs with which the structures were read.
+        keys: Names, units and signs with which each file was read.
     """
 
     def __init__(
@@ -67,7 +98,7 @@ class ConsistencyReport:
         stresses: tuple[StressCheck, ...],
         orders: Sequence[ShearOrder],
         ratios: dict[str, float | None],
-        keys: LabelKeys,
+        keys: FileKeys,
     ) -> None:
         self.forces, self.stresses = forces, stresses
         self._orders, self._ratios, self._keys = orders, ratios, keys
@@ -78,13 +109,14 @@ class ConsistencyReport:
             checks = [check for check in self.forces if check.file == file]
             stress_ratio = trusted_stress_ratio([check for check in self.stresses if check.file == file])
             both = {"energy", "forces"} <= set(trained)
-            for finding in diagnose_forces(checks, stress_ratio, self._keys):
-                yield finding if both else replace(finding, fault=False)
+            for finding in diagnose_forces(checks, stress_ratio, self._keys.of(file)):
+                yield self._keys.told(finding, file, count=both)
+        trains = "stress" in trained
         for check in self.stresses:
-            for finding in diagnose(check, self._ratios.get(check.file), self._keys):
-                yield finding if "stress" in trained else replace(finding, fault=False)
+            for finding in diagnose(check, self._ratios.get(check.file), self._keys.of(check.file)):
+                yield self._keys.told(finding, check.file, count=trains)
         for order in self._orders:
-            yield replace(diagnose_order(order), fault="stress" in trained)
+            yield self._keys.told(diagnose_order(order), order.file, count=trains)
 
     def notes(self) -> Iterator[str]:
         """Which forces nothing can be said of."""

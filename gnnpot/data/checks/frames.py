@@ -11,6 +11,7 @@ from ase import Atoms
 from ase.data import covalent_radii
 from jaxtyping import Float
 
+from gnnpot.data.checks.isolated import SAME_ENERGY
 from gnnpot.data.extxyz import UNREAD
 from gnnpot.data.forces_mask import CONSTRAINT, MASK, MOVE_MASK
 from gnnpot.data.labels import MASKED_BY
@@ -32,7 +33,6 @@ _LARGE_ENERGY = 1.0  # eV an atom: the same
 _OUTLIER = 20.0  # times what is typical
 _SAME_ENERGY, _SAME_FORCES = 1e-3, 1e-2  # eV an atom, eV/Å: labels of one structure from two equal runs
 _STRONG_BONDS, _NO_BONDS = 20.0, 50.0  # eV an atom; tungsten has 9
-_SAME_REFERENCE = 1e-4  # eV: isolated atoms of one element, rounded differently
 _NAMED = 3  # origins that a sentence names
 
 
@@ -115,7 +115,7 @@ class IsolatedAtoms:
             return
         origin, symbol, energy = str(atoms.info["origin"]), atoms.symbols[0], float(results["energy"])
         first, known = self._seen.setdefault(symbol, (origin, energy))
-        if abs(energy - known) > _SAME_REFERENCE:
+        if abs(energy - known) > SAME_ENERGY:
             faults.add(f"an isolated {symbol} of another energy than {first} with {known:.6g} eV", origin)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from ase import Atoms
 
@@ -53,11 +54,18 @@ class Inspection:
 
     Args:
         keys: Names, units and signs with which the structures were read, for the advice.
+        own: The same of files that have keys of their own, by path.
         trained: Labels that will be trained on; faults of others are only warnings.
     """
 
-    def __init__(self, keys: LabelKeys = _AS_READ, *, trained: Collection[str] = QUANTITIES) -> None:
-        self._keys, self._trained = keys, trained
+    def __init__(
+        self,
+        keys: LabelKeys = _AS_READ,
+        *,
+        own: Mapping[str, LabelKeys] = MappingProxyType({}),
+        trained: Collection[str] = QUANTITIES,
+    ) -> None:
+        self._keys, self._own, self._trained = keys, own, trained
         self._faults, self._warnings = Findings(), Findings()
         self._counts, self._typical, self._consistency = _Counts(), Typical(), Consistency()
         self._duplicates, self._isolated = Duplicates(), IsolatedAtoms()
@@ -108,7 +116,7 @@ class Inspection:
         self._typical.check(self._warnings)
         unfit = self._faults if "energy" in self._trained else self._warnings
         self._typical.check_isolated(self._isolated, unfit, self._warnings)
-        consistency = self._consistency.report(self._keys)
+        consistency = self._consistency.report(self._keys, self._own)
         told = list(consistency.findings(self._trained))
         files = tuple(self._counts.files.values())
         return DataReport(

@@ -7,7 +7,7 @@ with the stress of disordered structures, in the right order alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -70,13 +70,14 @@ class ShearCollector:
         elif (place := self._random.randrange(self._seen[key])) < _FRAMES:
             frames[place] = atoms, pairs
 
-    def checks(self, read: str) -> Iterator[ShearOrder]:
+    def checks(self, orders: Mapping[str, str]) -> Iterator[ShearOrder]:
         """Groups whose entries are in another order.
 
         Args:
-            read: Order of six numbers with which the labels were read.
+            orders: Order of six numbers with which the labels of each file were read.
         """
         for (file, group), frames in self._frames.items():
+            read = orders[file]
             if len(frames) < _FEWEST_FRAMES or read not in _VOIGT:
                 continue
             fitted = _fitted_shears(frames)

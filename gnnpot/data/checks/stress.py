@@ -120,18 +120,20 @@ class StressCollector:
         elif (place := self._random.randrange(series.candidates)) < len(series.frames):
             series.frames[place] = Frame.of(atoms)
 
-    def checks(self, order: str, forces_ratios: Mapping[str, float | None]) -> Iterator[StressCheck]:
+    def checks(
+        self, orders: Mapping[str, str], forces_ratios: Mapping[str, float | None]
+    ) -> Iterator[StressCheck]:
         """One check for each group of each file.
 
         Args:
-            order: Order of six numbers with which the labels were read.
+            orders: Order of six numbers with which the labels of each file were read.
             forces_ratios: Forces over those that the energies imply by file, where it is known.
         """
         groups: dict[tuple[str, str], list[_Series]] = {}
         for (file, group, _), series in self._series.items():
             groups.setdefault((file, group), []).append(series)
         for (file, group), members in groups.items():
-            yield _check((file, group), members, order, forces_ratios.get(file) or 1.0)
+            yield _check((file, group), members, orders[file], forces_ratios.get(file) or 1.0)
 
 
 class _Series:
