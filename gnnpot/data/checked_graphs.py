@@ -15,6 +15,7 @@ from gnnpot.data.checks.frames import contact_pairs, contact_reach
 from gnnpot.data.checks.inspection import Inspection
 from gnnpot.data.columns import named_pairs
 from gnnpot.data.files import own_keys
+from gnnpot.data.offset_table import OffsetTable
 from gnnpot.data.store import GraphStore, StoreWriter
 from gnnpot.data.structure_set import StructureSet
 from gnnpot.errors import DataError
@@ -61,9 +62,9 @@ class CheckedGraphs:
         """
         return self if cutoff == self.store.cutoff else replace(self, store=self.store.with_cutoff(cutoff))
 
-    def without_stress_offset(self, offset: float) -> CheckedGraphs:
-        """The same structures with a pressure taken off the stress labels, times the volume per atom (eV)."""
-        return replace(self, store=self.store.without_stress_offset(offset))
+    def without_stress_offset(self, offsets: OffsetTable) -> CheckedGraphs:
+        """The same structures with a pressure taken off the stress labels."""
+        return replace(self, store=self.store.without_stress_offset(offsets))
 
 
 def checked_graphs(

@@ -28,6 +28,8 @@ _TENSOR = re.compile(
     r"""("[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\])|(?:^|(?<=\s))"""
     rf"""({"|".join(sorted(SPECIAL_3_3_KEYS))})(?=\s*=)"""
 )
+# A key without a value, as ASE writes an empty word, before the next one: no value is taken for the other's.
+_EMPTY = re.compile(r"""("[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\])|(?<!\S)([\w:-]+=)(?=\s+[\w:-]+\s*=)""")
 _RAW = ":raw"
 _STRUCTURE = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 _COLUMNS = {
@@ -170,13 +172,17 @@ def _comment(line: str) -> dict[str, Any]:
         ValueError: A word of the structure is there twice, in different spelling.
     """
     info: dict[str, Any] = {}
-    for name, value in key_val_str_to_dict(_TENSOR.sub(_raw, line)).items():
+    for name, value in key_val_str_to_dict(_EMPTY.sub(_empty, _TENSOR.sub(_raw, line))).items():
         plain = name.removesuffix(_RAW)
         known = _STRUCTURE.get(plain.lower(), plain)
         if known in info:
             raise ValueError(f"{known} twice, once as {plain}")
         info[known] = value
     return info
+
+
+def _empty(match: re.Match[str]) -> str:
+    return match[1] or f'{match[2]}""'
 
 
 def _raw(match: re.Match[str]) -> str:

@@ -89,9 +89,10 @@ class LabelKeys(Section):
         virial_sign: Meaning of a positive virial.
         stress_offset: What the stress labels have too much on their diagonal, positive under tension, as in
             ``2.9 GPa``, or that times the volume per atom, as in ``0.2 eV/atom``, which plane waves leave: it
-            is taken off.  ``fit`` finds one per atom for all frames of a training from the energies of
-            strained ones; ``auto`` does so where labels contradict the energies by more than 1 GPa beyond
-            doubt, and says it.  ``none`` leaves labels as they are.
+            is taken off.  ``fit`` finds one per atom from the energies of strained frames, for all labels
+            of a training or, where they differ, for each file or group; ``auto`` does so where labels
+            contradict the energies by more than 1 GPa beyond doubt, and says it.  ``none`` leaves labels as
+            they are.
     """
 
     energy: str | None = None

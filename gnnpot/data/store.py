@@ -13,6 +13,7 @@ from ase import Atoms
 from jaxtyping import Bool, Float, Int
 
 from gnnpot.data.columns import COLUMNS, StructureRow, named_pairs, pair_values, structure_row
+from gnnpot.data.offset_table import OffsetTable
 from gnnpot.data.store_files import ColumnFiles, StoreIndex, check_columns, mapped_columns, read_index
 from gnnpot.graph.neighbors import Pairs, unique_pairs
 
@@ -50,7 +51,7 @@ class GraphStore:
         self.index, self.folder = index, folder
         self.cutoff, self.about = index.cutoff, index.about
         self.origins, self.groups, self.hashes = index.origins, index.groups, index.hashes
-        self.stress_offset = 0.0
+        self.stress_offset = OffsetTable()
         for name in COLUMNS:
             setattr(self, name, columns[name])
 
@@ -150,18 +151,20 @@ class GraphStore:
         aside.rename(folder)
         return _shifted(folder, self.stress_offset)
 
-    def without_stress_offset(self, offset: float) -> GraphStore:
-        """The same structures with another pressure taken off the stress labels; files stay as they are.
-
-        Args:
-            offset: Isotropic stress times the volume per atom, positive under tension (eV).
-        """
+    def without_stress_offset(self, offsets: OffsetTable) -> GraphStore:
+        """The same structures with another pressure taken off the stress labels; files stay as they are."""
         volumes = np.abs(np.linalg.det(self.cell))
         density = np.divide(self.num_atoms(), volumes, out=np.zeros(len(self)), where=volumes > 0)
         store = copy(self)
-        store.stress_offset = offset
-        store.stress = self.stress + (self.stress_offset - offset) * density[:, None, None] * np.eye(3)
+        store.stress_offset = offsets
+        change = (self._offsets(self.stress_offset) - self._offsets(offsets)) * density
+        store.stress = self.stress + change[:, None, None] * np.eye(3)
         return store
+
+    def _offsets(self, table: OffsetTable) -> Float[np.ndarray, "S"]:
+        """What a table says of each structure (eV)."""
+        files = (origin.rpartition(":")[0] for origin in self.origins)
+        return np.array([table.of(*place) for place in zip(files, self.groups, strict=True)], dtype=float)
 
     @property
     def _own_folder(self) -> Path:
@@ -271,10 +274,10 @@ class StoreWriter:
         return GraphStore.mapped(self.folder)
 
 
-def _shifted(folder: Path, stress_offset: float) -> GraphStore:
+def _shifted(folder: Path, offsets: OffsetTable) -> GraphStore:
     """The store in a folder, with a pressure taken off the stress labels."""
     store = GraphStore.mapped(folder)
-    return store.without_stress_offset(stress_offset) if stress_offset else store
+    return store.without_stress_offset(offsets) if offsets else store
 
 
 def _joined(name: str, rows: Iterable[StructureRow], shape: tuple[int, ...]) -> np.ndarray:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,28 +14,51 @@ from gnnpot import units
 from gnnpot.data.checks.stress import StressCheck
 from gnnpot.data.checks.stress_diagnosis import shows_offset
 from gnnpot.data.keys import LabelKeys
+from gnnpot.data.offset_table import OffsetTable
 from gnnpot.errors import DataError
 
 _SAME, _SIGMAS = 1.0 * units.GPa, 5.0  # how far offsets of one method may lie apart
 _LEAST_ERROR = 0.01 * units.GPa
 _RATIOS = (0.7, 1.4)  # of labels whose unit and sign are right
+_OPEN = ("auto", "fit")  # values of keys.stress_offset that leave it to the data
+_NONE: Mapping[str, LabelKeys] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class StressOffset:
-    """What is taken off the diagonal of every stress label, in proportion to the density of the atoms.
+    """What is taken off the diagonal of stress labels, in proportion to the density of the atoms.
 
     Attributes:
         value: Isotropic stress at the reference volume, positive under tension (eV/Å³).
         error: Its standard error (eV/Å³).
         atom_volume: Reference volume per atom, that of the strained frames (Å³).
-        groups: Where the strained frames are that say so.
+        checks: The strained frames that say so.
+        place: File and group whose labels it is taken off, a whole file's group None; None for all labels.
     """
 
     value: float
     error: float
     atom_volume: float
-    groups: tuple[str, ...]
+    checks: tuple[StressCheck, ...]
+    place: tuple[str, str | None] | None
+
+    @classmethod
+    def joined(
+        cls, checks: Sequence[StressCheck], place: tuple[str, str | None] | None = None
+    ) -> StressOffset:
+        """What several groups say together, each with the inverse square of its error."""
+        reference = checks[0].volume / checks[0].num_atoms
+        parts = [_at(reference, check) for check in checks]
+        weights = np.array([error**-2.0 for _, error in parts])
+        value = float(weights @ [offset for offset, _ in parts] / weights.sum())
+        return cls(value, float(weights.sum() ** -0.5), reference, tuple(checks), place)
+
+    def fits(self, checks: Sequence[StressCheck]) -> bool:
+        """Whether none of the groups says something else."""
+        parts = [_at(self.atom_volume, check) for check in checks]
+        return all(
+            abs(offset - self.value) <= max(_SAME, _SIGMAS * hypot(own, self.error)) for offset, own in parts
+        )
 
     @property
     def per_atom(self) -> float:
@@ -45,57 +70,118 @@ class StressOffset:
         """The same as a value of ``keys.stress_offset``."""
         return f"{self.per_atom:.4g} eV/atom"
 
+    @property
+    def where(self) -> str:
+        """What it is taken off, in words."""
+        file, group = self.place or ("all files", None)
+        return f"{file}, group {group}" if group else file
+
     def __str__(self) -> str:
-        value, error, groups = self.value / units.GPa, self.error / units.GPa, ", ".join(self.groups)
+        value, error = self.value / units.GPa, self.error / units.GPa
+        return f"{value:+.2f} ± {error:.2f} GPa"
+
+
+@dataclass(frozen=True)
+class StressOffsets:
+    """What is taken off the stress labels of a run: one offset for all labels, or one for each method.
+
+    Attributes:
+        offsets: One, or several with a file or a group each.
+        given: Files whose offset their keys tell, so that none is taken off here.
+    """
+
+    offsets: tuple[StressOffset, ...]
+    given: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> OffsetTable:
+        """The offsets by file and group."""
+        own: dict[tuple[str, str | None], float] = dict.fromkeys(((file, None) for file in self.given), 0.0)
+        own |= {offset.place: offset.per_atom for offset in self.offsets if offset.place}
+        return OffsetTable(sum(offset.per_atom for offset in self.offsets if offset.place is None), own)
+
+    @property
+    def setting(self) -> str:
+        """The same as a value of ``keys.stress_offset``, or as one for each place."""
+        if self.offsets[0].place is None:
+            return self.offsets[0].setting
+        return "; ".join(f"{offset.setting} in {offset.where}" for offset in self.offsets)
+
+    def __str__(self) -> str:
+        if self.offsets[0].place is None:
+            groups = ", ".join(_name(check) for check in self.offsets[0].checks)
+            told = f"{self.offsets[0]} are taken off the labels of bulk"
+            source = f"as the energies of strained frames say ({groups})"
+        else:
+            parts = (f"{offset} off those of {offset.where}" for offset in self.offsets)
+            told = f"labels of bulk are of several methods: {', '.join(parts)} are taken"
+            source = "as the energies of strained frames say; all other labels stay as they are"
         return (
-            f"{value:+.2f} ± {error:.2f} GPa are taken off the labels of bulk, less where there is vacuum "
-            f"({self.setting}), as the energies of strained frames say ({groups}); "
+            f"{told}, less where there is vacuum ({self.setting}), {source}; "
             "keys.stress_offset: none leaves them as they are"
         )
 
 
-def stress_offset(checks: Sequence[StressCheck], keys: LabelKeys) -> StressOffset | None:
+def stress_offsets(
+    checks: Sequence[StressCheck],
+    keys: LabelKeys,
+    own: Mapping[str, LabelKeys] = _NONE,
+    *,
+    judged: Sequence[StressCheck] = (),
+) -> StressOffsets | None:
     """What to take off stress labels, by the user's word and the energies of strained frames.
 
     ``fit`` takes what the energies say; ``auto`` does only where labels contradict them beyond doubt, by more
-    than 1 GPa and five standard errors.  Groups are joined with the inverse squares of their errors.
+    than 1 GPa and five standard errors.  One offset is taken off all labels if no group contradicts it; else
+    each file has its own, or each group of a file whose groups differ.
 
     Args:
-        checks: Stress labels held against energies, a group each.
+        checks: Stress labels of training structures held against energies, a group each.
         keys: Keys of the run.
+        own: Keys of files that have some of their own, by path.
+        judged: The same as ``checks`` for structures that are not trained on.
 
     Raises:
-        DataError: It is to be fitted, and nothing tells it or groups tell different ones.
+        DataError: An offset is to be fitted, and nothing tells it.
     """
-    if keys.stress_offset not in ("auto", "fit"):
-        return None
-    telling = [check for check in checks if _tells(check)]
-    if keys.stress_offset == "auto":
-        telling = [check for check in telling if shows_offset(check)]
-    reference = telling[0].volume / telling[0].num_atoms if telling else 1.0
-    parts = [(check, *_at(reference, check)) for check in telling]
-    if not parts:
-        if keys.stress_offset == "fit":
+    words = defaultdict(lambda: keys.stress_offset, {file: own[file].stress_offset for file in own})
+    telling, others = (
+        [check for check in some if words[check.file] in _OPEN and _tells(check)] for some in (checks, judged)
+    )
+    offsets = _offsets(telling, others, everywhere=keys.stress_offset in _OPEN)
+    for file in dict.fromkeys([*(check.file for check in checks), *own] or ["the training files"]):
+        told = any(offset.place is None or offset.place[0] == file for offset in offsets)
+        if words[file] == "fit" and not told:
             raise DataError(
-                "expected strained frames with energies and stress to fit keys.stress_offset to, got too "
-                "few; give it a value, or none"
+                f"expected strained frames with energies and stress in {file} to fit keys.stress_offset to, "
+                "got too few; give it a value, or none"
             )
-        return None
-    weights = np.array([error**-2.0 for _, _, error in parts])
-    value = float(weights @ [offset for _, offset, _ in parts] / weights.sum())
-    error = float(weights.sum() ** -0.5)
-    far = [
-        check for check, offset, own in parts if abs(offset - value) > max(_SAME, _SIGMAS * hypot(own, error))
-    ]
-    if far:
-        if keys.stress_offset == "auto":
-            return None
-        told = ", ".join(f"{offset / units.GPa:+.1f} GPa in {_name(check)}" for check, offset, _ in parts)
-        raise DataError(
-            f"expected one offset of all stress labels, got {told}; give each file its own: "
-            "{path: ..., keys: {stress_offset: ...}}"
-        )
-    return StressOffset(value, error, reference, tuple(_name(check) for check in telling))
+    shown = tuple(offset for offset in offsets if _is_wanted(offset, words))
+    given = tuple(file for file in own if words[file] not in _OPEN)
+    return StressOffsets(shown, given) if shown else None
+
+
+def _offsets(
+    telling: Sequence[StressCheck], others: Sequence[StressCheck], *, everywhere: bool
+) -> list[StressOffset]:
+    """One offset if all agree on it, else one for each file, or for each group of a file."""
+    if not telling:
+        return []
+    whole = StressOffset.joined(telling)
+    if everywhere and whole.fits([*telling, *others]):
+        return [whole]
+    offsets = []
+    for file in dict.fromkeys(check.file for check in (*telling, *others)):
+        members = [check for check in (*telling, *others) if check.file == file]
+        one = StressOffset.joined(members, (file, None))
+        several = [StressOffset.joined([check], (file, check.group)) for check in members]
+        offsets += [one] if one.fits(members) else several
+    return offsets
+
+
+def _is_wanted(offset: StressOffset, words: Mapping[str, str]) -> bool:
+    """Whether the user asks for it, or the labels show it beyond doubt."""
+    return any(words[check.file] == "fit" or shows_offset(check) for check in offset.checks)
 
 
 def _tells(check: StressCheck) -> bool:

@@ -18,4 +18,6 @@ def other_stress_offset(model: Path, keys: LabelKeys) -> str:
     offset = read_header(model).provenance.get("stress_offset")
     if offset in (None, "none", "auto", "fit") or "stress_offset" in keys.model_fields_set:
         return ""
+    if " in " in offset:
+        return f"without {offset}, which labels of the same methods have too much"
     return f"without {offset}, which labels of the same method have too much: -k stress_offset='{offset}'"

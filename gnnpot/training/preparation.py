@@ -21,7 +21,7 @@ from gnnpot.data.split import (
     write_splits,
 )
 from gnnpot.data.store import GraphStore
-from gnnpot.data.stress_offset import StressOffset
+from gnnpot.data.stress_offset import StressOffsets
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.graph.graph import LABELS
 from gnnpot.models import build_model
@@ -47,7 +47,7 @@ class PreparedData:
         scale: Unit of the model's output (eV).
         elements: Symbols of all elements of the training graphs.
         reports: Findings of the checks in each set.
-        stress_offset: What was taken off all stress labels, or None.
+        stress_offset: What was taken off stress labels, or None.
     """
 
     train: GraphDataset
@@ -57,7 +57,7 @@ class PreparedData:
     scale: float
     elements: tuple[str, ...]
     reports: tuple[DataReport, ...]
-    stress_offset: StressOffset | None = None
+    stress_offset: StressOffsets | None = None
 
     @property
     def unseen_groups(self) -> tuple[str, ...]:

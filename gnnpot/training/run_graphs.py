@@ -12,9 +12,9 @@ from ase import Atoms
 from gnnpot.data.checked_graphs import CheckedGraphs, checked_graphs
 from gnnpot.data.checks.data_report import DataReport
 from gnnpot.data.checks.isolated import check_same_isolated
-from gnnpot.data.files import DataFile
+from gnnpot.data.files import DataFile, own_keys
 from gnnpot.data.store import GraphStore
-from gnnpot.data.stress_offset import StressOffset, stress_offset
+from gnnpot.data.stress_offset import StressOffsets, stress_offsets
 from gnnpot.data.structure_set import Structures, StructureSet
 from gnnpot.training.ranks import is_first_process
 from gnnpot.training.run_config import RunConfig
@@ -31,13 +31,13 @@ class RunGraphs:
         train: Structures to train on, and isolated atoms.
         validation: Structures that pick the model; None where they are taken out of those to train on.
         test: Structures that are only evaluated, or None.
-        stress_offset: What was taken off all stress labels, or None.
+        stress_offset: What was taken off stress labels, or None.
     """
 
     train: CheckedGraphs
     validation: CheckedGraphs | None
     test: CheckedGraphs | None
-    stress_offset: StressOffset | None = None
+    stress_offset: StressOffsets | None = None
 
     @property
     def reports(self) -> tuple[DataReport, ...]:
@@ -51,22 +51,23 @@ class RunGraphs:
     def without_stress_offset(self, config: RunConfig) -> RunGraphs:
         """The same structures without the constant that their stress labels have too much.
 
-        The training structures tell it; where files have keys of their own for it, it is theirs to say.
+        The training structures tell it, or those of a file tell its own; where files have keys of their own
+        for it, it is theirs to say.
 
         Raises:
             DataError: It is to be fitted, and nothing tells it.
         """
-        files = (*config.train, *config.validation_files, *config.test_files)
-        own = [file.keys for file in files if isinstance(file, DataFile)]
-        said = any("stress_offset" in keys.model_fields_set for keys in own)
-        if said or "stress" not in config.trained_labels:
+        if "stress" not in config.trained_labels:
             return self
-        found = stress_offset(self.train.report.stress_checks, config.keys)
+        own = own_keys((*config.train, *config.validation_files, *config.test_files), config.keys)
+        train, *judged = (report.stress_checks for report in self.reports)
+        found = stress_offsets(
+            train, config.keys, own, judged=[check for checks in judged for check in checks]
+        )
         if found is None:
             return self
-        return replace(
-            self._each(lambda graphs: graphs.without_stress_offset(found.per_atom)), stress_offset=found
-        )
+        table = found.table
+        return replace(self._each(lambda graphs: graphs.without_stress_offset(table)), stress_offset=found)
 
     def _each(self, change: Callable[[CheckedGraphs], CheckedGraphs]) -> RunGraphs:
         return RunGraphs(

@@ -199,3 +199,14 @@ def test_the_same_structure_has_the_same_hash_in_every_dialect(tmp_path):
     plain = one(tmp_path / "a.xyz", 'Lattice="4 0 0 0 5 0 0 0 6" pbc="T T T"', rows)
     other = one(tmp_path / "b.xyz", "lattice = {4 0 0 0 5 0 0 0 6}", rows)
     assert content_hash(plain) == content_hash(other)
+
+
+def test_a_key_without_a_value_does_not_take_the_next_one(tmp_path):
+    """ASE writes empty words so, and takes "energy=-5" for the note."""
+    comment = "note= energy=-5 group= Lattice=\"9 0 0 0 9 0 0 0 9\" other='a= b=c'"
+    (tmp_path / "a.xyz").write_text(f"1\n{comment}\nSi 0 0 0\n")
+    (atoms,) = read_frames([tmp_path / "a.xyz"])
+    assert atoms.get_potential_energy() == -5
+    assert atoms.info["note"] == atoms.info["group"] == ""
+    assert atoms.info["other"] == "a= b=c"
+    assert atoms.pbc.all()

@@ -142,7 +142,7 @@ def _from_energies(check: StressCheck, ratio: float, name: str, known: _Evidence
     elif shows_offset(check):
         offset, error = (check.offset or 0.0) / units.GPa, (check.offset_error or 0.0) / units.GPa
         cure = {
-            "auto": "; a training takes it off all frames, unless keys.stress_offset: none",
+            "auto": "; a training takes it off, unless keys.stress_offset: none",
             "none": "; keys.stress_offset: fit takes it off",
         }
         yield Finding(
