@@ -28,8 +28,12 @@ _TENSOR = re.compile(
     r"""("[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\])|(?:^|(?<=\s))"""
     rf"""({"|".join(sorted(SPECIAL_3_3_KEYS))})(?=\s*=)"""
 )
-# A key without a value, as ASE writes an empty word, before the next one: no value is taken for the other's.
-_EMPTY = re.compile(r"""("[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\])|(?<!\S)([\w:-]+=)(?=\s+[\w:-]+\s*=)""")
+# A key without a value or with an empty one, outside of quotes and brackets: ASE takes the next key for it.
+_EMPTY = re.compile(
+    r"""(?<!\S)([\w:-]+\s*=)(?:\s*(?:""|''|\{\s*\}|\[\s*\])(?!\S)|(?=\s+[\w:-]+\s*=))"""
+    r"""|"[^"]*"|'[^']*'|\{[^}]*\}|\[[^\]]*\]"""
+)
+_NOTHING = "\ue000"  # stands for an empty word
 _RAW = ":raw"
 _STRUCTURE = {"lattice": "Lattice", "properties": "Properties", "pbc": "pbc"}
 _COLUMNS = {
@@ -177,12 +181,13 @@ def _comment(line: str) -> dict[str, Any]:
         known = _STRUCTURE.get(plain.lower(), plain)
         if known in info:
             raise ValueError(f"{known} twice, once as {plain}")
-        info[known] = value
+        empty = np.size(value) == 0 or (isinstance(value, str) and value == _NOTHING)
+        info[known] = "" if empty else value
     return info
 
 
 def _empty(match: re.Match[str]) -> str:
-    return match[1] or f'{match[2]}""'
+    return f"{match[1]}{_NOTHING}" if match[1] else match[0]
 
 
 def _raw(match: re.Match[str]) -> str:

@@ -201,12 +201,13 @@ def test_the_same_structure_has_the_same_hash_in_every_dialect(tmp_path):
     assert content_hash(plain) == content_hash(other)
 
 
-def test_a_key_without_a_value_does_not_take_the_next_one(tmp_path):
-    """ASE writes empty words so, and takes "energy=-5" for the note."""
-    comment = "note= energy=-5 group= Lattice=\"9 0 0 0 9 0 0 0 9\" other='a= b=c'"
+@pytest.mark.parametrize("empty", ["note=", 'note=""', "note = ''", "note={}", "note=[ ]"])
+def test_a_key_without_a_value_does_not_take_the_next_one(empty, tmp_path):
+    """ASE writes empty words so, and then reads "energy=-5" as the note."""
+    comment = f'{empty} energy=-5 group="" Lattice="9 0 0 0 9 0 0 0 9" other=\'a= b=c\' last='
     (tmp_path / "a.xyz").write_text(f"1\n{comment}\nSi 0 0 0\n")
     (atoms,) = read_frames([tmp_path / "a.xyz"])
     assert atoms.get_potential_energy() == -5
-    assert atoms.info["note"] == atoms.info["group"] == ""
+    assert atoms.info["note"] == atoms.info["group"] == atoms.info["last"] == ""
     assert atoms.info["other"] == "a= b=c"
     assert atoms.pbc.all()
