@@ -16,7 +16,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-TESTS = ("beartype", "hypothesis", "jsonschema", "pytest", "pytest-xdist", "setuptools", "wheel")
+BUILD = ("setuptools", "wheel")
 
 
 def oldest() -> list[str]:
@@ -24,6 +24,13 @@ def oldest() -> list[str]:
     text = (CHECKOUT / "setup.py").read_text()
     (listed,) = re.findall(r"install_requires=\[(.*?)\n    \]", text, flags=re.DOTALL)
     return [f"{name}=={version}" for name, version in re.findall(r'"([\w-]+)>=([\d.]+)"', listed)]
+
+
+def needed_by_tests() -> list[str]:
+    """What the tests need besides, in any version."""
+    text = (CHECKOUT / "setup.py").read_text()
+    lists = re.findall(r"^(?:PROPERTIES|TEST) = \[(.*?)\]", text, flags=re.DOTALL | re.MULTILINE)
+    return [name for listed in lists for name in re.findall(r'"([\w-]+)"', listed)]
 
 
 def main() -> None:
@@ -38,7 +45,7 @@ def main() -> None:
     install = [python, "-m", "pip", "install", "--quiet"]
     torch = [one for one in oldest() if one.startswith("torch==")]
     subprocess.run([*install, *torch], check=True)
-    subprocess.run([*install, *oldest(), *TESTS], check=True)
+    subprocess.run([*install, *oldest(), *needed_by_tests(), *BUILD], check=True)
     subprocess.run([*install, "--no-deps", "--no-build-isolation", "-e", CHECKOUT], check=True)
     sys.exit(
         subprocess.run([python, "-m", "pytest", "-q", *given.tests], cwd=CHECKOUT, check=False).returncode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.metadata import version
 from typing import Any
 
@@ -26,9 +27,12 @@ STANDARD: dict[str, dict[str, Any]] = {
         name: {"kind": "dimenet++", "cutoff": CUTOFF, **dict(zip(_DIMENET_KEYS, widths, strict=True))}
         for name, widths in DIMENET.items()
     },
-    "ani": {"kind": "ani", "hidden": ANI_HIDDEN, "activation": "celu"},
+    "ani": {
+        "kind": "ani", "hidden": ANI_HIDDEN, "activation": "celu", "zeta": 14.1, "envelope": "cosine",
+        "angle_shifts": [math.pi / 8 * odd for odd in (1, 3, 5, 7)],
+    },
     "nequip": {"kind": "nequip", "cutoff": CUTOFF, "channels": 32, "l_max": 2, "num_interactions": 3},
-}
+}  # fmt: skip
 
 
 def architectures() -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -25,11 +24,6 @@ _OVERLAP = 1.0  # sharpness of a shell times the square of the distance to the n
 def evenly_spaced(start: float, step: float, count: int) -> tuple[float, ...]:
     """``count`` numbers from ``start`` on, as ANI's parameter files list them."""
     return tuple(round(start + step * index, 10) for index in range(count))
-
-
-def centered_angles(count: int) -> tuple[float, ...]:
-    """Angles in the middles of ``count`` equal parts of the half circle."""
-    return tuple(math.pi * (2 * index + 1) / (2 * count) for index in range(count))
 
 
 def shells(start: float, end: float, count: int) -> tuple[float, ...]:
@@ -97,7 +91,8 @@ class ANIConfig(ModelConfig):
     """Hyperparameters of :class:`gnnpot.models.ani.ANI`.
 
     Lengths that a configuration leaves out, or gives as ``auto``, are chosen by the distances in the training
-    data; built in Python without data, they are those of ANI-2x.
+    data; built in Python without data, they are those of ANI-2x.  Sizes are those of materials; ANI-2x has
+    zeta 14.1, four angles, the cosine envelope and hidden layers of 256, 192 and 160.
 
     Args:
         cutoff: Cutoff of the radial functions (Å), or in nearest-neighbor distances of the training data, as
@@ -136,11 +131,11 @@ class ANIConfig(ModelConfig):
     radial_shifts: tuple[float, ...] = evenly_spaced(0.8, 0.26875, 16)
     angular_eta: PositiveFloat = 12.5
     angular_shifts: tuple[float, ...] = evenly_spaced(0.8, 0.3375, 8)
-    zeta: PositiveFloat = 14.1
-    angle_shifts: tuple[float, ...] = centered_angles(4)
-    envelope: EnvelopeName = "cosine"
-    hidden: tuple[PositiveInt, ...] = (224, 192, 160)
-    activation: ActivationName = "gelu"
+    zeta: PositiveFloat = 10.0
+    angle_shifts: tuple[float, ...] = (0.35, 0.84, 1.33, 1.82, 2.3, 2.79)
+    envelope: EnvelopeName = "polynomial"
+    hidden: tuple[PositiveInt, ...] = (128, 96, 64)
+    activation: ActivationName = "silu"
     networks: Literal["per_element", "shared"] = "per_element"
     embedding_channels: PositiveInt = 16
     standardize: bool = True
@@ -207,9 +202,9 @@ class SchNetConfig(ModelConfig):
     NAME: ClassVar[str] = "SchNet"
 
     kind: Literal["schnet"] = "schnet"
-    channels: PositiveInt = 128
-    num_filters: PositiveInt = 128
-    num_basis: PositiveInt = 50
+    channels: PositiveInt = 64
+    num_filters: PositiveInt = 64
+    num_basis: PositiveInt = 24
     num_interactions: PositiveInt = 6
     envelope: EnvelopeName = "polynomial"
     filters: Literal["interpolated", "exact"] = "interpolated"
@@ -236,10 +231,10 @@ class DimeNetConfig(ModelConfig):
     NAME: ClassVar[str] = "DimeNet++"
 
     kind: Literal["dimenet++"] = "dimenet++"
-    channels: PositiveInt = 128
-    interaction_channels: PositiveInt = 64
+    channels: PositiveInt = 32
+    interaction_channels: PositiveInt = 16
     basis_channels: PositiveInt = 8
-    output_channels: PositiveInt = 256
+    output_channels: PositiveInt = 64
     num_blocks: PositiveInt = 4
     num_spherical: PositiveInt = 7
     num_radial: PositiveInt = 6
@@ -266,7 +261,7 @@ class NequIPConfig(ModelConfig):
     NAME: ClassVar[str] = "NequIP"
 
     kind: Literal["nequip"] = "nequip"
-    channels: PositiveInt = 32
+    channels: PositiveInt = 16
     l_max: Annotated[int, Field(ge=0, le=11)] = 2
     num_basis: PositiveInt = 8
     num_interactions: PositiveInt = 3

@@ -1,7 +1,8 @@
-"""Whether the budget of a training is enough, as far as its first epoch and its errors tell."""
+"""The budget of a training: by the size of the set; and whether it is enough, as far as epochs tell."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from gnnpot.config.durations import clock_time
@@ -9,6 +10,24 @@ from gnnpot.training.config import TrainingConfig
 
 _FEW = 50  # epochs; fewer end before the errors have settled
 _FALLING = 0.03  # relative fall of the score over the last tenth that counts
+_ATOMS_A_STEP, _MOST_A_STEP = 256, 16  # atoms, about, and structures
+_STEPS = 6000  # of a training, about
+_FEWEST_STEPS = 12  # of an epoch
+_FEWEST_EPOCHS, _MOST_EPOCHS = 60, 600
+
+
+def batch_and_epochs(num_structures: int, num_atoms: int) -> tuple[int, int]:
+    """Structures of a step and epochs that suit a set.
+
+    Args:
+        num_structures: Structures to train on and those that are taken out of them.
+        num_atoms: Atoms of the median structure.
+    """
+    trained = max(round(0.9 * num_structures), 1)
+    batch = min(max(round(_ATOMS_A_STEP / num_atoms), 1), _MOST_A_STEP, max(trained // _FEWEST_STEPS, 1))
+    epochs = min(max(_STEPS * batch / trained, _FEWEST_EPOCHS), _MOST_EPOCHS)
+    rounded = 10 ** max(math.floor(math.log10(epochs)) - 1, 0)  # to two digits
+    return batch, int(round(epochs / rounded) * rounded)
 
 
 def few_epochs(config: TrainingConfig) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -18,6 +18,7 @@ from pydantic import (
 
 from gnnpot.config.base import Section
 from gnnpot.config.durations import TimeSpan
+from gnnpot.config.from_data import SectionFromData
 from gnnpot.training.loss_config import LossConfig, WeightedLoss
 from gnnpot.training.optimizer_config import AdamWConfig, CosineSchedule, OptimizerConfig, ScheduleConfig
 
@@ -44,14 +45,15 @@ class RefitConfig(Section):
     directions: PositiveInt = 30
 
 
-class TrainingConfig(Section):
+class TrainingConfig(SectionFromData):
     """Everything that :func:`gnnpot.training.fit` needs besides a potential and data.
 
     Args:
-        batch_size: Structures of one step, over all processes together.
+        batch_size: Structures of one step, over all processes together; left out, or ``auto``, by the number
+            of structures and of their atoms.
         repeats: Times that each structure comes in an epoch; more where validation would be most of the
             work.
-        max_epochs: Budget in epochs.
+        max_epochs: Budget in epochs; left out, or ``auto``, by the number of structures.
         max_steps: Budget in steps, in place of epochs; the last epoch is completed.
         max_time: Budget in time, as in ``90s``, ``3m`` or ``1:30:00``; schedules run over whichever ends
             first.
@@ -80,6 +82,8 @@ class TrainingConfig(Section):
         num_workers: Processes that prepare batches beside the training.
     """
 
+    FROM_DATA: ClassVar[tuple[str, ...]] = ("batch_size", "max_epochs")
+
     batch_size: PositiveInt = 8
     repeats: PositiveInt = 1
     max_epochs: PositiveInt = 500
@@ -88,7 +92,7 @@ class TrainingConfig(Section):
     loss: LossConfig = WeightedLoss()
     optimizer: OptimizerConfig = AdamWConfig()
     schedule: ScheduleConfig = CosineSchedule()
-    ema_decay: float | None = Field(default=0.99, gt=0.0, lt=1.0)
+    ema_decay: float | None = Field(default=0.995, gt=0.0, lt=1.0)
     gradient_clip: PositiveFloat | None = 10.0
     freeze: tuple[str, ...] = ()
     unfreeze: dict[str, NonNegativeInt] = Field(default_factory=dict)

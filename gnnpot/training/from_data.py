@@ -1,10 +1,11 @@
-"""What a configuration leaves to the data: lengths of the model, weights of the loss."""
+"""What a configuration leaves to the data: lengths of the model, weights of the loss, the budget."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TypeVar
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
@@ -14,6 +15,8 @@ from gnnpot.data.scales import LengthScales
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.graph.graph import LABELS
 from gnnpot.models import ModelConfig
+from gnnpot.training.budget import batch_and_epochs
+from gnnpot.training.config import TrainingConfig
 from gnnpot.training.loss_config import Loss
 from gnnpot.training.run_config import RunConfig
 from gnnpot.training.run_graphs import RunGraphs
@@ -32,11 +35,12 @@ def fitted(config: C, graphs: RunGraphs) -> C:
         DataError: A cutoff is told in nearest-neighbor distances, and no atom has a neighbor within 9 Å.
         ConfigError: The lengths that were found do not fit those that are given.
     """
-    loss = _with_weights(config.training.loss, graphs)
+    training = _with_budget(config.training, graphs)
+    loss = _with_weights(training.loss, graphs)
     return config.model_copy(
         update={
             "model": _with_lengths(config.model, graphs),
-            "training": config.training.model_copy(update={"loss": loss}),
+            "training": training.model_copy(update={"loss": loss}),
         }
     )
 
@@ -73,6 +77,18 @@ def _with_lengths(model: ModelConfig, graphs: RunGraphs) -> ModelConfig:
         return model.fitted(scales)
     except ValidationError as error:
         raise ConfigError(f"the model does not fit the data: {faults_of(error, type(model))}") from error
+
+
+def _with_budget(training: TrainingConfig, graphs: RunGraphs) -> TrainingConfig:
+    """The training with a budget by the size of the set, in place of what was left open."""
+    store = graphs.train.store
+    sizes = store.num_atoms()[~store.isolated]
+    if not training.left_open or not len(sizes):
+        return training
+    batch, epochs = batch_and_epochs(len(sizes), int(np.median(sizes)))
+    if training.max_steps is not None or training.max_time is not None:
+        epochs = max(epochs, training.max_epochs)  # what is told is the budget
+    return training.filled({"batch_size": batch, "max_epochs": epochs})
 
 
 def _with_weights(loss: Loss, graphs: RunGraphs) -> Loss:

@@ -80,7 +80,7 @@ class CosineSchedule(Section):
 
     kind: Literal["cosine"] = "cosine"
     warmup_epochs: NonNegativeFloat = 1.0
-    final: NonNegativeFloat = 0.01
+    final: NonNegativeFloat = 0.005
 
 
 class ExponentialSchedule(Section):

@@ -68,7 +68,10 @@ def test_a_wrong_key_names_the_nearest():
     ("values", "words"),
     [
         ({"model": 3}, "model: expected a section, or one of ani, dimenet++, nequip, schnet, got 3"),
-        ({"training": {"batch_size": 0}}, "training.batch_size: expected a whole number above 0, got 0"),
+        (
+            {"training": {"batch_size": 0}},
+            "training.batch_size: expected a whole number above 0 or auto, got 0",
+        ),
         ({"training": {"dtype": "half"}}, "training.dtype: expected float32 or float64, got 'half'"),
         (
             {"training": {"ema_decay": 1.5}},

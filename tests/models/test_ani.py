@@ -65,7 +65,8 @@ def torchani_environments(atoms: Atoms, config: ANIConfig) -> torch.Tensor:
 def test_environments_equal_those_of_torchani(make):
     atoms = make()
     symbols = tuple(sorted(set(atoms.symbols), key=atomic_numbers.__getitem__))
-    ours = model(symbols)
+    angles = tuple(math.pi / 8 * odd for odd in (1, 3, 5, 7))
+    ours = model(symbols, envelope="cosine", zeta=14.1, angle_shifts=angles)
     environments = ours.environments(AtomicGraph.from_ase(atoms, ours.cutoff, torch.float64))
     expected = torchani_environments(atoms, ours.config)
     assert expected.abs().max() > 0.1
@@ -76,6 +77,7 @@ def test_three_atoms_give_the_values_worked_out_by_hand():
     config = ANIConfig(
         elements=("Si",), radial_eta=2.0, radial_shifts=(2.0,), angular_eta=1.5, angular_shifts=(1.8,),
         zeta=3.0, angle_shifts=(math.pi / 4,), angular_cutoff=4.0, cutoff=5.0,
+        envelope="cosine",
     )  # fmt: skip
     atoms = Atoms("Si3", [[0, 0, 0], [2.2, 0, 0], [0, 2.6, 0]])
     vector = ANI(config).double().environments(AtomicGraph.from_ase(atoms, 5.0, torch.float64))[0]

@@ -22,10 +22,12 @@ from gnnpot.data.survey import Survey
 from gnnpot.models import MODEL_CONFIGS
 from gnnpot.potential.model_file import load_potential, read_header
 from gnnpot.training.fit import Observer
+from gnnpot.training.from_data import fitted
 from gnnpot.training.init.first_config import first_config
 from gnnpot.training.init.run import template_text
 from gnnpot.training.run import train
 from gnnpot.training.run_config import RunConfig
+from gnnpot.training.run_graphs import read_graphs
 
 DEMO = "gnnpot:silicon-demo.xyz@::8"
 SMALL = {"kind": "schnet", "channels": 4, "num_filters": 4, "num_basis": 4, "num_interactions": 1}
@@ -139,6 +141,20 @@ def test_what_is_left_to_the_data_is_written_as_numbers_and_a_resumed_run_keeps_
 
 
 @pytest.mark.usefixtures("no_report")
+def test_a_bare_configuration_means_what_init_writes(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("data.xyz", [copper(0.01 * (number % 5), number) for number in range(40)])
+    written = RunConfig.from_dict(yaml.safe_load(command("init", "data.xyz")[1]), source="init")
+    bare = RunConfig.from_dict({"model": "ani", "train": "data.xyz"}, source="bare")
+    graphs = read_graphs(bare, tmp_path / "run", cutoff=6.0)
+    found = fitted(bare, graphs)
+    assert found.model == written.model
+    assert found.training == fitted(written, graphs).training
+    assert (found.training.batch_size, found.training.max_epochs) == (3, 500)
+    timed = RunConfig.from_dict({**bare.written(), "training": {"max_time": "3m"}}, source="timed")
+    assert fitted(timed, graphs).training.max_epochs >= 500  # the time is the budget
+
+
 def test_labels_that_are_there_and_not_trained_on_are_named(tmp_path):
     notes = Notes()
     train(settings(training={**ONE_EPOCH, "loss": {"stress": 0.0}}), tmp_path / "run", observer=notes)

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gnnpot.config.from_data import AUTO
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.survey import Survey
 from gnnpot.graph.graph import LABELS
 from gnnpot.models import MODEL_CONFIGS, ModelConfig
+from gnnpot.training.budget import batch_and_epochs
+from gnnpot.training.config import TrainingConfig
 from gnnpot.training.init.commented_yaml import SECTION, Entry, commented_yaml
+from gnnpot.training.optimizer_config import CosineSchedule
 
-_ATOMS_A_STEP = 256  # about so many
-_STEPS = 6000  # of a training, about
-_FEWEST_EPOCHS, _MOST_EPOCHS = 60, 600
 _MANY_GROUPS = 20  # are trajectories rather than kinds of structures
 _FEW_TO_TEST = 30  # structures, of which none are kept apart
 
-SIZES: dict[str, dict[str, Any]] = {
-    "ani": {
-        "zeta": 10.0, "angle_shifts": [0.35, 0.84, 1.33, 1.82, 2.3, 2.79], "envelope": "polynomial",
-        "hidden": [128, 96, 64], "activation": "silu",
-    },
-    "schnet": {"channels": 64, "num_filters": 64, "num_basis": 24, "num_interactions": 6},
-    "dimenet++": {"channels": 32, "interaction_channels": 16, "output_channels": 64},
-    "nequip": {"channels": 16, "l_max": 2, "num_interactions": 3},
-}  # fmt: skip
+_SHOWN: dict[str, tuple[str, ...]] = {  # sizes of the models, at their defaults
+    "ani": ("zeta", "angle_shifts", "envelope", "hidden", "activation"),
+    "schnet": ("channels", "num_filters", "num_basis", "num_interactions"),
+    "dimenet++": ("channels", "interaction_channels", "output_channels"),
+    "nequip": ("channels", "l_max", "num_interactions"),
+}
 _RATES = {"ani": 2e-3, "schnet": 3e-3, "dimenet++": 3e-3, "nequip": 5e-3}
 _DECAYS = {"ani": 0.01, "schnet": 0.01, "dimenet++": 0.02, "nequip": 1e-5}
 _MEANINGS = {
@@ -95,11 +92,9 @@ def first_config(
     """
     count = survey.num_structures
     apart = not test and count >= _FEW_TO_TEST
-    trained = max(round(count * (0.8 if apart else 0.9)), 1)
-    batch = min(max(round(_ATOMS_A_STEP / survey.num_atoms), 1), 16, max(trained // 12, 1))
-    epochs = min(max(_STEPS * batch / trained, _FEWEST_EPOCHS), _MOST_EPOCHS)
+    batch, epochs = batch_and_epochs(count, survey.num_atoms)
     by = "grouped" if len(survey.groups) > _MANY_GROUPS else "stratified"
-    config = MODEL_CONFIGS[kind].model_validate({"kind": kind, **SIZES.get(kind, {})})
+    config = MODEL_CONFIGS[kind].model_validate({"kind": kind})
     model = config.filled({}) if survey.scales is None else config.fitted(survey.scales)
     share = {"fraction": 0.1, "by": by}
     values = {
@@ -107,8 +102,8 @@ def first_config(
         "keys": {} if keys is None else keys.model_dump(mode="json", exclude_unset=True),
         "validation": share,
         "test": _one_or_several(test) if test else (share if apart else []),
-        "model": {"kind": kind, **_lengths(model), **SIZES.get(kind, {})},
-        "training": _training(kind, batch, _rounded(epochs), _weights(survey)),
+        "model": {"kind": kind, **_values(model, model.FROM_DATA), **_values(model, _SHOWN.get(kind, ()))},
+        "training": _training(kind, batch, epochs, _weights(survey)),
         "seed": 0,
     }
     return {name: value for name, value in values.items() if value not in ({}, [])}
@@ -116,13 +111,14 @@ def first_config(
 
 def blank_config(kind: str) -> dict[str, Any]:
     """The values of a configuration before there are data."""
-    lengths = dict.fromkeys(MODEL_CONFIGS[kind].FROM_DATA, "auto")
+    model = MODEL_CONFIGS[kind].model_validate({"kind": kind})
+    lengths = dict.fromkeys(model.FROM_DATA, "auto")
     return {
         "train": "data.xyz",
         "validation": {"fraction": 0.1, "by": "stratified"},
         "test": {"fraction": 0.1, "by": "stratified"},
-        "model": {"kind": kind, **lengths, **SIZES.get(kind, {})},
-        "training": _training(kind, 4, 200, dict.fromkeys(LABELS, "auto")),
+        "model": {"kind": kind, **lengths, **_values(model, _SHOWN.get(kind, ()))},
+        "training": _training(kind, AUTO, AUTO, dict.fromkeys(LABELS, "auto")),
         "seed": 0,
     }
 
@@ -138,8 +134,8 @@ def as_text(values: dict[str, Any], head: Sequence[str], survey: Survey | None =
     return commented_yaml(head, _entries(values, survey))
 
 
-def _lengths(model: ModelConfig) -> dict[str, Any]:
-    return {name: _plain(getattr(model, name)) for name in model.FROM_DATA}
+def _values(model: ModelConfig, names: Sequence[str]) -> dict[str, Any]:
+    return {name: _plain(getattr(model, name)) for name in names}
 
 
 def _plain(value: Any) -> Any:
@@ -155,7 +151,7 @@ def _weights(survey: Survey) -> dict[str, float]:
     return {label: weights[label] if there[label] else 0.0 for label in LABELS}
 
 
-def _training(kind: str, batch: int, epochs: int, weights: dict[str, Any]) -> dict[str, Any]:
+def _training(kind: str, batch: int | str, epochs: int | str, weights: dict[str, Any]) -> dict[str, Any]:
     return {
         "batch_size": batch,
         "max_epochs": epochs,
@@ -163,15 +159,9 @@ def _training(kind: str, batch: int, epochs: int, weights: dict[str, Any]) -> di
         "optimizer": {
             "kind": "adamw", "learning_rate": _RATES.get(kind, 2e-3), "weight_decay": _DECAYS.get(kind, 0.01)
         },
-        "schedule": {"kind": "cosine", "warmup_epochs": 1.0, "final": 0.005},
-        "ema_decay": 0.995,
+        "schedule": CosineSchedule().model_dump(),
+        "ema_decay": TrainingConfig.model_fields["ema_decay"].default,
     }  # fmt: skip
-
-
-def _rounded(epochs: float) -> int:
-    """To one or two digits."""
-    step = 10 ** max(math.floor(math.log10(epochs)) - 1, 0)
-    return int(round(epochs / step) * step)
 
 
 def _one_or_several(files: Sequence[str]) -> str | list[str]:
