@@ -70,9 +70,10 @@ def train_on(data: Path, output: Path) -> dict[str, dict[str, float]]:
     from gnnpot.system.files import make_folder
     from gnnpot.training.fit import Observer
     from gnnpot.training.preparation import initial_potential, prepare
-    from gnnpot.training.run import MODEL_FILE, evaluate_splits, fit_and_keep, run_report
+    from gnnpot.training.run import MODEL_FILE, evaluate_splits, fit_and_keep
     from gnnpot.training.run_config import RunConfig
     from gnnpot.training.run_graphs import read_graphs
+    from gnnpot.training.run_report import run_report
 
     values = {"model": MODEL, "training": TRAINING, "train": str(data), "validation": {"fraction": 0.1}}
     config = RunConfig.from_dict(values, source="benchmark")

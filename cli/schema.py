@@ -16,7 +16,10 @@ _SECTIONS = {
     "distill": ("gnnpot.learning.distillation_config", "DistillConfig"),
     "learn": ("gnnpot.learning.config", "LearnConfig"),
 }
-_OPTIONAL = {"transfer": ("model",)}  # what a file may leave out although the section has it always
+_OPTIONAL = {
+    "transfer": ("model",),
+    "learn": ("potential.model",),
+}  # what a file may leave out although the section has it always
 
 
 def schema(

@@ -22,6 +22,7 @@ from gnnpot.graph.graph import AtomicGraph
 from gnnpot.graph.verlet_list import SkinList
 from gnnpot.nn.weight_state import WeightState
 from gnnpot.potential.committee import Committee, load_model, mean_prediction, spread_of
+from gnnpot.potential.last_layer import UNCERTAINTY_FILE, Deviations, LastLayerUncertainty
 from gnnpot.potential.potential import Potential, Prediction
 from gnnpot.system.devices import choose_device
 from gnnpot.system.memory import keep_freed_memory
@@ -40,7 +41,8 @@ class GNNPotCalculator(WholeCalculator):
     the atoms (eV), ``forces`` (eV/Å), and with three periodic directions ``stress`` (Voigt, eV/Å³).  A
     committee gives the means and adds the standard deviations ``energy_uncertainty`` (eV),
     ``energies_uncertainty`` (N) and ``forces_uncertainty`` (N, 3) with M − 1 in the denominator, and under
-    MACE's names ``energy_var`` (eV², with M) and ``forces_comm`` (M, N, 3), the forces of the members.
+    MACE's names ``energy_var`` (eV², with M) and ``forces_comm`` (M, N, 3), the forces of the members.  One
+    potential with an ``uncertainty`` adds the first three.
 
     A potential that is given, rather than a path, is copied: later training does not change the results.
     Steps of small structures are recorded and repeated (:mod:`gnnpot.calculator.recording`), with the same
@@ -53,6 +55,7 @@ class GNNPotCalculator(WholeCalculator):
             relaxations, float32 for fast dynamics.
         skin: How much longer than the cutoff the edges of the neighbor list are (Å), so that it lasts
             for many steps.
+        uncertainty: Folder of a training with ``uncertainty: last_layer``, or its file, for one potential.
         keep_memory: Have the process keep freed memory for the next step (:mod:`gnnpot.system.memory`), which
             makes steps of thousands of atoms up to twice as fast.  False leaves the allocator alone.
 
@@ -74,6 +77,7 @@ class GNNPotCalculator(WholeCalculator):
         device: str = "auto",
         default_dtype: DTypeName | None = None,
         skin: float = 0.5,
+        uncertainty: str | Path | None = None,
         keep_memory: bool = True,
     ) -> None:
         super().__init__()
@@ -87,15 +91,18 @@ class GNNPotCalculator(WholeCalculator):
             raise ConfigError(f"expected a skin of at least 0 Å, got {skin}; use about 0.5")
         dtype = None if default_dtype is None else _DTYPES[default_dtype]
         self.device = choose_device(device)
-        self.potential = _resident(model, dtype).to(self.device).eval().requires_grad_(False)
-        if isinstance(self.potential, Committee):
-            self.implemented_properties = [*self.implemented_properties, *_COMMITTEE_PROPERTIES]
+        resident = _unsure(_resident(model, dtype), uncertainty)
+        self.potential = resident.to(self.device).eval().requires_grad_(False)
+        more = {Committee: _COMMITTEE_PROPERTIES, LastLayerUncertainty: _COMMITTEE_PROPERTIES[:3]}
+        self.implemented_properties = [*self.implemented_properties, *more.get(type(resident), [])]
         self._checked = np.empty(0, dtype=int)
         few, dtype = self.potential.few_pairs, self.potential.dtype
         self._neighbors = SkinList(self.potential.cutoff, skin, dtype=dtype, device=self.device, few=few)
         function: Callable[[AtomicGraph], Any] = self.potential
         if isinstance(self.potential, Committee):
             function = self.potential.predictions
+        if isinstance(self.potential, LastLayerUncertainty):
+            function = self.potential.predict
         self._predict = Replay(function)
         self._weights = WeightState(self.potential)
 
@@ -128,6 +135,8 @@ class GNNPotCalculator(WholeCalculator):
             prediction = self._predict(graph)
             if isinstance(prediction, Prediction):
                 results = _results(prediction)
+            elif isinstance(self.potential, LastLayerUncertainty):
+                results = _results(prediction[0]) | _deviations(prediction[1])
             else:
                 results = _results(mean_prediction(prediction)) | _committee_results(prediction)
         if self.atoms.pbc.all():  # else ASE says that it is not implemented
@@ -135,6 +144,18 @@ class GNNPotCalculator(WholeCalculator):
         else:
             del results["stress"]
         return results
+
+
+def _unsure(
+    model: Potential | Committee, uncertainty: str | Path | None
+) -> Potential | Committee | LastLayerUncertainty:
+    """The model with its uncertainty, if one is named."""
+    if uncertainty is None:
+        return model
+    if isinstance(model, Committee):
+        raise ConfigError("expected one potential for an uncertainty of its own, got a committee; drop one")
+    path = Path(uncertainty)
+    return LastLayerUncertainty.read(path / UNCERTAINTY_FILE if path.is_dir() else path, model)
 
 
 def _resident(model: Any, dtype: torch.dtype | None) -> Potential | Committee:
@@ -169,6 +190,14 @@ def _committee_results(predictions: Sequence[Prediction]) -> dict[str, Any]:
         "forces_uncertainty": _array(spread.forces),
         "energy_var": np.var([prediction.energy.item() for prediction in predictions]).item(),
         "forces_comm": np.stack([_array(prediction.forces) for prediction in predictions]),
+    }
+
+
+def _deviations(found: Deviations) -> dict[str, Any]:
+    return {
+        "energy_uncertainty": found.energy.item(),
+        "energies_uncertainty": _array(found.atomic_energies),
+        "forces_uncertainty": _array(found.forces),
     }
 
 

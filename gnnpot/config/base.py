@@ -17,7 +17,7 @@ from gnnpot.config.faults import faults_of
 from gnnpot.config.registry import nearest
 from gnnpot.errors import ConfigError, UnknownNameError, shortened
 from gnnpot.system.documents import parse_yaml, read_yaml
-from gnnpot.system.run_folder import RunFolder
+from gnnpot.system.run_folder import RunFolder, changed_values, in_words
 
 _INSTEAD = {"fraction": "frames", "frames": "fraction"}  # keys of which a later one replaces the other
 _STRUCTURES = (".xyz", ".extxyz", ".traj", ".db", ".cif", ".vasp", ".gz")  # files of them
@@ -99,10 +99,24 @@ class Configuration(Section):
             OutputError: The configuration there is damaged.
         """
         if folder.is_begun:
-            old = folder.written()
-            with suppress(ValidationError, ConfigError):  # what an older version did not know has its default
-                old = self.model_validate(old).written()
-            folder.check_same(old, self.written(), free={*self.free(), *self.open_names()})
+            folder.check_same(self._begun(folder), self.written(), free={*self.free(), *self.open_names()})
+
+    def changes(self, folder: RunFolder) -> str:
+        """What is other than when the run in ``folder`` began, in words; nothing of a new one.
+
+        Raises:
+            OutputError: The configuration there is damaged.
+        """
+        free = self.open_names()
+        found = changed_values(self._begun(folder), self.written(), free=free) if folder.is_begun else {}
+        return in_words(found)
+
+    def _begun(self, folder: RunFolder) -> Any:
+        """The values that the run began with; what an older version did not know has its default."""
+        old = folder.written()
+        with suppress(ValidationError, ConfigError):
+            old = self.model_validate(old).written()
+        return old
 
     def completed(self, folder: RunFolder) -> Self:
         """The configuration with what the run in ``folder`` has found for values that are left to the data.
@@ -159,10 +173,17 @@ def json_schema(section: type[BaseModel], *, optional: Collection[str] = ()) -> 
 
     Args:
         section: Class of the configuration.
-        optional: Keys that a file may leave out although the section has them always.
+        optional: Keys that a file may leave out although the section has them always, dots
+            between sections.
     """
     schema = section.model_json_schema()
-    schema["required"] = [name for name in schema["required"] if name not in optional]
+    for name in optional:
+        *sections, key = name.split(".")
+        place = schema
+        for one in sections:
+            place = place["properties"][one]
+            place = schema["$defs"][place["$ref"].rpartition("/")[2]] if "$ref" in place else place
+        place["required"] = [one for one in place["required"] if one != key]
     return schema
 
 

@@ -22,10 +22,13 @@ from gnnpot.evaluation.free_atoms import free_atom_errors
 from gnnpot.evaluation.structure_error import StructureError as StructureError
 from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.potential.committee import Committee, mean_prediction, spread_of
+from gnnpot.potential.last_layer import LastLayerUncertainty
 from gnnpot.potential.potential import Potential
 from gnnpot.units import ERROR_UNITS, MPa, meV
 
 Array = np.ndarray
+
+Judged = Potential | Committee | LastLayerUncertainty
 
 BATCH_ATOMS = 512  # structures are predicted together up to so many
 
@@ -44,7 +47,8 @@ class Evaluation:
         forces: Label and prediction (eV/Å); labels that do not count are NaN.
         num_isolated: Isolated atoms that were left out.
         free_atoms: Predicted less labeled energies of isolated atoms by symbol (eV).
-        energy_spread: Standard deviation of the energy per atom over a committee (eV); None of one potential.
+        energy_spread: Standard deviation of the energy per atom over a committee, or by the last layer (eV);
+            None of a potential without.
         forces_spread: The same of the forces (eV/Å).
     """
 
@@ -148,7 +152,7 @@ class Evaluation:
 
 
 def evaluate(
-    potential: Potential | Committee,
+    potential: Judged,
     frames: Iterable[Atoms],
     *,
     batch_atoms: int = BATCH_ATOMS,
@@ -185,7 +189,7 @@ def evaluate(
 
 
 def evaluate_graphs(
-    potential: Potential | Committee,
+    potential: Judged,
     dataset: GraphDataset,
     *,
     batch_atoms: int = BATCH_ATOMS,
@@ -246,7 +250,7 @@ def _batches(frames: Iterable[Atoms], batch_atoms: int) -> Iterator[list[Atoms]]
         yield batch
 
 
-def _part(potential: Potential | Committee, store: GraphStore, graph: AtomicGraph) -> _Part:
+def _part(potential: Judged, store: GraphStore, graph: AtomicGraph) -> _Part:
     """Predict one batch of the store's structures."""
     rows = graph.frame.tolist()
     origins, sizes = [store.origins[row] for row in rows], graph.num_atoms.numpy()
@@ -255,7 +259,10 @@ def _part(potential: Potential | Committee, store: GraphStore, graph: AtomicGrap
     with torch.no_grad():
         if isinstance(potential, Committee):
             members = potential.predictions(graph)
-            prediction, spread = mean_prediction(members), spread_of(members)
+            prediction, spread = mean_prediction(members), spread_of(members)[:2]
+        elif isinstance(potential, LastLayerUncertainty):
+            prediction, deviations = potential.predict(graph)
+            spread = (deviations.energy, deviations.forces)
         else:
             prediction = potential(graph)
     energy, forces, stress = (
@@ -270,7 +277,7 @@ def _part(potential: Potential | Committee, store: GraphStore, graph: AtomicGrap
         stress=np.stack([store.stress[rows], stress]),
         numbers=graph.atomic_numbers.cpu().numpy(),
         forces=np.stack([store.forces_of(rows), forces]),
-        spread=spread and (_array(spread.energy) / sizes, _array(spread.forces)),
+        spread=spread and (_array(spread[0]) / sizes, _array(spread[1])),
     )
 
 
@@ -278,7 +285,7 @@ def _array(values: torch.Tensor) -> Array:
     return values.detach().cpu().double().numpy()
 
 
-def _check_elements(potential: Potential | Committee, graph: AtomicGraph, origins: Sequence[str]) -> None:
+def _check_elements(potential: Judged, graph: AtomicGraph, origins: Sequence[str]) -> None:
     """Refuse atoms of elements that the potential was not made for, and name their structure."""
     try:
         potential.check_elements(graph.atomic_numbers)

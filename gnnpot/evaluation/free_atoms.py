@@ -9,11 +9,14 @@ from ase import Atoms
 
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.potential.committee import Committee
+from gnnpot.potential.last_layer import LastLayerUncertainty
 from gnnpot.potential.potential import Potential
 
 
 @torch.no_grad()
-def free_atom_errors(potential: Potential | Committee, atoms: Iterable[Atoms]) -> dict[str, float]:
+def free_atom_errors(
+    potential: Potential | Committee | LastLayerUncertainty, atoms: Iterable[Atoms]
+) -> dict[str, float]:
     """Predicted less labeled energy (eV) by symbol; the largest where an element comes several times.
 
     Args:

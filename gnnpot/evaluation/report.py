@@ -51,9 +51,9 @@ class Report:
 
 
 def _calibration(evaluation: Evaluation) -> str:
-    """Figures of errors against a committee's spread, or nothing of one potential."""
+    """Figures of errors against the uncertainty, or nothing of a potential without."""
     images = calibration_images(evaluation)
-    return f"<h2>Is the spread of the committee honest?</h2>{panels(images)}" if images else ""
+    return f"<h2>Is the uncertainty honest?</h2>{panels(images)}" if images else ""
 
 
 def write_report(path: Path, report: Report) -> None:

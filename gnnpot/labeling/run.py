@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,6 +24,8 @@ from gnnpot.labeling.store.database import is_server, without_password
 from gnnpot.labeling.store.store import LabelStore
 from gnnpot.system.run_folder import RunFolder
 
+Pools = Callable[[LabelConfig, Path], AbstractContextManager[WorkerPool]]
+
 _ADVICE = "choose another --output"
 
 
@@ -33,6 +35,7 @@ def label_files(
     *,
     retry_failed: bool = False,
     observe: Callable[[LabelingProgress], None] = lambda progress: None,
+    pools: Pools | None = None,
 ) -> dict[str, Any]:
     """Label structures and write them to ``output``.
 
@@ -44,6 +47,8 @@ def label_files(
         output: Folder; one of an earlier run goes on.
         retry_failed: Compute those again that failed before.
         observe: Called with the progress.
+        pools: Makes the pool of workers, or gives one that lives on from an earlier run; by default
+            :func:`pool_of`.
 
     Returns:
         Figures of the run.
@@ -67,7 +72,7 @@ def label_files(
             len(planned.structures), len(planned.found), len(planned.failed), 0, 0, 0.0
         )
         if planned.pending(retry_failed=retry_failed):
-            with pool_of(config, output / "scratch") as pool:
+            with (pools or pool_of)(config, output / "scratch") as pool:
                 progress = fill(store, planned, pool, retry_failed=retry_failed, observe=observe)
         written, failures = export(
             store, planned, output, max_force=config.max_force, max_jump=config.max_jump
@@ -127,6 +132,32 @@ def pool_of(config: LabelConfig, scratch: Path) -> WorkerPool:
 
         return DaskPool(labeler, config.running, time_limit=config.time_limit, scratch=scratch)
     return LocalPool(labeler, workers=config.running.workers, time_limit=config.time_limit, scratch=scratch)
+
+
+class KeptPool:
+    """A pool of workers that lives on from one labeling run to the next, all of one method.
+
+    After an error its workers are ended, as nobody knows what they still compute.
+    """
+
+    def __init__(self) -> None:
+        self._pool: WorkerPool | None = None
+
+    @contextmanager
+    def __call__(self, config: LabelConfig, scratch: Path) -> Iterator[WorkerPool]:
+        """The pool, made for the first run that asks."""
+        self._pool = self._pool or pool_of(config, scratch)
+        try:
+            yield self._pool
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the workers."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
 
 def _with_one_worker(config: LabelConfig) -> LabelConfig:

@@ -16,7 +16,7 @@ from gnnpot.config.base import Configuration, Section
 from gnnpot.config.durations import WallTime
 from gnnpot.config.kinds import Kinds
 from gnnpot.engines import Engine
-from gnnpot.labeling.config import LocalConfig, Running
+from gnnpot.learning.labeling import LabelingConfig
 from gnnpot.learning.potential_config import PotentialConfig
 from gnnpot.learning.scoring import ScoreConfig
 from gnnpot.learning.selectors import AboveConfig, FirstConfig, Selectors
@@ -25,26 +25,9 @@ from gnnpot.sampling.displacement import NoiseConfig
 from gnnpot.sampling.steered import SteeredConfig
 from gnnpot.training.config import RESUMABLE
 from gnnpot.training.run_config import MembersConfig
+from gnnpot.transferring.config import ElementChange
 
 Sampler = Annotated[SamplerConfig, Kinds("sampler")]
-
-
-class LabelingConfig(Section):
-    """The reference method of a loop and how it runs.
-
-    Args:
-        method: Reference method and its settings.
-        running: Processes or cluster that run the calculations.
-        time_limit: Longest time for one structure (s).
-        max_force: Largest believable force (eV/Å).
-        store: File of the label store, or ``postgresql://…``; ``labels.db`` in the output if None.
-    """
-
-    method: Engine
-    running: Running = LocalConfig()
-    time_limit: PositiveFloat = 3600.0
-    max_force: PositiveFloat = 100.0
-    store: str | None = None
 
 
 class InitialConfig(Section):
@@ -67,11 +50,12 @@ class LaterConfig(Section):
     """How rounds after the first train.
 
     Args:
-        start: From ``scratch``, or ``warm``, each member from its own weights of the round before.
+        start: From ``scratch``, ``warm`` (each member from its own weights of the round before), or anew from
+            the ``source``; by default from the source if there is one, else from scratch.
         training: Values in place of those of ``potential.training``, e.g. ``{max_steps: 500}``.
     """
 
-    start: Literal["scratch", "warm"] = "scratch"
+    start: Literal["scratch", "warm", "source"] | None = None
     training: dict[str, Any] = Field(default={})
 
 
@@ -110,15 +94,22 @@ class StopConfig(Section):
     bad_rounds: PositiveInt = 3
 
 
-class LearnConfig(Configuration):
+class LearnConfig(ElementChange, Configuration):
     """An active-learning loop.
 
     Args:
+        source: Potential of other elements to start from, a model file or the folder of a training: the first
+            structures are sampled on it, carried to the elements of the structures, and no label is needed.
+        map: Origin of each element, as ``{Ge: Si}`` or ``Ge=Si``.
+        lattice_scale: What lengths of the source are multiplied by: a number, or the lattice constants
+            [target, source].
         structures: Where sampling starts in each round: files, a crystal, or a molecule.
         sampler: Sampling method, on the committee of the round before.
         labeling: Reference method.
-        initial: How the first training structures come about; not needed with ``potential.train``.
-        potential: Model, training, validation as in a training run, and labeled files, if there are any.
+        initial: How the first training structures come about; not needed with ``potential.train``, and by
+            default 20 frames of the loop's sampler on the source.
+        potential: Model (that of the source, if there is one), training, validation as in a training run, and
+            labeled files, if there are any.
         members: The committee.
         later: How rounds after the first train.
         score: The number by which frames are chosen.
@@ -135,6 +126,7 @@ class LearnConfig(Configuration):
         + [f"potential.training.{name}" for name in RESUMABLE if name not in ("max_epochs", "max_steps")]
     )
 
+    source: str | None = None
     structures: StructuresSection
     sampler: Sampler
     labeling: LabelingConfig
@@ -152,8 +144,18 @@ class LearnConfig(Configuration):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.initial is None and not self.potential.labeled_files:
-            raise ValueError("expected initial or potential.train to train on first, got neither; add one")
+        if self.source is None and (self.map or self.lattice_scale or self.later.start == "source"):
+            raise ValueError(
+                "expected a source for map, lattice_scale or later.start: source, got none; add it"
+            )
+        if self.initial is None and self.source is None and not self.potential.labeled_files:
+            raise ValueError(
+                "expected initial, source or potential.train to train on first, got none; add one"
+            )
+        if self.source is not None and not {"split", "order"} & set(self.members.vary):
+            raise ValueError(
+                "expected members that vary in split or order, as weights are the source's; add one"
+            )
         if self.later.start == "warm" and self.members.split != "inherited":
             raise ValueError(
                 f"expected members.split: inherited for a warm start, got {self.members.split}: a split that "
@@ -163,6 +165,33 @@ class LearnConfig(Configuration):
             raise ValueError("expected a steered sampler for converge: work, got none; give converge.sampler")
         PotentialConfig.model_validate({**self.potential.written(), "training": self.later_training})
         return self
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], *, source: str) -> Self:
+        """Check a configuration; the model is filled in from the potential to start from."""
+        if isinstance(given := values.get("source"), str):
+            from gnnpot.learning.source import with_model_of  # torch, which wrong keys need not wait for
+
+            change, potential = (
+                ElementChange.from_values(values, source=source),
+                values.get("potential") or {},
+            )
+            if isinstance(potential, dict):
+                values = {**values, "potential": with_model_of(given, potential, change)}
+        return super().from_dict(values, source=source)
+
+    @property
+    def first(self) -> InitialConfig | None:
+        """How the first training structures come about."""
+        if self.initial is None and self.source is not None and not self.potential.labeled_files:
+            update = {"stop_when": None} if hasattr(self.sampler, "stop_when") else {}
+            return InitialConfig(sampler=self.sampler.model_copy(update=update), size=20)
+        return self.initial
+
+    @property
+    def later_start(self) -> Literal["scratch", "warm", "source"]:
+        """What weights of later rounds start from."""
+        return self.later.start or ("scratch" if self.source is None else "source")
 
     @property
     def later_training(self) -> dict[str, Any]:

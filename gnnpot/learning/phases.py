@@ -8,30 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO, StringIO
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.io.extxyz import write_extxyz
 
 from gnnpot.data.dataset import GraphDataset
 from gnnpot.data.extxyz import read_extxyz
 from gnnpot.data.files import DataFile
+from gnnpot.data.reading import read_frames
 from gnnpot.data.split import SplitConfig
 from gnnpot.data.store import GraphStore
 from gnnpot.data.structure import bare_structure
 from gnnpot.engines import EngineConfig
 from gnnpot.engines.imported import TeacherConfig
 from gnnpot.errors import DataError, TrainingError
-from gnnpot.labeling.config import LabelConfig
 from gnnpot.labeling.export import LABELS
-from gnnpot.labeling.run import label_files
+from gnnpot.labeling.run import KeptPool
 from gnnpot.learning.config import LearnConfig
+from gnnpot.learning.labeling import label_chosen, write_frames
 from gnnpot.learning.scoring import Candidates, candidates_of, scores_of_graphs
 from gnnpot.learning.selection import evenly
 from gnnpot.learning.selectors import AboveConfig, chosen
+from gnnpot.learning.source import MEMBER, carry_source
 from gnnpot.learning.story import Facts, Round
 from gnnpot.potential.committee import Committee, load_model
 from gnnpot.potential.folder import MEMBERS, MODEL_FILE
@@ -41,9 +42,10 @@ from gnnpot.sampling.run import sample
 from gnnpot.sampling.trajectory import FRAMES
 from gnnpot.system.files import write_bytes, write_text
 from gnnpot.training.fit import Observer
-from gnnpot.training.run import train
+from gnnpot.training.members import MemberProcesses
+from gnnpot.training.run import train_committee
 
-RUNS, SCORES, SELECTED, SPLIT = "runs", "scores.npz", "selected.xyz", "split.json"
+RUNS, SCORES, SELECTED, SPLIT, STORE = "runs", "scores.npz", "selected.xyz", "split.json", "labels.db"
 
 
 @dataclass(frozen=True)
@@ -54,38 +56,32 @@ class Workplace:
         config: The loop.
         output: Its folder.
         observer: Receives progress events of trainings, and remarks.
-        jobs: Number of members that are trained at a time.
+        jobs: Processes that train members, for all rounds.
+        pools: Workers that label, for all rounds.
     """
 
     config: LearnConfig
     output: Path
     observer: Observer
-    jobs: int = 1
-
-    @property
-    def store(self) -> str:
-        """Place of the labels."""
-        return self.config.labeling.store or str(self.output / "labels.db")
+    jobs: MemberProcesses
+    pools: KeptPool
 
 
 def make_initial(place: Workplace, current: Round) -> Facts:
-    """Sample and label the first structures."""
-    initial, config = place.config.initial, place.config
+    """Sample the first structures."""
+    initial, config = place.config.first, place.config
     if initial is None:
         return {"structures": 0}
-    calculator = None if isinstance(initial.sampler, WITHOUT_FORCES) else initial.calculator
-    if calculator is None and not isinstance(initial.sampler, WITHOUT_FORCES):
-        calculator = config.labeling.method
     settings = SampleConfig(
         structures=initial.structures or config.structures,
         sampler=initial.sampler,
-        calculator=calculator,
+        calculator=None if isinstance(initial.sampler, WITHOUT_FORCES) else _first_engine(place, current),
         seed=config.seed,
     )
     sample(settings, current.path / RUNS, resume=True)
     frames = list(read_extxyz(current.path / RUNS / FRAMES))
     places = evenly(np.zeros(len(frames)), np.empty((len(frames), 0)), initial.size)
-    _write_selected(current, [_bare(frames[k], "initial", {"round": 0}) for k in places])
+    write_frames(current.path / SELECTED, [_bare(frames[k], "initial", {"round": 0}) for k in places])
     return {"frames": len(frames), "selected": len(places)}
 
 
@@ -156,7 +152,7 @@ def select(place: Workplace, current: Round, previous: Round, *, budget: int | N
         selected += [
             _bare(frame, group, {"round": current.number, "selected_by": "noise"}) for frame in noisy
         ]
-    _write_selected(current, selected)
+    write_frames(current.path / SELECTED, selected)
     facts: Facts = {"selected": len(selected), "of": len(frames), "rules": rules}
     if selected and len(places) == len(frames):
         facts["note"] = "all sampled frames were chosen: the bound separates nothing; add a size, or raise it"
@@ -165,26 +161,13 @@ def select(place: Workplace, current: Round, previous: Round, *, budget: int | N
 
 def label(place: Workplace, current: Round) -> Facts:
     """Label the selected structures; those in the store are not computed again."""
-    labeling = place.config.labeling
-    settings = LabelConfig(
-        method=labeling.method,
-        structures=(str(current.path / SELECTED),),
-        store=place.store,
-        running=labeling.running,
-        time_limit=labeling.time_limit,
-        max_force=labeling.max_force,
+    return label_chosen(
+        place.config.labeling,
+        current.path / SELECTED,
+        store=str(place.output / STORE),
+        folder=current.path / "labels",
+        pools=place.pools,
     )
-    figures = label_files(settings, current.path / "labels")
-    failures = figures["failures"]
-    facts: Facts = {
-        "structures": figures["structures"],
-        "labeled": figures["written"],
-        "failed": len(failures),
-    }
-    if not figures["written"]:
-        first = failures[0]
-        facts["bad"] = f"all {len(failures)} structures failed, the first: {first['kind']}: {first['reason']}"
-    return facts
 
 
 def train_round(place: Workplace, current: Round, previous: Round | None, files: Sequence[str]) -> Facts:
@@ -204,10 +187,12 @@ def train_round(place: Workplace, current: Round, previous: Round | None, files:
             **(_carried_on(config, previous) if previous else {}),
         }
     )
+    if config.source is not None and (previous is None or config.later_start == "source"):
+        run = run.model_copy(update={"start": _started(config, current, run.train)})
     if previous is None and config.members.split == "inherited":  # there is nothing to inherit yet
         run = run.model_copy(update={"members": config.members.model_copy(update={"split": "random"})})
     try:
-        metrics = train(run, current.path, resume=True, observer=place.observer, jobs=place.jobs)
+        metrics = train_committee(run, current.path, observer=place.observer, jobs=place.jobs)
     except TrainingError as error:
         return {"bad": str(error)}
     best = current.path / MEMBERS / str(metrics["best"]) / "splits.json"
@@ -253,13 +238,37 @@ def _carried_on(config: LearnConfig, previous: Round) -> dict[str, Any]:
     members = previous.path / MEMBERS / "{member}"
     if config.members.split == "inherited":
         assert isinstance(config.potential.validation, SplitConfig)
-        warm = config.later.start == "warm"
+        warm = config.later_start == "warm"
         split = members / "splits.json" if warm else previous.path / SPLIT
         update = {"inherit": str(split), "frames": None}
         changes["validation"] = config.potential.validation.model_copy(update=update)
         if warm:
             changes["start"] = str(members / MODEL_FILE)
     return changes
+
+
+def _started(config: LearnConfig, current: Round, files: Sequence[DataFile]) -> str:
+    """The source, carried to the elements of the loop, as the start of each member."""
+    assert config.source is not None
+    labeled = list(read_frames(files, config.potential.keys, needed=("energy",)))
+    elements = sorted({symbol for atoms in labeled for symbol in atoms.symbols})
+    folder, count = current.path / "start", config.members.count
+    carry_source(config.source, config, elements=elements, folder=folder, labeled=labeled, count=count)
+    return str(folder / MEMBER)
+
+
+def _first_engine(place: Workplace, current: Round) -> EngineConfig:
+    """What the first structures are sampled on: as is said, or the source, or the reference method."""
+    config, initial = place.config, place.config.first
+    assert initial is not None
+    if initial.calculator is not None:
+        return initial.calculator
+    if config.source is None:
+        return config.labeling.method
+    structures = initial.structures or config.structures
+    elements = sorted({symbol for atoms in structures.structures() for symbol in atoms.symbols})
+    files = carry_source(config.source, config, elements=elements, folder=current.path / "carried")
+    return TeacherConfig(model=tuple(files))
 
 
 def _committee_engine(current: Round) -> TeacherConfig:
@@ -281,13 +290,6 @@ def _bare(atoms: Atoms, group: str, info: Facts) -> Atoms:
     frame = bare_structure(atoms)
     frame.info = {"group": group, **info}
     return frame
-
-
-def _write_selected(current: Round, frames: Sequence[Atoms]) -> None:
-    text = StringIO()
-    for frame in frames:
-        write_extxyz(text, [frame])
-    write_text(current.path / SELECTED, text.getvalue())
 
 
 def labels_file(current: Round) -> str:

@@ -54,6 +54,9 @@ def _sentence(result: Facts) -> str:
     work = f" Work: {result['property']:.3f} eV." if result["property"] is not None else ""
     if result["reference"] is not None:
         work += f" Reference method: {result['reference']:.3f} eV."
+    if (pairs := result.get("difference")) is not None:
+        error = "" if pairs["error"] is None else f" ± {pairs['error']:.3f}"
+        work += f" Difference, seed by seed: {pairs['mean']:+.3f}{error} eV over {pairs['seeds']}."
     minutes = result["seconds"] / 60
     return (
         f"Round {result['rounds']}, {result['labels']} labels, {minutes:.1f} min: {result['stopped']}.{work}"
@@ -159,7 +162,8 @@ def _settings(config: LearnConfig) -> Mapping[str, str]:
         "reference method": config.labeling.method.kind,
         "sampler": config.sampler.kind,
         "committee": f"{config.members.count} {config.potential.model.kind}, split {config.members.split}",
-        "later rounds": f"from {config.later.start}" if config.later.start == "scratch" else "warm",
+        **({} if config.source is None else {"started from": f"{config.source} ({config.change})"}),
+        "later rounds": "warm" if config.later_start == "warm" else f"from {config.later_start}",
         "seed": str(config.seed),
         "gnnpot": __version__,
     }

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
 from gnnpot.errors import TrainingError
 from gnnpot.labeling.methods import method_of
+from gnnpot.labeling.run import KeptPool
 from gnnpot.learning import phases
 from gnnpot.learning.config import LearnConfig, WorkConfig
 from gnnpot.learning.phases import Workplace
 from gnnpot.learning.report import write_loop_report
+from gnnpot.learning.source import source_hash
 from gnnpot.learning.story import STORY, Facts, Round
 from gnnpot.sampling.structures import FilesConfig
 from gnnpot.system.files import write_text
 from gnnpot.system.run_folder import RunFolder
 from gnnpot.training.fit import Observer
+from gnnpot.training.members import MemberProcesses
+from gnnpot.training.run import report_committee
 
 RESULT = "result.json"
 
@@ -56,10 +62,13 @@ def learn(
     folder = RunFolder(output, "loop", files=(STORY, RESULT))
     with folder.held(resume=resume):
         config.check_same(folder)
-        inputs = _inputs(config)
+        inputs, observer = _inputs(config), observer or Observer()
         folder.check_inputs(inputs)
+        if changes := config.changes(folder):
+            observer.note(f"the loop goes on with other values of {changes}")
         folder.begin(config.as_yaml(), inputs)
-        return _Loop(Workplace(config, folder.path, observer or Observer(), jobs)).run()
+        with MemberProcesses(jobs) as processes, closing(KeptPool()) as pools:
+            return _Loop(Workplace(config, folder.path, observer, processes, pools)).run()
 
 
 def _inputs(config: LearnConfig) -> dict[str, str]:
@@ -67,6 +76,8 @@ def _inputs(config: LearnConfig) -> dict[str, str]:
     found = {"method": method_of(config.labeling.method).hash}
     if isinstance(config.structures, FilesConfig):
         found["structures"] = config.structures.content_hash()
+    if config.source is not None:
+        found["source"] = source_hash(config.source)
     return found
 
 
@@ -89,6 +100,8 @@ class _Loop:
             self._write(reason or "going on")
             if reason:
                 break
+        if self.current is not None and not (self.current.path / "report.html").exists():
+            report_committee(self.current.path)
         return self._write(reason or f"all {self.config.rounds} rounds are done")
 
     def _do(self, current: Round) -> None:
@@ -113,7 +126,7 @@ class _Loop:
     def _begin(self, current: Round) -> None:
         """First structures and labels, and what the reference method says of the property."""
         current.once("initial", lambda: phases.make_initial(self.place, current))
-        if self.config.initial is not None:
+        if self.config.first is not None:
             current.once("label", lambda: phases.label(self.place, current))
             if current["label"].get("bad") and not self.config.potential.labeled_files:
                 raise TrainingError(f"expected labels to train on first, got none: {current['label']['bad']}")
@@ -169,12 +182,21 @@ class _Loop:
             "model": str(self.current.path) if self.current else None,
             "property": works[-1] if works else None,
             "reference": self.reference.get("mean"),
+            "difference": self._difference(),
             "seconds": round(sum(one.seconds for one in self.rounds), 1),
             "bad_rounds": [one.number for one in self.rounds if one.complaints],
         }
         write_text(self.place.output / RESULT, json.dumps(result, indent=1) + "\n")
         write_loop_report(self.place.output / "report.html", self.config, self.rounds, result)
         return result
+
+    def _difference(self) -> Facts | None:
+        """The last property less that of the reference method, seed by seed: mean and its standard error."""
+        known = [one["property"]["values"] for one in self.rounds if one["property"].get("values")]
+        expected = self.reference.get("values")
+        if not known or not expected or len(known[-1]) != len(expected):
+            return None
+        return paired_difference(known[-1], expected)
 
     def _tell(self, current: Round, text: str) -> None:
         self.place.observer.note(f"round {current.number}: {text}")
@@ -198,6 +220,14 @@ def converged(rounds: list[Round], config: WorkConfig) -> str:
         steps = ", ".join(f"{1000 * change:+.0f}" for change in last)
         return f"the work has converged: it changed by {steps} meV in the last rounds"
     return ""
+
+
+def paired_difference(values: Sequence[float], expected: Sequence[float]) -> Facts:
+    """Mean of the differences of pairs, and its standard error; that of one pair is None."""
+    differences = np.subtract(values, expected)
+    count = len(differences)
+    error = float(differences.std(ddof=1) / np.sqrt(count)) if count > 1 else None
+    return {"mean": float(differences.mean()), "error": error, "seeds": count}
 
 
 def _gave_nothing(one: Round) -> bool:

@@ -117,10 +117,12 @@ class ScoringCommittee(Committee):
         super().__init__(potentials)
         self.config = config
         self.scores: list[float] = []
+        self.energies: list[float] = []  # means of the members, per atom (eV)
 
     def predictions(self, graph: AtomicGraph) -> list[Prediction]:
         """Predictions of the members, from which the scores of the batch follow."""
         members = super().predictions(graph)
+        self.energies += (mean_prediction(members).energy / graph.num_atoms).tolist()
         for found in _spreads(members, graph):
             self.scores.append(spread_in(found, self.config.of, self.config.atoms).score)
         return members
@@ -128,11 +130,12 @@ class ScoringCommittee(Committee):
 
 def scores_of_graphs(committee: Committee, dataset: GraphDataset, config: ScoreConfig) -> Float[Array, "S"]:
     """Scores of structures whose graphs are there, with edges up to the committee's cutoff."""
-    scoring = ScoringCommittee(committee.potentials, config)
+    if not isinstance(committee, ScoringCommittee):
+        committee = ScoringCommittee(committee.potentials, config)
     with torch.no_grad():
         for graph in dataset.batches(BATCH_ATOMS):
-            scoring.predictions(graph)
-    return np.array(scoring.scores)
+            committee.predictions(graph)
+    return np.array(committee.scores)
 
 
 def atomic_features(potential: Potential, frames: Sequence[Atoms]) -> list[Float[Array, "N F"]]:

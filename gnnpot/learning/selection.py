@@ -117,6 +117,44 @@ def clustered(
     return np.sort(order[np.unique(labels[order], return_index=True)[1]])
 
 
+def gridded(
+    scores: Float[Array, "S"],
+    features: Float[Array, "S F"],
+    size: int,
+    *,
+    known: Float[Array, "L F"] | None = None,
+    seed: int = 0,
+) -> Int[Array, "K"]:
+    """Structures evenly over the cells of a grid, at random within a cell.
+
+    The grid has about as many cells as there will be structures, so that rare regions count as much as
+    crowded ones.
+
+    Args:
+        scores: Ignored.
+        features: Two or three coordinates of each structure, e.g. energy and volume per atom.
+        size: Number of structures.
+        known: The same of structures that are chosen already.
+        seed: Of the choice within a cell.
+    """
+    points = np.asarray(features, dtype=float)
+    others = np.empty((0, points.shape[1])) if known is None else np.asarray(known, dtype=float)
+    everything = np.concatenate([points, others])
+    low, width = everything.min(axis=0), np.ptp(everything, axis=0)
+    wide = width > 0
+    side = int(np.ceil((size + len(others)) ** (1 / max(wide.sum(), 1))))
+    scaled = (everything[:, wide] - low[wide]) / width[wide]
+    places = np.minimum((scaled * side).astype(int), side - 1)
+    cells = places @ side ** np.arange(wide.sum())
+    taken = np.bincount(cells[len(points) :], minlength=side ** wide.sum())
+    order = np.random.default_rng(seed).permutation(len(points))
+    ranks = np.empty(len(points), dtype=int)
+    for place in order:
+        ranks[place] = taken[cells[place]]
+        taken[cells[place]] += 1
+    return np.sort(order[np.argsort(ranks[order], kind="stable")[:size]])
+
+
 def above(scores: Float[Array, "S"], bound: float) -> Int[Array, "K"]:
     """The structures with a score over ``bound``."""
     return np.flatnonzero(np.asarray(scores) > bound)

@@ -16,20 +16,18 @@ DONE, STORY = "done.json", "story.json"
 Facts = dict[str, Any]
 
 
-class Round:
-    """One round: a folder, and what its phases have done.
+class Phases:
+    """A folder, and what the phases of the work in it have done.
 
     Args:
-        folder: Folder of the loop.
-        number: Number of the round, from 0.
+        path: The folder.
 
     Raises:
         OutputError: What is there of it is damaged.
     """
 
-    def __init__(self, folder: Path, number: int) -> None:
-        self.number = number
-        self.path = folder / f"round-{number:02d}"
+    def __init__(self, path: Path) -> None:
+        self.path = path
         make_folder(self.path)
         self._done: dict[str, Facts] = {}
         path = self.path / DONE
@@ -61,7 +59,7 @@ class Round:
             facts = work()
             self._done[phase] = {**facts, "seconds": round(time.monotonic() - begun, 3)}
             write_text(self.path / DONE, json.dumps(self._done, indent=1) + "\n")
-            self._retell()
+            self.retell()
         return self._done[phase]
 
     @property
@@ -74,7 +72,23 @@ class Round:
         """What went wrong in it."""
         return [f"{phase}: {facts['bad']}" for phase, facts in self._done.items() if facts.get("bad")]
 
-    def _retell(self) -> None:
+    def retell(self) -> None:
+        """Say elsewhere, too, what has been done."""
+
+
+class Round(Phases):
+    """One round of several.
+
+    Args:
+        folder: Folder of the loop.
+        number: Number of the round, from 0.
+    """
+
+    def __init__(self, folder: Path, number: int) -> None:
+        self.number = number
+        super().__init__(folder / f"round-{number:02d}")
+
+    def retell(self) -> None:
         """Write the story of the whole loop: the phases of all rounds in their order."""
         parts = [
             {"round": int(folder.name.partition("-")[2]), "phase": phase, **facts}

@@ -19,7 +19,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import IO, Any, Self
 
-from gnnpot.errors import ConfigError, OutputError
+from gnnpot.errors import ConfigError, OutputError, shortened
 from gnnpot.system.documents import read_json, read_yaml
 from gnnpot.system.files import CONFIG, LOCK, make_folder, remove_partial_files, write_text
 
@@ -31,6 +31,7 @@ except ImportError:  # not POSIX
 INPUTS = "inputs.json"
 RESULTS = (CONFIG, "metrics.json", "report.html")
 _NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # file systems without locks
+_ABSENT, _TOLD = "absent", 8  # in place of a value; changes that a message tells
 _ADVICE = "resume with the same, or use another --output"
 _HELD: set[IO[str]] = set()  # lock files of this process
 
@@ -150,9 +151,9 @@ class RunFolder:
         Raises:
             ConfigError: Naming what differs.
         """
-        if names := differences(old, new, free=free):
+        if changes := changed_values(old, new, free=free):
             raise ConfigError(
-                f"expected the {self.noun} in {self.path}, got other values of {', '.join(names)}; {_ADVICE}"
+                f"expected the {self.noun} in {self.path}, got other values of {in_words(changes)}; {_ADVICE}"
             )
 
     def check_inputs(self, inputs: Mapping[str, str]) -> None:
@@ -188,16 +189,31 @@ class RunFolder:
 
 
 def differences(old: Any, new: Any, *, free: Collection[str] = ()) -> list[str]:
-    """Dotted names of the values in which two configurations differ.
+    """Dotted names of the values in which two configurations differ; see :func:`changed_values`."""
+    return list(changed_values(old, new, free=free))
+
+
+def changed_values(old: Any, new: Any, *, free: Collection[str] = ()) -> dict[str, tuple[str, str]]:
+    """The values in which two configurations differ, before and after, by dotted name.
 
     Args:
         old: Sections and lists within each other.
         new: The same.
         free: Patterns of names that are not compared; what is below such a name is not, either.
     """
-    names = sorted({name for name, _ in _leaves(old).items() ^ _leaves(new).items()})
+    before, after = _leaves(old), _leaves(new)
     patterns = [end for pattern in free for end in (pattern, f"{pattern}.*")]
-    return [name for name in names if not any(fnmatchcase(name, pattern) for pattern in patterns)]
+    return {
+        name: (before.get(name, _ABSENT), after.get(name, _ABSENT))
+        for name in sorted({name for name, _ in before.items() ^ after.items()})
+        if not any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
+
+
+def in_words(changes: Mapping[str, tuple[str, str]]) -> str:
+    """Changed values for a message: ``seed (0 → 1), …``."""
+    told = [f"{name} ({shortened(old, str)} → {shortened(new, str)})" for name, (old, new) in changes.items()]
+    return ", ".join(told[:_TOLD]) + (f" and {len(told) - _TOLD} more" if len(told) > _TOLD else "")
 
 
 def _leaves(values: Any, prefix: str = "") -> dict[str, str]:

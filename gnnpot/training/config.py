@@ -73,6 +73,8 @@ class TrainingConfig(SectionFromData):
         low_rank: Train updates of this rank instead of the weights of dense layers; biases, embeddings and
             what is no dense layer train as ever.
         refit: Regression of the last layer once the training has ended; none if not given.
+        uncertainty: ``last_layer`` keeps the uncertainty of the potential beside it, by the features of its
+            last hidden layer, for the calculator and the report.
         stop_below: Learning rate below which the run ends.
         select_by: Validation RMSE, or loss for ``weighted``, that picks the model to keep.
         dtype: Type of weights and graphs.
@@ -102,6 +104,7 @@ class TrainingConfig(SectionFromData):
     low_rank: PositiveInt | None = None
     early_stopping: PositiveInt | None = None
     refit: RefitConfig | None = None
+    uncertainty: Literal["last_layer"] | None = None
     stop_below: PositiveFloat | None = None
     select_by: Literal["weighted", "energy", "forces", "stress"] = "weighted"
     dtype: Literal["float32", "float64"] = "float32"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ def train_members(
     folder: RunFolder,
     *,
     observer: Observer,
-    jobs: int,
+    jobs: int | MemberProcesses,
     train_one: TrainOne,
 ) -> None:
     """Train all members of a committee that are not trained yet, each in a folder of its own.
@@ -54,31 +54,49 @@ def train_members(
         graphs: Graphs of all structures, shared by the members.
         folder: Folder of the committee, which this process holds.
         observer: Receives progress events of all members together.
-        jobs: Number of members that are trained at a time.
+        jobs: Number of members that are trained at a time, or the processes that do it.
         train_one: Trains one member; can be pickled.
     """
+    if not isinstance(jobs, MemberProcesses):
+        with MemberProcesses(jobs) as processes:
+            return train_members(
+                config, graphs, folder, observer=observer, jobs=processes, train_one=train_one
+            )
     assert config.members is not None
     make_folder(folder.path / MEMBERS)
     count = config.members.count
     open_members = [k for k in range(count) if not (folder.path / MEMBERS / str(k) / FINISHED).exists()]
-    if jobs == 1 or len(open_members) < 2:
+    if jobs.count == 1 or len(open_members) < 2:
         for k in open_members:
             with _folder(folder.path, k).held(resume=True) as own:
                 own_config = _config(config, k, own)
                 train_one(graphs, own_config, own, observer=_MemberObserver(observer, k, count))
-        return
+        return None
     _in_processes(config, folder.path, open_members, jobs=jobs, observer=observer, train_one=train_one)
+    return None
 
 
-def judge_members(config: RunConfig, graphs: RunGraphs, output: Path) -> dict[str, Any]:
-    """Evaluate a trained committee, and write ``metrics.json`` and the report.
+class Judged(NamedTuple):
+    """A trained committee with its errors.
+
+    Attributes:
+        committee: The committee.
+        evaluations: Labels and predictions by name of the set; the last is the headline.
+        metrics: Content of ``metrics.json``.
+    """
+
+    committee: Committee
+    evaluations: dict[str, Evaluation]
+    metrics: dict[str, Any]
+
+
+def judge_members(config: RunConfig, graphs: RunGraphs, output: Path) -> Judged:
+    """Evaluate a trained committee, and write ``metrics.json``, which makes its folder a model.
 
     The errors of the committee are those on the test structures, else on the structures that no member was
-    trained on, else on all structures of the run, most of which some member was trained on.
-
-    Returns:
-        Content of ``metrics.json``: as of one potential, with ``members``, their metrics, and ``best``, the
-        number of the member with the least force error on training and validation structures together.
+    trained on, else on all structures of the run, most of which some member was trained on.  The metrics are
+    as of one potential, with ``members``, their metrics, and ``best``, the number of the member with the
+    least force error on training and validation structures together.
     """
     assert config.members is not None
     places = [output / MEMBERS / str(k) for k in range(config.members.count)]
@@ -94,9 +112,14 @@ def judge_members(config: RunConfig, graphs: RunGraphs, output: Path) -> dict[st
         "members": [{name: one[name] for name in (*ERROR_UNITS, "split", "splits")} for one in members],
         "best": best_member(members),
     }
-    write_report(output / "report.html", _report(config, committee, evaluations, members))
     write_text(output / FINISHED, json.dumps(metrics, indent=1) + "\n")
-    return metrics
+    return Judged(committee, evaluations, metrics)
+
+
+def report_members(config: RunConfig, output: Path, judged: Judged) -> None:
+    """Write the report of a committee."""
+    report = _report(config, judged.committee, judged.evaluations, judged.metrics["members"])
+    write_report(output / "report.html", report)
 
 
 def best_member(members: Sequence[Mapping[str, Any]]) -> int:
@@ -147,30 +170,66 @@ def _in_processes(
     output: Path,
     numbers: Sequence[int],
     *,
-    jobs: int,
+    jobs: MemberProcesses,
     observer: Observer,
     train_one: TrainOne,
 ) -> None:
     """Train several members at a time; the first error ends the others, which go on with ``--resume``."""
-    context = multiprocessing.get_context("spawn")
-    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
-    with ProcessPoolExecutor(
-        min(jobs, len(numbers)), mp_context=context, initializer=_begin, initargs=(threads,)
-    ) as pool:
-        waiting: set[Future[int]] = {
-            pool.submit(_one_member, train_one, config, output, number) for number in numbers
-        }
-        done = config.members.count - len(numbers) if config.members else 0
-        try:
-            while waiting:
-                finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    observer.note(f"member {future.result()} is trained")
-                    done += 1
-                    observer.step(done / (done + len(waiting)), 0.0)
-        except BaseException:
-            _end(pool)
-            raise
+    waiting: set[Future[int]] = {
+        jobs.pool().submit(_one_member, train_one, config, output, number) for number in numbers
+    }
+    done = config.members.count - len(numbers) if config.members else 0
+    try:
+        while waiting:
+            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            for future in finished:
+                observer.note(f"member {future.result()} is trained")
+                done += 1
+                observer.step(done / (done + len(waiting)), 0.0)
+    except BaseException:
+        jobs.end()
+        raise
+
+
+class MemberProcesses:
+    """Processes that train members, made for the first that need them, for one training or several.
+
+    Args:
+        count: Number of members that are trained at a time; one is trained in this process.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._pool: ProcessPoolExecutor | None = None
+
+    def pool(self) -> ProcessPoolExecutor:
+        """The processes."""
+        if self._pool is None:
+            threads = max(1, len(os.sched_getaffinity(0)) // self.count)
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(
+                self.count, mp_context=context, initializer=_begin, initargs=(threads,)
+            )
+        return self._pool
+
+    def end(self) -> None:
+        """End all processes now; what they have trained is in their checkpoints."""
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            with suppress(OSError):
+                process.kill()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
 
 
 def _begin(threads: int) -> None:
@@ -178,15 +237,6 @@ def _begin(threads: int) -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
-
-
-def _end(pool: ProcessPoolExecutor) -> None:
-    """End all processes now; what they have trained is in their checkpoints."""
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        with suppress(OSError):
-            process.kill()
 
 
 def _one_member(train_one: TrainOne, config: RunConfig, output: Path, number: int) -> int:

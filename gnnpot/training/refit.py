@@ -26,7 +26,7 @@ from gnnpot.errors import ConfigError
 from gnnpot.evaluation.evaluation import BATCH_ATOMS
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.hidden import last_layer
-from gnnpot.potential.potential import Potential
+from gnnpot.potential.potential import Potential, Prediction
 from gnnpot.training.config import RefitConfig
 from gnnpot.training.loss import Term, loss_terms
 from gnnpot.training.loss_config import Loss, WeightedLoss
@@ -65,10 +65,10 @@ class _Errors:
         names = last_layer(potential.model)
         self.weights = [potential.model.get_parameter(name) for name in names]
         self.sizes: dict[str, Tensor] = {}
-        for graph in self._batches():
-            with torch.no_grad():
-                for name, term in self._terms(graph).items():
-                    self.sizes[name] = self.sizes.get(name, torch.zeros(())) + term.size
+        for graph in self._batches():  # what counts is the same for any prediction, as for a perfect one
+            perfect = Prediction(graph.energy, graph.forces, graph.stress, graph.energy)
+            for name, term in loss_terms(self.loss, perfect, graph).items():
+                self.sizes[name] = self.sizes.get(name, torch.zeros(())) + term.size
 
     @property
     def place(self) -> Float[Array, "W"]:

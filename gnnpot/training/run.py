@@ -11,29 +11,35 @@ from typing import Any
 import torch
 
 from gnnpot.data.structure_set import Structures
-from gnnpot.errors import listed
 from gnnpot.evaluation.evaluation import BATCH_ATOMS, Evaluation, evaluate_graphs
-from gnnpot.evaluation.folder import model_facts
-from gnnpot.evaluation.report import Report, write_report
+from gnnpot.evaluation.report import write_report
 from gnnpot.potential.folder import MODEL_FILE as MODEL_FILE
+from gnnpot.potential.last_layer import LastLayerUncertainty
 from gnnpot.potential.model_file import add_provenance, load_potential, read_header, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.system.devices import choose_device
-from gnnpot.system.files import write_text
+from gnnpot.system.files import CONFIG, write_text
 from gnnpot.system.run_folder import RunFolder
 from gnnpot.training.budget import short_time, still_falling
 from gnnpot.training.checkpoint import CHECKPOINT
 from gnnpot.training.fit import Observer, RunSettings, check_trainable, fit
 from gnnpot.training.from_data import fitted
-from gnnpot.training.members import judge_members, train_members
+from gnnpot.training.members import (
+    Judged,
+    MemberProcesses,
+    judge_members,
+    report_members,
+    train_members,
+)
 from gnnpot.training.module import PotentialModule
-from gnnpot.training.notes import cautions, notes
+from gnnpot.training.notes import notes
 from gnnpot.training.preparation import PreparedData, initial_potential, prepare
 from gnnpot.training.ranks import is_first_process, shared_folder
 from gnnpot.training.refit import refit
 from gnnpot.training.run_config import RunConfig
 from gnnpot.training.run_graphs import RunGraphs, read_graphs
-from gnnpot.version import __version__
+from gnnpot.training.run_report import run_report
+from gnnpot.training.uncertainty import with_uncertainty
 
 HISTORY_FILE = "history.json"
 
@@ -48,7 +54,7 @@ def train(
     structures: Structures = _IN_CONFIG,
     resume: bool = False,
     observer: Observer | None = None,
-    jobs: int = 1,
+    jobs: int | MemberProcesses = 1,
 ) -> dict[str, Any]:
     """Check the data, train, evaluate the best model, and write the report.
 
@@ -66,7 +72,8 @@ def train(
         structures: Structures in memory, in place of the files of the configuration.
         resume: Go on with the run in ``output``, if there is one.
         observer: Receives progress events.
-        jobs: Number of members of a committee that are trained at a time, each in a process of its own.
+        jobs: Number of members of a committee that are trained at a time, each in a process of its own, or
+            the processes, which may have trained others before.
 
     Returns:
         Content of ``metrics.json``.
@@ -77,20 +84,59 @@ def train(
     observer = observer or Observer()
     config = config.model_copy(update=structures.named())
     with shared_folder(folder_of(output), resume=resume) as folder:
-        config = config.completed(folder)
-        check_run(config, folder)
-        observer.stage("reading and checking structures")
-        graphs = read_graphs(
-            config, folder.path, cutoff=config.model.cutoff, structures=structures, watch=observer.stage
-        )
-        config = fitted(config, graphs)
-        observer.stage("building neighbor lists")
-        graphs = graphs.with_cutoff(config.model.cutoff)
+        config, graphs = _read(config, folder, structures, observer)
         if config.members is None:
             return train_on(graphs, config, folder, observer=observer)
-        record_config(config, folder)
-        train_members(config, graphs, folder, observer=observer, jobs=jobs, train_one=train_member)
-        return judge_members(config, graphs, folder.path)
+        judged = _committee(graphs, config, folder, observer=observer, jobs=jobs)
+        report_members(config, folder.path, judged)
+        return judged.metrics
+
+
+def train_committee(
+    config: RunConfig, output: Path, *, observer: Observer, jobs: int | MemberProcesses
+) -> dict[str, Any]:
+    """Train a committee as :func:`train` does, or go on with it, without its report.
+
+    For loops that train many; :func:`report_committee` writes the report of one of them.
+    """
+    with shared_folder(folder_of(output), resume=True) as folder:
+        config, graphs = _read(config, folder, _IN_CONFIG, observer)
+        return _committee(graphs, config, folder, observer=observer, jobs=jobs).metrics
+
+
+def report_committee(output: Path) -> None:
+    """Write the report of the committee that was trained in ``output``."""
+    config = RunConfig.from_yaml(output / CONFIG)
+    graphs = read_graphs(config, output, cutoff=config.model.cutoff)
+    report_members(config, output, judge_members(config, graphs, output))
+
+
+def _read(
+    config: RunConfig, folder: RunFolder, structures: Structures, observer: Observer
+) -> tuple[RunConfig, RunGraphs]:
+    """The configuration with all that is left to the data, and the graphs."""
+    config = config.completed(folder)
+    check_run(config, folder)
+    observer.stage("reading and checking structures")
+    graphs = read_graphs(
+        config, folder.path, cutoff=config.model.cutoff, structures=structures, watch=observer.stage
+    )
+    config = fitted(config, graphs)
+    observer.stage("building neighbor lists")
+    return config, graphs.with_cutoff(config.model.cutoff)
+
+
+def _committee(
+    graphs: RunGraphs,
+    config: RunConfig,
+    folder: RunFolder,
+    *,
+    observer: Observer,
+    jobs: int | MemberProcesses,
+) -> Judged:
+    record_config(config, folder)
+    train_members(config, graphs, folder, observer=observer, jobs=jobs, train_one=train_member)
+    return judge_members(config, graphs, folder.path)
 
 
 def folder_of(output: Path) -> RunFolder:
@@ -118,7 +164,7 @@ def train_on(
         return {}
     observer.stage("evaluating the best model")
     potential = load_potential(folder.path / MODEL_FILE)
-    evaluations = evaluate_splits(potential, data)
+    evaluations = evaluate_splits(with_uncertainty(potential, config.training, data, folder.path), data)
     metrics = metrics_of(evaluations, data.unseen_groups)
     observer.stage("writing the report")
     write_metrics(metrics, folder.path)
@@ -133,7 +179,8 @@ def train_member(graphs: RunGraphs, config: RunConfig, folder: RunFolder, *, obs
     data = prepare(config, graphs, folder.path)
     _fitted(config, data, folder, observer=observer)
     potential = load_potential(folder.path / MODEL_FILE)
-    write_metrics(metrics_of(evaluate_splits(potential, data)), folder.path)
+    judged = with_uncertainty(potential, config.training, data, folder.path)
+    write_metrics(metrics_of(evaluate_splits(judged, data)), folder.path)
 
 
 def _fitted(
@@ -251,7 +298,7 @@ def _set_energy_offset(path: Path, data: PreparedData, keeper: _Keeper, best: di
         keeper.save(potential, {**best, "energy_offset": total / atoms})
 
 
-def evaluate_splits(potential: Potential, data: PreparedData) -> dict[str, Evaluation]:
+def evaluate_splits(potential: Potential | LastLayerUncertainty, data: PreparedData) -> dict[str, Evaluation]:
     """Labels and predictions of all sets of a run; the last one is the headline."""
     sets = {"train": data.train, "validation": data.validation, "test": data.test}
     return {name: evaluate_graphs(potential, graphs) for name, graphs in sets.items() if graphs is not None}
@@ -281,51 +328,3 @@ def write_metrics(metrics: dict[str, Any], output: Path) -> None:
             {"errors": metrics["splits"], "date": datetime.now(UTC).isoformat(timespec="minutes")},
         )
     write_text(output / "metrics.json", json.dumps(metrics, indent=1) + "\n")
-
-
-def run_report(
-    config: RunConfig,
-    data: PreparedData,
-    evaluations: dict[str, Evaluation],
-    *,
-    potential: Potential,
-    module: PotentialModule,
-) -> Report:
-    """Assemble the report of a run."""
-    falling = still_falling(config.training, module.history)
-    return Report(
-        title=f"{config.model.name} potential of {listed(potential.elements)}",
-        evaluations=evaluations,
-        history=module.history,
-        best_epoch=module.best["epoch"],
-        facts=_facts(config, data, potential, module.seconds),
-        warnings=[
-            *(text.removeprefix("warning: ") for text in cautions(data)),
-            *([falling.removeprefix("warning: ")] if falling else []),
-            *(warning for report in data.reports for warning in report.warnings),
-        ],
-        unseen_groups=data.unseen_groups,
-    )
-
-
-def _test_words(config: RunConfig, data: PreparedData) -> str:
-    if data.test is None:
-        return "none"
-    files = ", ".join(map(str, config.test_files)) or "taken out of the training data"
-    return f"{files}: {len(data.test)} structures"
-
-
-def _facts(config: RunConfig, data: PreparedData, potential: Potential, seconds: float) -> dict[str, str]:
-    return {
-        **model_facts(potential),
-        "training data": f"{', '.join(map(str, config.train))}: {len(data.train)} structures",
-        "validation data": f"{len(data.validation)} structures",
-        "test data": _test_words(config, data),
-        "reference energies": str(data.references),
-        "unit of the output": f"{data.scale:.4g} eV",
-        **({"stress labels": str(data.stress_offset)} if data.stress_offset else {}),
-        "seed": str(config.seed),
-        "precision": config.training.dtype,
-        "time": f"{seconds / 60:.1f} min",
-        "gnnpot": __version__,
-    }

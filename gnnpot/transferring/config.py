@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    BeforeValidator,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -29,6 +30,13 @@ _UNTUNED: dict[str, Any] = {
 }  # fmt: skip
 
 
+def _from_text(value: Any) -> Any:
+    return parse_element_map(value) if isinstance(value, str) else value
+
+
+Origins = Annotated[dict[str, str], BeforeValidator(_from_text)]
+
+
 class DynamicsConfig(Section):
     """Dynamics at constant temperature that test the stability of a potential.
 
@@ -41,6 +49,52 @@ class DynamicsConfig(Section):
     temperature: PositiveFloat = 300.0
     steps: PositiveInt = 1000
     timestep: PositiveFloat | None = None
+
+
+class ElementChange(Section):
+    """Elements and lengths of one material in terms of another's.
+
+    Args:
+        map: Origin of each element: ``Si``, ``0.5*Si+0.5*Sn``, ``nearest``, ``fresh``; elements that are not
+            named keep themselves or take the nearest.
+        lattice_scale: What lengths are multiplied by: a number, or the lattice constants [target, source].
+    """
+
+    map: Origins = Field(default={})
+    lattice_scale: PositiveFloat | tuple[PositiveFloat, PositiveFloat] | None = None
+
+    @field_validator("lattice_scale", mode="before")
+    @classmethod
+    def _lengths(cls, value: Any) -> Any:
+        return checked_scale(value, "a number above 0, or two lattice constants [target, source]", pair=True)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], *, source: str) -> ElementChange:
+        """Check map and lattice scale among the values of a configuration.
+
+        Raises:
+            ConfigError: They do not fit; ``source`` names the configuration.
+        """
+        try:
+            there = {name: values[name] for name in ElementChange.model_fields if name in values}
+            return ElementChange.model_validate(there)
+        except ValidationError as error:
+            raise ConfigError(f"{source} does not fit: {faults_of(error, ElementChange)}") from error
+
+    @property
+    def length_scale(self) -> float:
+        """The lattice scale as a number; 1 if none is given."""
+        return length_scale(self.lattice_scale)
+
+    @property
+    def change(self) -> str:
+        """Map and lattice scale in words."""
+        return ", ".join(
+            [
+                *(f"{symbol}={origin}" for symbol, origin in self.map.items()),
+                f"lengths × {self.length_scale:.4g}",
+            ]
+        )
 
 
 class TransferConfig(RunConfig):
@@ -62,7 +116,7 @@ class TransferConfig(RunConfig):
     """
 
     source: str | None = None
-    map: dict[str, str] = Field(default={})
+    map: Origins = Field(default={})
     lattice_scale: PositiveFloat | tuple[PositiveFloat, PositiveFloat] | Literal["fit"] | None = None
     energy_scale: PositiveFloat | Literal["fit"] | None = None
     fit_frames: PositiveInt = 8
@@ -70,21 +124,12 @@ class TransferConfig(RunConfig):
     scratch: dict[str, Any] = Field(default={})
     dynamics: DynamicsConfig = DynamicsConfig()
 
-    @field_validator("map", mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        return parse_element_map(value) if isinstance(value, str) else value
-
     @field_validator("lattice_scale", "energy_scale", mode="before")
     @classmethod
     def _above_zero(cls, value: Any, info: Any) -> Any:
-        numbers = value if isinstance(value, list | tuple) else [value]
-        pair = info.field_name == "lattice_scale" and len(numbers) == 2
-        right = all(type(one) in (int, float) and 0 < one < float("inf") for one in numbers)
-        if value is None or value == "fit" or (right and (pair or value is numbers[0])):
-            return value
-        more = ", two lattice constants [target, source]" if info.field_name == "lattice_scale" else ""
-        raise ValueError(f"expected a number above 0{more} or fit")
+        pair = info.field_name == "lattice_scale"
+        more = ", two lattice constants [target, source]" if pair else ""
+        return value if value == "fit" else checked_scale(value, f"a number above 0{more} or fit", pair=pair)
 
     @field_validator("members", "start")
     @classmethod
@@ -171,9 +216,42 @@ class TransferConfig(RunConfig):
         values = {**values, "source": str(single_file(values["source"]))}
         header = read_header(values["source"])
         model = {**header.model, "elements": []}
-        _check_model(values.get("model") or {}, model, values["source"])
+        check_model(values.get("model") or {}, model, values["source"])
         repulsion = None if header.repulsion is None else {"reach": header.repulsion.reach}
         return super().from_dict({"repulsion": repulsion, **values, "model": model}, source=source)
+
+
+def checked_scale(value: Any, expected: str, *, pair: bool) -> Any:
+    """A scale as it was given.
+
+    Args:
+        value: A number, a pair of numbers, or None.
+        expected: What is right, in words.
+        pair: Whether two numbers are.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    numbers = value if isinstance(value, list | tuple) else [value]
+    right = all(type(one) in (int, float) and 0 < one < float("inf") for one in numbers)
+    if value is None or (right and ((pair and len(numbers) == 2) or value is numbers[0])):
+        return value
+    raise ValueError(f"expected {expected}")
+
+
+def length_scale(given: float | tuple[float, float] | None) -> float:
+    """The number that a lattice scale stands for.
+
+    Raises:
+        ConfigError: It is less than a half or more than two.
+    """
+    scale = given[0] / given[1] if isinstance(given, tuple) else float(given or 1.0)
+    if not 0.5 <= scale <= 2.0:
+        raise ConfigError(
+            f"expected a lattice scale between 0.5 and 2, got {scale:.4g}; give the ratio of target and "
+            "source, or two lattice constants [target, source]"
+        )
+    return scale
 
 
 def _training(base: TrainingConfig, values: Mapping[str, Any]) -> TrainingConfig:
@@ -188,7 +266,7 @@ def _training(base: TrainingConfig, values: Mapping[str, Any]) -> TrainingConfig
     return TrainingConfig.model_validate(merged)
 
 
-def _check_model(given: Mapping[str, Any], model: Mapping[str, Any], source: str) -> None:
+def check_model(given: Mapping[str, Any], model: Mapping[str, Any], source: str) -> None:
     """Check that the model section agrees with the source.
 
     Raises:

@@ -39,12 +39,13 @@ from gnnpot.training.run import (
     folder_of,
     metrics_of,
     record_config,
-    run_report,
     train_on,
     write_metrics,
 )
 from gnnpot.training.run_config import RunConfig
 from gnnpot.training.run_graphs import RunGraphs, read_graphs
+from gnnpot.training.run_report import run_report
+from gnnpot.training.uncertainty import with_uncertainty
 from gnnpot.transferring.config import TransferConfig
 from gnnpot.transferring.report import errors_in_words, gain, transfer_section, verdict
 from gnnpot.transferring.start import TransferStart, find_start, first_cutoff, plain_run
@@ -253,7 +254,8 @@ def _keep_result(job: Transfer) -> tuple[Potential, dict[str, Evaluation]]:
     provenance = {**read_header(path).provenance, "transfer": _said(job)}
     save_potential(load_potential(path), job.output / MODEL_FILE, provenance=provenance)
     potential = load_potential(job.output / MODEL_FILE)
-    return potential, evaluate_splits(potential, job.data)
+    judged = with_uncertainty(potential, stage.config.training, job.data, job.output)
+    return potential, evaluate_splits(judged, job.data)
 
 
 def _train_scratch(job: Transfer, observer: Observer) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from gnnpot.potential.model_file import load_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.training.preparation import PreparedData, initial_potential, references_of
 from gnnpot.training.run_config import RunConfig
-from gnnpot.transferring.config import TransferConfig
+from gnnpot.transferring.config import TransferConfig, length_scale
 from gnnpot.transferring.element_map import ElementMap, resolve_element_map
 from gnnpot.transferring.fit_structures import FitStructures
 from gnnpot.transferring.weights import carried, carried_model
@@ -117,7 +117,7 @@ def first_cutoff(config: TransferConfig) -> float:
     """
     if config.source is None:
         return config.model.cutoff
-    length = 1.0 if config.lattice_scale == "fit" else _given_length_scale(config)
+    length = 1.0 if config.lattice_scale == "fit" else length_scale(config.lattice_scale)
     return load_potential(config.source).model.config.scaled(length).cutoff
 
 
@@ -230,18 +230,7 @@ def _length_scale(
 ) -> float:
     if config.lattice_scale == "fit":
         return fitted_length_scale(scaled, frames)
-    return _given_length_scale(config)
-
-
-def _given_length_scale(config: TransferConfig) -> float:
-    given = config.lattice_scale
-    scale = given[0] / given[1] if isinstance(given, tuple) else float(given or 1.0)
-    if not 0.5 <= scale <= 2.0:
-        raise ConfigError(
-            f"expected a lattice scale between 0.5 and 2, got {scale:.4g}; give the ratio of target and "
-            "source, or two lattice constants [target, source]"
-        )
-    return scale
+    return length_scale(config.lattice_scale)
 
 
 def _energy_scale(config: TransferConfig, potential: Potential, frames: Sequence[Atoms]) -> float:
@@ -256,6 +245,18 @@ def _step(name: str, choice: str, potential: Potential, fit: FitStructures) -> S
     graphs = fit.graphs(potential.cutoff)
     if not any(graphs.has(label) for label in LABELS):
         raise DataError(f"expected labels on the training structures, got none on {len(graphs)}; label them")
+    fit_references(potential, graphs)
+    return Step(name, choice, evaluate_graphs(potential, graphs).metrics())
+
+
+@torch.no_grad()
+def fit_references(potential: Potential, graphs: GraphDataset) -> None:
+    """Fit reference energies to what a potential leaves of energy labels, in place.
+
+    Args:
+        potential: Potential with any reference energies.
+        graphs: Labeled structures of its dtype, with edges up to its cutoff.
+    """
     compositions, left = [], []
     for graph in graphs:
         if not torch.isnan(graph.energy):
@@ -264,7 +265,6 @@ def _step(name: str, choice: str, potential: Potential, fit: FitStructures) -> S
             left.append(float(graph.energy - potential.interaction_energies(graph).sum()))
     for symbol, value in reference_energies(compositions, left).values.items():
         potential.reference_energies[atomic_numbers[symbol]] = value
-    return Step(name, choice, evaluate_graphs(potential, graphs).metrics())
 
 
 def _graph(potential: Potential, atoms: Atoms) -> AtomicGraph:

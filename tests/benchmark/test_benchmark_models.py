@@ -125,7 +125,7 @@ def test_a_model_file_that_has_changed_is_not_mixed_in(study):
     done = run(*study.words, "--resume")
     path.write_text(before)
     assert (done.code, done.err.count("\n")) == (2, 1)
-    assert re.search(r"trainings/tiny-6-0, got other values of model.channels; resume", done.err)
+    assert re.search(r"trainings/tiny-6-0, got other values of model.channels \(8 → 4\); resume", done.err)
 
 
 def test_a_comparison_goes_on_where_its_folder_was_moved_and_on_another_device(study):

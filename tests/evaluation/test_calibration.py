@@ -95,7 +95,7 @@ def test_the_folder_of_a_committee_is_evaluated_as_one_model(folder, tmp_path, c
     assert (code, err) == (0, "")
     assert json.loads(out)["uncertainty"]["energy"]["factor"] > 0
     page = (tmp_path / "errors" / "report.html").read_text()
-    assert "Is the spread of the committee honest?" in page
+    assert "Is the uncertainty honest?" in page
     assert "committee of 3 potentials" in page
 
 

@@ -13,12 +13,16 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
 from learning_examples import KilledError, die_after_each_phase, loop_values
 
+from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.config.base import shipped_configs
 from gnnpot.data.reading import content_hash
 from gnnpot.errors import ConfigError, DataError
+from gnnpot.labeling.store.store import LabelStore
 from gnnpot.learning.config import LearnConfig
 from gnnpot.learning.distillation import distill
 from gnnpot.learning.distillation_config import DistillConfig
+from gnnpot.training.run import train
+from gnnpot.training.run_config import RunConfig
 
 
 def copper(seed: int, rattle: float, *, labeled: bool = True):
@@ -122,11 +126,134 @@ def test_a_pool_smaller_than_the_first_set_is_refused(pool, tmp_path):
 
 def test_other_rules_are_refused(pool):
     with pytest.raises(ConfigError, match="rule"):
-        config_of(pool, rule="grid")
+        config_of(pool, rule="nearest")
     with pytest.raises(ConfigError, match="expected no train in potential"):
         config_of(pool, potential={**loop_values()["potential"], "train": str(pool)})
+
+
+def test_a_grid_takes_rare_regions_as_often_as_crowded_ones(pool, tmp_path):
+    result = distill(config_of(pool, rule="grid"), tmp_path / "out")
+    assert [point["size"] for point in result["curves"]["grid"]] == [8, 11, 14]
+    reasons = [one.info["taken"] for one in read(tmp_path / "out" / "distilled.xyz", ":")]
+    assert sum(reason.startswith("round 2, grid") for reason in reasons) == 3
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("bare") / "bare.xyz"
+    write(path, [copper(seed, 0.05 if seed < 20 else 0.2, labeled=False) for seed in range(24)])
+    return path
+
+
+EMT_LABELS = {
+    "method": {"kind": "ase", "calculator_class": "ase.calculators.emt.EMT"},
+    "running": {"kind": "local", "workers": 1},
+}
+
+
+def test_of_a_pool_without_labels_only_what_is_chosen_is_labeled_and_once(bare, tmp_path, monkeypatch):
+    killed = die_after_each_phase(monkeypatch)
+    output = tmp_path / "out"
+    config = config_of(bare, labeling=EMT_LABELS, fraction=0.5, compare=["random"])
+    while True:
+        try:
+            result = distill(config, output, resume=True)
+            break
+        except KilledError:
+            pass
+    assert len(killed) == 3 + 2 * 4
+    asked = {
+        content_hash(atoms) for path in output.glob("*/round-*/selected.xyz") for atoms in read(path, ":")
+    }
+    assert LabelStore(output / "labels.db").last == len(asked) < 24
+    assert result["judged_on"] == "held-out structures"
+    taken = read(output / "distilled.xyz", ":")
+    assert len(taken) == 12
+    energy = taken[0].get_potential_energy()
+    taken[0].calc = EMT()
+    assert energy == pytest.approx(taken[0].get_potential_energy(), abs=1e-6)
+    assert "Largest spread (eV)" in (output / "report.html").read_text()
+
+
+def test_a_method_that_fails_on_all_structures_is_told(bare, tmp_path):
+    labeling = {**EMT_LABELS, "method": {"kind": "ase", "calculator_class": "faulty_engines.Faulty"}}
+    with pytest.raises(DataError, match=r"^expected labels to train on, got none: all 8 structures failed"):
+        distill(config_of(bare, labeling=labeling), tmp_path / "out")
+
+
+def test_a_student_is_judged_by_its_teacher_and_by_the_labels(pool, tmp_path):
+    teacher, values = tmp_path / "teacher", loop_values()["potential"]
+    values["training"] = {**values["training"], "max_epochs": 40}
+    train(RunConfig.from_dict({**values, "train": str(pool)}, source="test"), teacher)
+    student = {"potential": loop_values()["potential"], "members": None, "rule": "farthest"}
+    config = config_of(pool, teacher=str(teacher), fraction=1.0, rounds=1, **student)
+    result = distill(config, tmp_path / "out")
+    first, last = result["curves"]["farthest"]
+    assert (first["size"], last["size"], last["largest_spread"]) == (8, 40, None)
+    taught = read(tmp_path / "out" / "distilled.xyz", ":")
+    calculator = GNNPotCalculator(teacher)
+    for atoms in taught[:3]:
+        assert atoms.get_potential_energy() == pytest.approx(calculator.get_potential_energy(atoms), abs=1e-5)
+    model = GNNPotCalculator(tmp_path / "out" / "farthest" / "round-01")
+    labeled = read(pool, ":")
+    errors = [abs(model.get_potential_energy(atoms) - atoms.get_potential_energy()) for atoms in labeled]
+    assert last["energy_mae_of_labels"] == pytest.approx(1000 * np.mean(errors) / 4, rel=1e-3)
+    taught_errors = [
+        abs(model.get_potential_energy(atoms) - calculator.get_potential_energy(atoms)) for atoms in labeled
+    ]
+    assert last["energy_mae"] == pytest.approx(1000 * np.mean(taught_errors) / 4, rel=1e-3)
+    assert "Energy MAE against the pool" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_set_is_translated_to_another_element(pool, tmp_path):
+    translate = {"map": "Ag=Cu", "lattice_scale": [4.1, 3.7], "labeling": EMT_LABELS}
+    output = tmp_path / "out"
+    config = config_of(pool, translate=translate, rounds=1, fraction=0.25)
+    result = distill(config, output)
+    assert result["translated"]["labeled"] == 10
+    before, after = (
+        read(path, ":") for path in (output / "distilled.xyz", output / "translated/labels/labels.xyz")
+    )
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_allclose(new.positions, old.positions * 4.1 / 3.7, atol=1e-6)
+        energy = new.get_potential_energy()
+        new.calc = EMT()
+        assert energy == pytest.approx(new.get_potential_energy(), abs=1e-5)
+    silver = GNNPotCalculator(output / "translated")
+    assert silver.potential.elements == ("Ag",)
+    assert silver.potential.cutoff == pytest.approx(4.0 * 4.1 / 3.7)
+    changed = (output / "translated" / "done.json").stat().st_mtime_ns
+    assert distill(config, output, resume=True)["translated"] == result["translated"]
+    assert (output / "translated" / "done.json").stat().st_mtime_ns == changed
+    assert "Ag=Cu, lengths × 1.108" in (output / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"members": {"count": 1}}, "expected two members or more, got 1"),
+        ({"members": None}, "expected members for the spread of a committee, got none"),
+        ({"labeling": EMT_LABELS, "teacher": "run"}, "expected labeling or teacher, got both"),
+        (
+            {"translate": {"map": {"Ag": "nearest"}, "labeling": EMT_LABELS}},
+            "expected an element of the pool",
+        ),
+    ],
+)
+def test_mistakes_are_refused_before_it_begins(pool, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        config_of(pool, **changes)
+
+
+def test_other_sizes_are_refused_and_the_difference_is_shown(distilled, pool):
+    with pytest.raises(ConfigError, match=r"got other values of fraction \(0.35 → 0.5\)"):
+        distill(config_of(pool, compare=["random", "farthest"], fraction=0.5), distilled, resume=True)
 
 
 def test_the_ready_configurations_parse():
     assert LearnConfig.from_yaml(shipped_configs()["learn/hexane"]).converge is not None
     assert DistillConfig.from_yaml(shipped_configs()["distill/nickel"]).sizes(2000)[-1] == 100
+    aluminum = DistillConfig.from_yaml(shipped_configs()["distill/nickel-to-aluminum"]).translate
+    assert aluminum is not None
+    assert aluminum.names == {"Ni": "Al"}
+    assert aluminum.length_scale == pytest.approx(1.15, abs=2e-3)

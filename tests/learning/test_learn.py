@@ -105,7 +105,7 @@ def test_it_goes_on_with_more_rounds_but_not_with_another_committee(finished, tm
     code, _, err = command("learn", file, "--output", output)
     assert (code, "; use --resume or another --output" in err) == (2, True)
     code, _, err = command("learn", file, "--output", output, "--resume", "members.count=3")
-    assert (code, "got other values of members.count; resume with the same" in err) == (2, True)
+    assert (code, "got other values of members.count (2 → 3); resume with the same" in err) == (2, True)
     with locked(output):
         code, _, err = command("learn", file, "--output", output, "--resume")
     assert (code, "for one run alone, got another that writes" in err) == (2, True)
@@ -196,7 +196,7 @@ def test_warm_rounds_carry_weights_and_each_members_split(tmp_path):
             {"later": {"start": "warm"}, "members": {"count": 2}},
             "expected members.split: inherited for a warm",
         ),
-        ({"initial": None}, "expected initial or potential.train to train on first, got neither"),
+        ({"initial": None}, "expected initial, source or potential.train to train on first, got none"),
         ({"members": {"count": 1}}, "expected two members or more, got 1"),
         ({"converge": {"kind": "work"}}, "expected a steered sampler for converge: work, got none"),
         ({"select": [{"kind": "above", "spread": "big"}]}, r"expected a number or mu\+3sigma, got 'big'"),

@@ -14,7 +14,7 @@ import pytest
 
 from gnnpot.errors import ConfigError, OutputError
 from gnnpot.system.files import write_text
-from gnnpot.system.run_folder import RunFolder, differences
+from gnnpot.system.run_folder import RunFolder, changed_values, differences, in_words
 
 HOLD = (
     "import sys, time; from gnnpot.system.run_folder import RunFolder\n"
@@ -111,6 +111,9 @@ def test_other_values_are_named(tmp_path):
     new = {"training": {"rate": 2.0, "max_epochs": 9}, "train": ["c"], "stages": [{"freeze": ["x"]}]}
     with pytest.raises(ConfigError, match=r"expected the training in .*run, got other values of stages.0.f"):
         folder.check_same(old, new, free=["train"])
+    assert in_words(changed_values(old, new, free=["train", "stages"])) == (
+        "training.max_epochs (3 → 9), training.rate (1.0 → 2.0)"
+    )
     assert differences(old, new, free=["train", "training.max_epochs"]) == [
         "stages.0.freeze", "stages.0.freeze.0", "training.rate",
     ]  # fmt: skip

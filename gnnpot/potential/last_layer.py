@@ -1,0 +1,231 @@
+"""The uncertainty of one potential, from the features of its last hidden layer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from copy import copy
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from gnnpot.errors import DataError, ModelFileError, one_line
+from gnnpot.graph.geometry import Neighborhoods, pair_vectors
+from gnnpot.graph.graph import AtomicGraph
+from gnnpot.models.base import sum_over_structures
+from gnnpot.models.hidden import hidden_features
+from gnnpot.ops.neighbor_sums import sum_opposite
+from gnnpot.potential.potential import Potential, Prediction
+from gnnpot.system.files import write_bytes
+
+UNCERTAINTY_FILE = "uncertainty.safetensors"
+SHARES = (0.6827, 0.9545)  # of a normal distribution within one and two standard deviations
+_RIDGE = 1e-6  # of the mean variance of a feature
+_DRAWS = 4
+_MOST = 1 << 24  # numbers of which torch takes quantiles
+
+
+class Deviations(NamedTuple):
+    """Standard deviations of what a potential says of a batch."""
+
+    energy: Float[Tensor, "B"]  # eV
+    forces: Float[Tensor, "N 3"]  # eV/Å
+    atomic_energies: Float[Tensor, "N"]  # eV, which rank atoms
+
+
+class LastLayerUncertainty(nn.Module):
+    r"""Standard deviations of energies and forces as linear functions of the last hidden layer.
+
+    With features :math:`f_i` of the atoms, :math:`\phi = \sum_i f_i / N` of a structure, and
+    :math:`A = \sum_s \phi_s \phi_s^T + \lambda 1` over the training structures,
+
+    .. math:: \sigma(E / N) = \alpha \sqrt{\phi^T A^{-1} \phi}, \qquad
+        \sigma(F) = \beta \sqrt{g^T A^{-1} g}, \quad g = \partial \sum_i f_i / \partial r
+
+    where α and β make 68 and 95 % of the errors of held-out structures lie within one and two σ, as nearly as
+    one number can.  No potential is trained again.  The second is the mean square over a few weights w drawn
+    once with covariance :math:`A^{-1}`, each of which costs a derivative of :math:`\sum_i w^T f_i`; its
+    relative error is :math:`1 / \sqrt{2 K}` for K of them.  It predicts what the potential does, and is
+    usable in its place.
+
+    Args:
+        potential: The potential.
+        factor: Cholesky factor of A.
+        draws: The weights, in columns.
+        alpha: α (eV per atom).
+        beta: β (eV/Å).
+    """
+
+    factor: Float[Tensor, "F F"]
+    draws: Float[Tensor, "F K"]
+
+    def __init__(
+        self, potential: Potential, factor: Tensor, draws: Tensor, alpha: float, beta: float
+    ) -> None:
+        super().__init__()
+        self.potential = potential
+        self.register_buffer("factor", factor)
+        self.register_buffer("draws", draws)
+        self.alpha, self.beta = alpha, beta
+
+    @property
+    def cutoff(self) -> float:
+        """Longest edge that is needed (Å)."""
+        return self.potential.cutoff
+
+    @property
+    def few_pairs(self) -> int:
+        """Number of pairs up to which dynamics takes its time for operations."""
+        return self.potential.few_pairs
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """Chemical symbols of the elements that it can predict."""
+        return self.potential.elements
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Floating-point type of the weights, and so of the graphs it takes."""
+        return self.potential.dtype
+
+    def forward(self, graph: AtomicGraph) -> Prediction:
+        """What the potential says."""
+        prediction: Prediction = self.potential(graph)
+        return prediction
+
+    def check_elements(self, numbers: Int[Tensor, "N"]) -> None:
+        """Check that the potential knows the elements of these atoms.
+
+        Raises:
+            DataError: Naming the elements.
+        """
+        self.potential.check_elements(numbers)
+
+    @classmethod
+    def fitted(
+        cls, potential: Potential, train: Iterable[AtomicGraph], held_out: Iterable[AtomicGraph]
+    ) -> LastLayerUncertainty:
+        """The uncertainty after a training.
+
+        Args:
+            potential: Trained.
+            train: Structures that it was trained on, in batches.
+            held_out: Labeled structures that it was not, for α and β.
+
+        Raises:
+            DataError: None of these has a label, or the model has no last layer of the kind.
+        """
+        known = torch.cat([_means(_features(potential, graph), graph) for graph in train])
+        matrix = known.T @ known
+        ridge = _RIDGE * matrix.diagonal().mean() + torch.finfo(matrix.dtype).tiny
+        factor = torch.linalg.cholesky(matrix + ridge * torch.eye(len(matrix), dtype=matrix.dtype))
+        normal = torch.randn(
+            len(matrix), _DRAWS, generator=torch.Generator().manual_seed(0), dtype=matrix.dtype
+        )
+        draws = torch.linalg.solve_triangular(factor.T, normal, upper=True)
+        plain = cls(potential, factor, draws, 1.0, 1.0)
+        energies, forces = list[Tensor](), list[Tensor]()
+        for graph in held_out:
+            prediction, deviations = plain.predict(graph)
+            energies.append((prediction.energy - graph.energy) / deviations.energy)
+            forces.append((prediction.forces.double() - graph.forces) / deviations.forces)
+        alpha, beta = _scale(energies), _scale(forces)
+        if alpha is None and beta is None:
+            raise DataError("expected held-out structures with labels to scale by, got none; label some")
+        return cls(potential, factor, draws, alpha or 1.0, beta or 1.0)
+
+    @torch.no_grad()
+    def predict(self, graph: AtomicGraph) -> tuple[Prediction, Deviations]:
+        """What the potential says of a batch, and how sure it is."""
+        features, forces = self._derivatives(graph)
+        per_atom = self.alpha * self._lengths(_means(features, graph))
+        return self.potential(graph), Deviations(
+            energy=per_atom * graph.num_atoms,
+            forces=self.beta * torch.stack(forces).double().square().mean(dim=0).sqrt(),
+            atomic_energies=self.alpha * self._lengths(features),
+        )
+
+    def _derivatives(self, graph: AtomicGraph) -> tuple[Float[Tensor, "N F"], list[Float[Tensor, "N 3"]]]:
+        """Features, and the forces that each of the drawn weights makes of them."""
+        edges = Neighborhoods.of(graph)
+        with torch.enable_grad():
+            vectors = pair_vectors(graph).detach().requires_grad_(True)
+            located = copy(graph)
+            located.pair_vectors = vectors
+            located.pair_lengths = torch.linalg.vector_norm(vectors, dim=-1)
+            located.neighborhoods = edges
+            features = _caught(self.potential, located)
+            columns = self.draws.to(features.dtype).unbind(dim=1)
+            gradients = [
+                torch.autograd.grad((features @ column).sum(), vectors, retain_graph=True)[0]
+                for column in columns
+            ]
+        return features.detach().double(), [sum_opposite(gradient, edges) for gradient in gradients]
+
+    def _lengths(self, features: Float[Tensor, "S F"]) -> Float[Tensor, "S"]:
+        solved = torch.linalg.solve_triangular(self.factor, features.T, upper=False)
+        return torch.linalg.vector_norm(solved, dim=0)
+
+    def write(self, path: Path) -> None:
+        """Write all but the potential.
+
+        Raises:
+            OutputError: The disk is full, or the folder cannot be written to.
+        """
+        tensors = {name: value.cpu().contiguous() for name, value in self.named_buffers(recurse=False)}
+        write_bytes(path, save(tensors, metadata={"scales": json.dumps([self.alpha, self.beta])}))
+
+    @classmethod
+    def read(cls, path: Path, potential: Potential) -> LastLayerUncertainty:
+        """Read what :meth:`write` wrote.
+
+        Args:
+            path: The file.
+            potential: That of the same training.
+
+        Raises:
+            ModelFileError: The file is not there, or not whole.
+        """
+        try:
+            with safe_open(path, framework="pt") as file:
+                alpha, beta = json.loads((file.metadata() or {})["scales"])
+                factor, draws = (file.get_tensor(name).clone() for name in ("factor", "draws"))
+            return cls(potential, factor, draws, float(alpha), float(beta))
+        except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"expected an uncertainty beside its potential, got {path} ({one_line(error)}); train with "
+                "training.uncertainty=last_layer"
+            ) from error
+
+
+def _caught(potential: Potential, graph: AtomicGraph) -> Float[Tensor, "N F"]:
+    """Features in which the energies of atoms are linear."""
+    features = hidden_features(potential.model, graph)
+    part = potential.network_part(graph)
+    return features if part is None else features * part[:, None]
+
+
+@torch.no_grad()
+def _features(potential: Potential, graph: AtomicGraph) -> Float[Tensor, "N F"]:
+    return _caught(potential, graph).double()
+
+
+def _means(features: Float[Tensor, "N F"], graph: AtomicGraph) -> Float[Tensor, "B F"]:
+    return sum_over_structures(features, graph) / graph.num_atoms[:, None]
+
+
+def _scale(ratios: list[Tensor]) -> float | None:
+    """Factor of σ with which 68 and 95 % of the errors are within one and two, as nearly as can be."""
+    if not ratios:
+        return None
+    there = torch.cat([ratio.reshape(-1) for ratio in ratios]).abs()
+    there = there[~torch.isnan(there)]
+    if not len(there):
+        return None
+    one, two = torch.quantile(there[:_MOST], there.new_tensor(SHARES)).tolist()
+    return float(0.5 * (one + two / 2))
