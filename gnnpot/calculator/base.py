@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
@@ -24,6 +25,30 @@ class WholeCalculator(Calculator):
         self.results = {}  # none are left if the next line fails
         self.results = self.computed()
 
+    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+        """What has changed since the last results, bit by bit.
+
+        ASE's own comparison takes about as long as a step of a small molecule.
+        """
+        known = self.atoms
+        if known is None or len(known) != len(atoms):
+            return list(all_changes)
+        return [
+            name for name in all_changes if name not in self.ignored_changes and _differs(name, known, atoms)
+        ]
+
     @abstractmethod
     def computed(self) -> dict[str, Any]:
         """The results of ``self.atoms`` under ASE's names and in its units."""
+
+
+def _differs(name: str, one: Atoms, other: Atoms) -> bool:
+    if name in ("cell", "pbc"):
+        return not np.array_equal(getattr(one, name), getattr(other, name))
+    if name.startswith("initial_") and not (one.has(name) or other.has(name)):
+        return False
+    first, second = (
+        getattr(atoms, f"get_{name}")() if name.startswith("initial_") else atoms.arrays[name]
+        for atoms in (one, other)
+    )
+    return not np.array_equal(first, second)

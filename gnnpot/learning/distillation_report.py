@@ -8,6 +8,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from gnnpot.learning.distillation_config import DistillConfig
 from gnnpot.learning.story import Facts
@@ -25,6 +26,7 @@ _QUANTITIES = {
     "forces_mae_of_labels": "Force MAE against the pool's labels (meV/Å)",
 }
 _SPREAD = "largest_spread"
+_FEW_DECADES = (2.0, 0.5)  # within which ticks between powers of ten are labeled: all, and some
 _NAMES = {"spread": "Highest spread", "farthest": "Farthest points", "grid": "Grid", "random": "Random"}
 
 
@@ -66,13 +68,17 @@ def _there(point: Facts, key: str) -> bool:
 def _sentence(result: Facts) -> str:
     last = result["curves"].get(result["rule"], [{}])[-1]
     errors = [
-        f"{name.partition(' (')[0]} {number(last[key])} {name.partition('(')[2].rstrip(')')}"
+        f"{name[0].lower()}{name[1:].partition(' (')[0]} {number(last[key])} {_unit(name)}"
         for key, name in _QUANTITIES.items()
         if _there(last, key)
     ]
     errors = errors or [f"largest spread {number(last[_SPREAD])} eV"]
     where = result["judged_on"]
     return f"With {last['size']:,} structures ({last['share']:.1%}): {', '.join(errors)} on {where}."
+
+
+def _unit(title: str) -> str:
+    return title.partition("(")[2].rstrip(")")
 
 
 def _figures(curves: Mapping[str, Sequence[Facts]], told: Mapping[str, str]) -> list[Image]:
@@ -85,6 +91,8 @@ def _figures(curves: Mapping[str, Sequence[Facts]], told: Mapping[str, str]) -> 
                 there = [(100 * point["share"], point[key]) for point in curve if _there(point, key)]
                 axis.semilogy(*zip(*there, strict=True), "o-", color=color, ms=3, label=_NAMES[rule])
             axis.set(title=title.replace(" against", "\nagainst"), xlabel="share of the pool (%)")
+            axis.yaxis.set_major_formatter(LogFormatter(minor_thresholds=_FEW_DECADES))
+            axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=_FEW_DECADES))
             axis.legend(frameon=False)
             last = "; ".join(f"{rule} {curve[-1][key]:.3g}" for rule, curve in curves.items())
             images.append(Image(data_uri(figure), f"{title} against the share of the pool, at last {last}"))
@@ -92,7 +100,11 @@ def _figures(curves: Mapping[str, Sequence[Facts]], told: Mapping[str, str]) -> 
 
 
 def _table(curve: Sequence[Facts], told: Mapping[str, str]) -> str:
-    titles = ["structures", "share", *(title.replace(" (", "<br>(") for title in told.values())]
+    titles = [
+        "structures",
+        "share",
+        *(title.replace(" (", "<br>(").replace(" against", "<br>against") for title in told.values()),
+    ]
     head = "".join(f'<th scope="col">{title}</th>' for title in ("round", *titles))
     body = []
     for place, point in enumerate(curve):
