@@ -10,6 +10,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from potentials import small_potential
+
+from gnnpot.potential.model_file import save_potential
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -70,6 +73,16 @@ def test_the_table_names_what_exceeded_the_limits_if_nothing_was_measured(tmp_pa
     assert done.stderr.splitlines()[-1].startswith("no figure: ")
     assert [row["error"] for row in json.loads(output.read_text())["rows"]] == ["more than 0.001 s"]
     assert not output.with_suffix(".png").exists()
+
+
+def test_runs_as_a_batch_are_timed_beside_runs_one_after_another(tmp_path):
+    save_potential(small_potential("ani"), tmp_path / "model.safetensors", provenance={})
+    words = ["--repeat", 1, "--copies", 2, "--steps", 20, "--rounds", 1, "--output", tmp_path / "times.json"]
+    table = run("replicas.py", tmp_path / "model.safetensors", *words, "--temperature", 10)
+    assert [line.split("  ")[0] for line in table.splitlines()[1:]] == ["one after another", "2 as a batch"]
+    found = json.loads((tmp_path / "times.json").read_text())
+    assert found["atoms"] == 8
+    assert all(value > 0 for times in found["times"].values() for pair in times for value in pair)
 
 
 def test_labels_of_sizes_have_room(program):

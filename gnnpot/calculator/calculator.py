@@ -17,6 +17,7 @@ from torch.autograd.graph import increment_version
 
 from gnnpot.calculator.base import WholeCalculator
 from gnnpot.calculator.recording import Replay
+from gnnpot.calculator.replicas import ReplicaCalculator
 from gnnpot.errors import ConfigError
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.graph.verlet_list import SkinList
@@ -68,6 +69,7 @@ class GNNPotCalculator(WholeCalculator):
     name = "gnnpot"
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
+    takes_any_image = True  # atoms may lie outside the cell
 
     @torch.inference_mode(False)
     def __init__(
@@ -110,6 +112,10 @@ class GNNPotCalculator(WholeCalculator):
         """What has changed since the last results: of the atoms, or all where the potential has."""
         changes: list[str] = super().check_state(atoms, tol)
         return changes or ([] if self._weights.is_same() else list(all_changes))
+
+    def replicas(self, copies: int) -> ReplicaCalculator:
+        """A calculator of so many copies of a structure as one batch, with the potential of this one."""
+        return ReplicaCalculator(self.potential, copies, skin=self._neighbors.skin, device=self.device)
 
     def forget(self) -> None:
         """Forget all that was made of the weights; call it after writing into them behind torch's back."""

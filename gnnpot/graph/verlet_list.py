@@ -18,7 +18,7 @@ from torch import Tensor
 from gnnpot.errors import DataError
 from gnnpot.graph.coordination import coordination
 from gnnpot.graph.geometry import Neighborhoods, both_directions, pair_lengths, pair_vectors
-from gnnpot.graph.graph import AtomicGraph
+from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.kernels.dispatch import fusible, operation, over_items
 
 _ONE_SPOT = 1e-6  # Å
@@ -45,12 +45,22 @@ class SkinList:
         device: Device of the graphs' tensors.
         few: Number of pairs up to which graphs have all edges of the list, longer ones too, so that the edges
             stay the same while it lasts.
+        copies: Number of equal parts of the atoms, one after another, that share the cell but have no edges
+            between them.
     """
 
     def __init__(
-        self, cutoff: float, skin: float, *, dtype: torch.dtype, device: torch.device, few: int = 0
+        self,
+        cutoff: float,
+        skin: float,
+        *,
+        dtype: torch.dtype,
+        device: torch.device,
+        few: int = 0,
+        copies: int = 1,
     ) -> None:
         self.few = few
+        self.copies = copies
         self.cutoff = cutoff
         self.skin = skin
         self.dtype = dtype
@@ -61,7 +71,8 @@ class SkinList:
         self._near: tuple[Tensor, AtomicGraph] | None = None  # which pairs the last graph had, and it
 
     def __reduce__(self) -> tuple[Any, ...]:
-        empty = partial(SkinList, dtype=self.dtype, device=self.device, few=self.few)
+        settings = {"few": self.few, "copies": self.copies}
+        empty = partial(SkinList, dtype=self.dtype, device=self.device, **settings)
         return empty, (self.cutoff, self.skin)
 
     def graph(self, atoms: Atoms) -> AtomicGraph:
@@ -106,7 +117,7 @@ class SkinList:
     def _renewed(self, atoms: Atoms) -> AtomicGraph:
         """The list of ``atoms``; the old one if it has the same edges, so that what was made of it lasts."""
         reference = atoms.copy()  # without the calculator, whose results would become labels
-        wide = AtomicGraph.from_ase(reference, self.cutoff + self.skin, torch.float64).to(self.device)
+        wide = _listed(reference, self.cutoff + self.skin, self.copies).to(self.device)
         wide.bonded_within = self.cutoff if self._stays_bonded(wide) else torch.inf
         self._reference = reference
         if self._wide is not None and _are_alike(self._wide, wide):
@@ -142,6 +153,20 @@ class SkinList:
         displacements = atoms.positions - carried
         moved = math.sqrt(np.einsum("ix,ix->i", displacements, displacements).max(initial=0.0))
         return bool(shrinkage * (self.cutoff + self.skin) - 2 * moved >= self.cutoff)  # false for NaN
+
+
+def _listed(atoms: Atoms, cutoff: float, copies: int) -> AtomicGraph:
+    """The graph of ``atoms`` in float64; of several copies without edges between them."""
+    if copies == 1:
+        return AtomicGraph.from_ase(atoms, cutoff, torch.float64)
+    size = len(atoms) // copies
+    parts = [
+        AtomicGraph.from_ase(atoms[first : first + size], cutoff, torch.float64)
+        for first in range(0, len(atoms), size)
+    ]
+    graph = collate(parts)
+    graph.cell, graph.pbc, graph.batch = parts[0].cell, parts[0].pbc, torch.zeros_like(graph.batch)
+    return graph
 
 
 class _MovingPairs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,13 +25,12 @@ from gnnpot.properties.correlations import (
     mean_square_displacement,
     radial_distribution,
 )
+from gnnpot.properties.watch import NO_WATCH, Watch
 from gnnpot.sampling.ensembles import Ensemble, LangevinNVT
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.md import MDConfig, MolecularDynamicsSampler
 
 Array = np.ndarray
-
-Watch = Callable[[float], None]  # of the share of the steps that is done
 
 
 class DynamicsConfig(Section):
@@ -135,7 +134,7 @@ def dynamics(
     *,
     config: DynamicsConfig | None = None,
     seed: int = 0,
-    watch: Watch = lambda share: None,
+    watch: Watch = NO_WATCH,
 ) -> Dynamics:
     """Run several trajectories and average their structure and motion.
 
@@ -155,9 +154,9 @@ def dynamics(
     walks = MolecularDynamicsSampler(plan, calculator)([start], np.random.default_rng(seed))
     runs: dict[int, list[Atoms]] = {}
     for walk in walks.walks:
-        walk.between = lambda: watch(walks.share)
+        walk.between = lambda: watch.tell(walks.share)
     for frame in walks:
-        watch(walks.share)
+        watch.tell(walks.share)
         runs.setdefault(frame.info["run"], []).append(frame)
     failures = tuple(walk.failure for walk in walks.walks if walk.failure)
     whole = [runs.get(number, []) for number, walk in enumerate(walks.walks) if not walk.failure]

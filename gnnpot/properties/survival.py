@@ -13,13 +13,17 @@ from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 from scipy.stats import chi2
 
+from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.config.base import Section
 from gnnpot.config.durations import SimulatedTime
 from gnnpot.properties.calculation import supercell
-from gnnpot.properties.dynamics import Watch
+from gnnpot.properties.watch import NO_WATCH, Watch
 from gnnpot.sampling.ensembles import LangevinNVT
 from gnnpot.sampling.limits import LASTING_DISTANCE, Limits
 from gnnpot.sampling.md import MDConfig, MolecularDynamicsSampler
+from gnnpot.sampling.replicas import Replicas
+from gnnpot.sampling.schedule import Schedule, ramps
+from gnnpot.sampling.walk import WalkPlan
 
 Array = np.ndarray
 
@@ -133,33 +137,68 @@ def survival(
     *,
     config: SurvivalConfig | None = None,
     seed: int = 0,
-    watch: Watch = lambda share: None,
+    watch: Watch = NO_WATCH,
 ) -> Survival:
     """Run dynamics many times and count how many last.
+
+    Runs of a potential move together as one batch (:mod:`gnnpot.sampling.replicas`), those of other
+    calculators one after another.
 
     Args:
         calculator: Forces.
         atoms: Structure to start from; repeated to the size of the configuration.
         config: Temperature, length, number of runs.
         seed: Seed of all random numbers.
-        watch: Told which share of the steps is done.
+        watch: Told which share of the steps is done; an unfinished state in its file is taken up.
 
     Raises:
         DataError: The calculator cannot treat the structure at the start.
     """
     config = config or SurvivalConfig()
-    walks = MolecularDynamicsSampler(config.sampler(), calculator)(
-        [supercell(atoms, config.size) if atoms.cell.rank == 3 else atoms], np.random.default_rng(seed)
-    )
-    for walk in walks.walks:
-        walk.between = lambda: watch(walks.share)
-    for _ in walks:
-        watch(walks.share)
+    start = supercell(atoms, config.size) if atoms.cell.rank == 3 else atoms
+    plan, rng = config.sampler(), np.random.default_rng(seed)
+    if isinstance(calculator, GNNPotCalculator):
+        steps, failures = _as_a_batch(calculator, start, plan, rng, watch)
+    else:
+        steps, failures = _one_by_one(calculator, start, plan, rng, watch)
     return Survival(
-        times=tuple(walk.step * config.timestep / 1000 for walk in walks.walks),
-        failures=tuple(walk.failure for walk in walks.walks),
-        length=walks.walks[0].plan.schedule.steps * config.timestep / 1000,
+        times=tuple(step * config.timestep / 1000 for step in steps),
+        failures=tuple(failures),
+        length=plan.steps * config.timestep / 1000,
     )
+
+
+def _as_a_batch(
+    calculator: GNNPotCalculator, start: Atoms, plan: MDConfig, rng: np.random.Generator, watch: Watch
+) -> tuple[list[int], list[str]]:
+    """Steps and failures of runs that move together."""
+    (ramp,) = ramps(plan.temperatures)
+    walk_plan = WalkPlan(plan.ensemble, Schedule(plan, ramp), plan.limits)
+    runs = Replicas(start, walk_plan, rng.spawn(plan.repetitions), batch=calculator.replicas)
+    watch.take_up(runs)
+    while runs.is_going:
+        runs.advance()
+        watch.tell(runs.share)
+        watch.keep(runs)
+    return runs.steps, runs.failures
+
+
+def _one_by_one(
+    calculator: Calculator, start: Atoms, plan: MDConfig, rng: np.random.Generator, watch: Watch
+) -> tuple[list[int], list[str]]:
+    """Steps and failures of runs that take turns."""
+    walks = MolecularDynamicsSampler(plan, calculator)([start], rng)
+    watch.take_up(walks)
+
+    def between() -> None:
+        watch.tell(walks.share)
+        watch.keep(walks)
+
+    for walk in walks.walks:
+        walk.between = between
+    for _ in walks:
+        between()
+    return [walk.step for walk in walks.walks], [walk.failure for walk in walks.walks]
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:

@@ -21,7 +21,9 @@ class OncePerStep(GetPropertiesMixin):
     Integrators ask for forces three times a step, and ASE's calculators compare the whole structure each
     time; here only positions and cell are compared, bit by bit.  Each run has its own cache, so that several
     runs may share a calculator.  Atoms are wrapped into the cell first, because ASE's KIM calculator
-    silently misses neighbors of atoms outside.  The energy is the one whose derivative the forces are.
+    silently misses neighbors of atoms outside; not for calculators that say ``takes_any_image``, whose
+    neighbor lists would end where an atom crosses a face of the cell.  The energy is the one whose
+    derivative the forces are.
 
     Args:
         calculator: Calculator that is called after a move.
@@ -33,6 +35,7 @@ class OncePerStep(GetPropertiesMixin):
         self._positions = np.empty((0, 3))
         self._inside = Atoms()
         self._inverse = np.zeros((3, 3))
+        self._wraps = not getattr(calculator, "takes_any_image", False)
 
     @property
     def implemented_properties(self) -> list[str]:
@@ -71,5 +74,8 @@ class OncePerStep(GetPropertiesMixin):
         if not same_cell:
             inside.cell.array[:] = cell
             self._inverse = np.linalg.pinv(cell)
+        if not self._wraps:
+            inside.positions = self._positions
+            return
         images = np.floor(self._positions @ self._inverse) * inside.pbc
         inside.positions = self._positions - images @ cell

@@ -20,7 +20,7 @@ from gnnpot.sampling.schedule import Schedule
 from gnnpot.sampling.spread import SpreadWatch, StopWhen, put_spreads
 from gnnpot.units import GPa
 
-_CHECK = 10  # steps between looks at temperature and forces
+CHECK = 10  # steps between looks at temperature and forces
 _LABELS = ("energy", "forces", "stress")
 
 
@@ -210,7 +210,7 @@ class Walk(Iterator[Atoms]):
     def _next_stop(self) -> int:
         equilibration = self.plan.schedule.timing.equilibration
         stops = [self.plan.schedule.next_frame(self.step)]
-        stops += [(self.step // pace + 1) * pace for pace in (_CHECK, self.action.every)]
+        stops += [(self.step // pace + 1) * pace for pace in (CHECK, self.action.every)]
         if self.step < equilibration:
             stops.append(equilibration)
         return min(stops)
@@ -222,7 +222,7 @@ class Walk(Iterator[Atoms]):
             with np.errstate(over="ignore", invalid="ignore"):  # the limits tell of an explosion
                 self._driver_at(temperature).run(stop - self.step)
             self.step = stop
-            if stop % _CHECK == 0 or self.plan.schedule.is_frame(stop):
+            if stop % CHECK == 0 or self.plan.schedule.is_frame(stop):
                 self.failure = self.plan.limits.broken_by(self.atoms, temperature)
                 self._look()
             if not self.failure and stop % self.action.every == 0:

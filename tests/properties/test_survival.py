@@ -16,6 +16,7 @@ from gnnpot.properties.survival import (
     survival_curve,
     wilson_interval,
 )
+from gnnpot.properties.watch import Watch
 from gnnpot.sampling.crystals import crystal
 
 
@@ -46,7 +47,7 @@ def test_runs_of_copper_last_and_are_counted():
 def test_dynamics_that_explode_are_counted_and_not_raised():
     told = []
     config = SurvivalConfig(temperature=300, time="2ps", runs=3, size=3, timestep=1)
-    found = survival(Unstable(), crystal("Cu"), config=config, watch=told.append)
+    found = survival(Unstable(), crystal("Cu"), config=config, watch=Watch(told.append))
     assert found.survived == 0.0
     assert all(found.failures)
     assert max(found.times) < 2.0
