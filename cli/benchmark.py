@@ -21,6 +21,10 @@ def benchmark(
         list[str] | None,
         typer.Option("--keys", "-k", metavar="NAME=VALUE", help="Where labels are, e.g. energy=dft_energy."),
     ] = None,
+    properties: Annotated[
+        Path | None,
+        typer.Option(help="YAML of structure and values by whose deviation models are ranked."),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU if there.")] = "auto",
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder.")] = Path("benchmark"),
     resume: Annotated[
@@ -37,6 +41,7 @@ def benchmark(
     from gnnpot.benchmark.models.config import ComparisonConfig
     from gnnpot.benchmark.models.run import compare
     from gnnpot.commands.progress import ComparisonDisplay
+    from gnnpot.config.base import read_values
     from gnnpot.data.keys import label_keys
 
     given = {
@@ -49,6 +54,7 @@ def benchmark(
         "keys": label_keys(keys or []),
         "device": device,
         "steps": md_steps,
+        "properties": None if properties is None else read_values(properties),
     }
     with stoppable(output, "the trainings so far", RESUME), ComparisonDisplay() as display:
         asked = ComparisonConfig.from_dict(given, source="the comparison")

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gnnpot.benchmark.models.report import measured_cells, spread_cells, verdict
-from gnnpot.units import ERROR_UNITS
+from gnnpot.benchmark.trials import UNITS
 
 if TYPE_CHECKING:
     from gnnpot.benchmark.trials import Comparison
@@ -22,7 +22,7 @@ def print_comparison(comparison: Comparison) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("model", overflow="fold", max_width=24, vertical="bottom")
     names = comparison.quantities
-    titles = ["frames", *(f"{name}\n{ERROR_UNITS[name]}" for name in names)]
+    titles = ["frames", *(f"{name}\n{UNITS[name]}" for name in names)]
     for title in (*titles, "µs/atom\n/step", "drift\nmeV/atom\n/ps", "jump\nmeV/Å"):
         table.add_column(title, justify="right", no_wrap=True, vertical="bottom")
     spreads = [[comparison.spread(model, size, name) for model, size in rows] for name in names]

@@ -11,6 +11,14 @@ import numpy as np
 
 from gnnpot.units import ERROR_UNITS
 
+PROPERTIES = "properties"  # the mean deviation of properties from their values, beside errors of labels
+UNITS = {**ERROR_UNITS, PROPERTIES: "%"}
+
+
+def score_words(quantity: str) -> str:
+    """What is compared, without its unit."""
+    return "deviation of properties" if quantity == PROPERTIES else f"{quantity} RMSE"
+
 
 class Point(NamedTuple):
     """Validation errors of the best model at one moment of a training."""
@@ -28,7 +36,8 @@ class Trial:
         model: Name of the model.
         size: Number of frames, validation included.
         seed: Seed of subset, initial weights and batch order.
-        errors: MAE and RMSE on the test set by quantity, as in ``metrics.json``.
+        errors: MAE and RMSE on the test set by quantity, as in ``metrics.json``; of properties both are
+            their mean deviation (%).
         seconds: Training time.
         epochs: Number of completed epochs.
         history: Validation errors of the best model against time.
@@ -114,12 +123,14 @@ class Comparison:
 
     @property
     def quantities(self) -> list[str]:
-        """Quantities with labels in the test set."""
-        return [name for name in ERROR_UNITS if any(t.rmse(name) == t.rmse(name) for t in self.trials)]
+        """Quantities with labels in the test set, and properties if they are compared."""
+        return [name for name in UNITS if any(t.rmse(name) == t.rmse(name) for t in self.trials)]
 
     @property
     def headline(self) -> str:
-        """The quantity by which models are ranked: forces if labeled."""
+        """The quantity by which models are ranked: properties if compared, forces if labeled."""
+        if PROPERTIES in self.quantities:
+            return PROPERTIES
         return "forces" if "forces" in self.quantities else "energy"
 
     def spread(self, model: str, size: int, quantity: str) -> SeedStatistics:
@@ -154,7 +165,7 @@ class Comparison:
         trials = [
             {
                 "model": trial.model, "frames": trial.size, "seed": trial.seed,
-                **{name: trial.errors.get(name) for name in ERROR_UNITS},
+                **{name: trial.errors.get(name) for name in self._told},
                 "seconds": _plain(trial.seconds), "epochs": trial.epochs, "failure": trial.failure or None,
                 "history": [{k: _plain(v) for k, v in point._asdict().items()} for point in trial.history],
             }
@@ -170,8 +181,13 @@ class Comparison:
             "warnings": list(self.warnings),
         }
 
+    @property
+    def _told(self) -> list[str]:
+        """Quantities in the JSON object."""
+        return [*ERROR_UNITS, *([PROPERTIES] if PROPERTIES in self.quantities else [])]
+
     def _row(self, model: str, size: int) -> dict[str, Any]:
-        spreads = {name: self.spread(model, size, name) for name in ERROR_UNITS}
+        spreads = {name: self.spread(model, size, name) for name in self._told}
         errors = {
             name: {"rmse": _plain(spread.mean), "deviation": _plain(spread.deviation)}
             if name in self.quantities

@@ -20,6 +20,7 @@ from gnnpot.learning.labeling import LabelingConfig
 from gnnpot.learning.potential_config import PotentialConfig
 from gnnpot.learning.scoring import ScoreConfig
 from gnnpot.learning.selectors import AboveConfig, FirstConfig, Selectors
+from gnnpot.properties.targets import TargetsConfig
 from gnnpot.sampling.config import SamplerConfig, StructuresSection
 from gnnpot.sampling.displacement import NoiseConfig
 from gnnpot.sampling.steered import SteeredConfig
@@ -78,6 +79,24 @@ class WorkConfig(Section):
     reference: bool = False
 
 
+class GoalConfig(TargetsConfig):
+    """Properties whose deviation from their values ends a loop once it is small.
+
+    Args:
+        of: ``properties`` for all with values, one of them, or one of its quantities.
+        deviation: Mean deviation that is small enough (%); of ``of: certificate`` the number of failed checks
+            and a hundredth for each warning.
+    """
+
+    of: str = "properties"
+    deviation: PositiveFloat = 5.0
+
+    @model_validator(mode="after")
+    def _has_values(self) -> Self:
+        self.names(self.of)
+        return self
+
+
 class StopConfig(Section):
     """When a loop ends before its last round.
 
@@ -86,12 +105,14 @@ class StopConfig(Section):
         hours: Budget of time (s, or as ``8h``).
         spread: Largest score of any sampled frame below which nothing is left to learn (eV or eV/Å).
         bad_rounds: Number of bad rounds one after another.
+        properties: Properties of the committee that are good enough.
     """
 
     labels: PositiveInt | None = None
     hours: WallTime | None = None
     spread: PositiveFloat | None = None
     bad_rounds: PositiveInt = 3
+    properties: GoalConfig | None = None
 
 
 class LearnConfig(ElementChange, Configuration):

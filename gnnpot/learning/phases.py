@@ -6,6 +6,7 @@ one was, and gives the same result whenever it was killed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.data.dataset import GraphDataset
 from gnnpot.data.extxyz import read_extxyz
 from gnnpot.data.files import DataFile
@@ -27,7 +29,7 @@ from gnnpot.engines.imported import TeacherConfig
 from gnnpot.errors import DataError, TrainingError
 from gnnpot.labeling.export import LABELS
 from gnnpot.labeling.run import KeptPool
-from gnnpot.learning.config import LearnConfig
+from gnnpot.learning.config import GoalConfig, LearnConfig
 from gnnpot.learning.labeling import label_chosen, write_frames
 from gnnpot.learning.scoring import Candidates, candidates_of, scores_of_graphs
 from gnnpot.learning.selection import evenly
@@ -36,6 +38,7 @@ from gnnpot.learning.source import MEMBER, carry_source
 from gnnpot.learning.story import Facts, Round
 from gnnpot.potential.committee import Committee, load_model
 from gnnpot.potential.folder import MEMBERS, MODEL_FILE
+from gnnpot.properties.targets import judged
 from gnnpot.sampling.config import WITHOUT_FORCES, SampleConfig
 from gnnpot.sampling.displacement import DisplacementSampler
 from gnnpot.sampling.run import sample
@@ -208,6 +211,13 @@ def measure(place: Workplace, current: Round) -> Facts:
 def measure_reference(place: Workplace) -> Facts:
     """The same by the reference method."""
     return _works(place, place.config.labeling.method, place.output / "reference")
+
+
+def judge(goal: GoalConfig, current: Round) -> Facts:
+    """How far the properties of a round's committee are from their values."""
+    found = judged(GNNPotCalculator(current.path, default_dtype="float64"), goal, goal.of)
+    known = {"deviation": found.deviation} if math.isfinite(found.deviation) else {}
+    return {**known, "parts": dict(found.parts), "failures": dict(found.failures)}
 
 
 def _works(place: Workplace, engine: EngineConfig, folder: Path) -> Facts:

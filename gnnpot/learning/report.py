@@ -19,7 +19,7 @@ from gnnpot.report.tables import facts_table, number, scrolled, table_row
 from gnnpot.system.files import write_text
 from gnnpot.version import __version__
 
-_PHASES = ("initial", "reference", "sample", "score", "select", "label", "train", "property")
+_PHASES = ("initial", "reference", "sample", "score", "select", "label", "train", "property", "judge")
 
 
 def write_loop_report(path: Path, config: LearnConfig, rounds: Sequence[Round], result: Facts) -> None:
@@ -114,6 +114,7 @@ def _figures(rounds: Sequence[Round], config: LearnConfig, result: Facts) -> lis
             one["train"].get("errors", {}).get("energy") for one in rounds
         ],
         f"Largest spread of sampled frames ({unit})": [one["score"].get("largest") for one in rounds],
+        "Deviation of properties (%)": [one["judge"].get("deviation") for one in rounds],
         "Largest work (eV)": [one["property"].get("mean") for one in rounds],
     }
     labels = np.cumsum([one["label"].get("structures", 0) for one in rounds]).tolist()

@@ -118,6 +118,8 @@ class _Loop:
                 self.current = current
                 if self.config.converge is not None:
                     current.once("property", lambda: phases.measure(self.place, current))
+                if (goal := self.config.stop.properties) is not None:
+                    current.once("judge", lambda: phases.judge(goal, current))
         for complaint in current.complaints:
             self._tell(current, f"went wrong: {complaint}")
         if self.current is None:
@@ -165,6 +167,10 @@ class _Loop:
         largest = last["score"].get("largest")
         if stop.spread is not None and largest is not None and largest < stop.spread:
             return f"the largest spread is {largest:.3g} {self.config.score.unit}, below {stop.spread:g}"
+        deviation = last["judge"].get("deviation", np.inf)
+        if stop.properties is not None and deviation <= stop.properties.deviation:
+            goal = stop.properties
+            return f"the deviation of {goal.of} is {deviation:.3g}, not above {goal.deviation:g}"
         if self.config.converge is not None and (said := converged(self.rounds, self.config.converge)):
             return said
         bad = self.rounds[-stop.bad_rounds :]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -17,6 +17,9 @@ from gnnpot.sampling.step_cache import OncePerStep
 
 Array = np.ndarray
 
+FAILURES = (  # by which a property is one that could not be computed
+    GnnpotError, CalculatorError, ArithmeticError, ValueError, RuntimeError, LookupError, NotImplementedError,
+)  # fmt: skip
 _GAP = 6.0  # Å without atoms: there a crystal ends
 
 
@@ -117,3 +120,16 @@ def optional(module: str, what: str) -> Any:
             f"expected {module.partition('.')[0]} for {what}, got none ({one_line(error)}); install it: "
             'pip install "gnnpot[properties]"'
         ) from error
+
+
+def plain(value: Any) -> Any:
+    """Numbers, words, lists and dictionaries only; None stands for what is not finite."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value

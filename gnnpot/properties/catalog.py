@@ -13,19 +13,21 @@ from gnnpot.errors import PropertyError
 from gnnpot.properties.certificate.certify import CertificateConfig, certify
 from gnnpot.properties.certificate.checks import Certificate
 from gnnpot.properties.defects import DefectConfig, Interstitials, Vacancy, interstitials, vacancy
-from gnnpot.properties.dynamics import Dynamics, DynamicsConfig, Watch, dynamics
+from gnnpot.properties.dynamics import Dynamics, DynamicsConfig, dynamics
 from gnnpot.properties.elastic import ElasticConfig, ElasticConstants, elastic_constants
 from gnnpot.properties.equation_of_state import EquationOfState, EquationOfStateConfig, equation_of_state
+from gnnpot.properties.expansion import Expansion, ExpansionConfig, thermal_expansion
 from gnnpot.properties.migration import Migration, MigrationConfig, vacancy_migration
 from gnnpot.properties.phonons import PhononConfig, Phonons, phonons
 from gnnpot.properties.relaxation import PhaseOrder, Relaxation, RelaxationConfig, phase_order
 from gnnpot.properties.surfaces import SurfaceConfig, Surfaces, surface_energies
 from gnnpot.properties.survival import Survival, SurvivalConfig, survival
+from gnnpot.properties.watch import Watch
 from gnnpot.sampling.crystals import crystal, fitting_prototypes
 
 PropertyName = Literal[
     "relaxation", "phases", "equation_of_state", "elastic", "vacancy", "interstitials", "surfaces",
-    "migration", "phonons", "dynamics", "certificate", "stability",
+    "migration", "phonons", "expansion", "dynamics", "certificate", "stability",
 ]  # fmt: skip
 
 
@@ -119,6 +121,10 @@ PROPERTIES: dict[str, Property] = {
     "phonons": Property(
         "phonons", PhononConfig, _still(phonons), Phonons.UNITS,
         ("highest", "mean", "lowest", "imaginary_modes", "zero_point_energy"),
+    ),
+    "expansion": Property(
+        "thermal expansion", ExpansionConfig, _moving(thermal_expansion), Expansion.UNITS,
+        ("linear_expansion", "volume", "volume_change", "bulk_modulus"),
     ),
     "dynamics": Property(
         "dynamics", DynamicsConfig, _moving(dynamics), Dynamics.UNITS,

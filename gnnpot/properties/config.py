@@ -18,6 +18,7 @@ from gnnpot.properties.defects import DefectConfig
 from gnnpot.properties.dynamics import DynamicsConfig
 from gnnpot.properties.elastic import ElasticConfig
 from gnnpot.properties.equation_of_state import EquationOfStateConfig
+from gnnpot.properties.expansion import ExpansionConfig
 from gnnpot.properties.migration import MigrationConfig
 from gnnpot.properties.phonons import PhononConfig
 from gnnpot.properties.relaxation import RelaxationConfig
@@ -47,6 +48,7 @@ class PropertiesConfig(Configuration):
         surfaces: Which, and how thick.
         migration: Images and relaxation.
         phonons: Supercell and resolution.
+        expansion: Volumes and temperatures.
         dynamics: Temperature, length, runs.
         certificate: Sizes and lengths.
         stability: Temperature, length, number of runs.
@@ -69,6 +71,7 @@ class PropertiesConfig(Configuration):
     surfaces: SurfaceConfig = SurfaceConfig()
     migration: MigrationConfig = MigrationConfig()
     phonons: PhononConfig = PhononConfig()
+    expansion: ExpansionConfig = ExpansionConfig()
     dynamics: DynamicsConfig = DynamicsConfig()
     certificate: CertificateConfig = CertificateConfig()
     stability: SurvivalConfig = SurvivalConfig()
@@ -90,7 +93,7 @@ class PropertiesConfig(Configuration):
             models: Words of :func:`~gnnpot.engines.words.engine_from_word`.
             structure: File or crystal.
             reference: A word like those of models, or a JSON file of values.
-            only: Names of properties; all but stability if empty.
+            only: Names of properties; all but expansion and stability if empty.
             settings: ``key=value``, such as ``elastic.strain=0.1``.
             device: Where models run.
 

@@ -116,7 +116,15 @@ def equation_of_state(
     require_crystal(atoms, "an equation of state")
     changes = np.linspace(-config.span, config.span, config.points)
     volumes = atoms.get_volume() / len(atoms) * (1 + changes)
-    energies = energies_at(calculator, atoms, volumes)
+    return fitted_to(volumes, energies_at(calculator, atoms, volumes))
+
+
+def fitted_to(volumes: Float[Array, "V"], energies: Float[Array, "V"]) -> EquationOfState:
+    """The equation of third order through energies (eV/atom) at volumes (Å³/atom).
+
+    Raises:
+        PropertyError: No minimum lies in the range.
+    """
     coefficients = np.polynomial.polynomial.polyfit(volumes ** (-2 / 3), energies, _ORDER)
     return EquationOfState(volumes, energies, coefficients, _minimum(coefficients, volumes))
 

@@ -36,6 +36,7 @@ def figures(summary: Mapping[str, Any]) -> list[Curves]:
     drawn = [
         _energy_volume(_with(summary, "equation_of_state")),
         _phonons(_with(summary, "phonons")),
+        _expansion(_with(summary, "expansion")),
         _band_figure(_with(summary, "dynamics"), "radial_distribution", _RADIAL),
         _band_figure(_with(summary, "dynamics"), "angular_distribution", _ANGULAR),
         _band_figure(_with(summary, "dynamics"), "displacement", _DISPLACEMENT),
@@ -126,6 +127,15 @@ def _phonons(lines: list[_Line]) -> Curves | None:
         states.set(title="Density of states", xlabel="1/THz per cell")
         bands.legend(frameon=False, fontsize="small")
     return Curves("phonons", f"Phonons by {', '.join(line.name for line in lines)}", figure)
+
+
+def _expansion(lines: list[_Line]) -> Curves | None:
+    def draw(axes: Axes, line: _Line) -> None:
+        axes.plot(line.results["temperatures"], line.results["linear"], label=line.name, **line.style)
+
+    lines = [line for line in lines if "temperatures" in line.results]
+    labels = ("Temperature (K)", "Linear expansion (10⁻⁶/K)")
+    return _simple(lines, "expansion", title="Thermal expansion", labels=labels, draw=draw)
 
 
 class _Band(NamedTuple):

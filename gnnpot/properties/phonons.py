@@ -23,7 +23,7 @@ from gnnpot.units import meV
 
 Array = np.ndarray
 
-_PLANCK = 4.135667696  # meV/THz
+PLANCK = 4.135667696  # meV/THz
 _STILL = 1e-4  # hν/2kT, below which a mode is classical
 _ROOM = 300.0  # K
 _SYMMETRY = 1e-4  # Å, by which atoms of a relaxed crystal may miss their symmetric places
@@ -205,7 +205,7 @@ def _thermal(
     frequencies: Float[Array, "Q M"], weights: Float[Array, "Q"], temperature: float
 ) -> tuple[float, float]:
     """Zero-point energy (meV/atom) and heat capacity (k_B/atom) of the modes with real frequencies."""
-    quanta = _PLANCK * np.maximum(frequencies, 0.0)
+    quanta = PLANCK * np.maximum(frequencies, 0.0)
     shares = (weights / weights.sum())[:, None] * 3 / frequencies.shape[1]
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         half = quanta / (2 * units.kB / meV * temperature)

@@ -10,22 +10,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, CalculatorError
+from ase.calculators.calculator import Calculator
 from ase.io import read
 from ase.io.extxyz import write_extxyz
 
 from gnnpot.config.base import Section
 from gnnpot.engines import EngineConfig, calculator_from
-from gnnpot.errors import ConfigError, GnnpotError, OutputError, one_line
+from gnnpot.errors import OutputError, one_line
 from gnnpot.labeling.store.store import LabelStore
 from gnnpot.labeling.stored_calculator import StoredCalculator
+from gnnpot.properties.calculation import FAILURES, plain
 from gnnpot.properties.catalog import NO_REST, PROPERTIES, PropertyName
 from gnnpot.properties.config import REFERENCE, PropertiesConfig
 from gnnpot.properties.relaxation import Relaxation
 from gnnpot.properties.report import FIGURES, REPORT, write_report
 from gnnpot.properties.rest import at_rest
+from gnnpot.properties.targets import given_values
+from gnnpot.properties.watch import Watch
 from gnnpot.sampling.crystals import structure
 from gnnpot.system.documents import read_json
 from gnnpot.system.files import atomic_write, make_folder, write_text
@@ -37,9 +39,6 @@ Observe = Callable[[str, float], None]  # of what is computed, and the share tha
 RESULTS, SUMMARY = "results", "properties.json"
 _RELAXED = "relaxed.xyz"
 _JUDGES = ("certificate", "stability")  # of models, not of the reference
-_FAILURES = (
-    GnnpotError, CalculatorError, ArithmeticError, ValueError, RuntimeError, LookupError, NotImplementedError,
-)  # fmt: skip
 
 
 class Subject:
@@ -101,7 +100,7 @@ def properties(
         OutputError: The folder cannot be written to.
     """
     atoms, inputs = structure(config.structure), config.inputs()
-    given = _given_values(config.reference_values)
+    given = None if config.reference_values is None else given_values(config.reference_values)
     folder = RunFolder(output, "properties run", files=(SUMMARY, RESULTS, REPORT, FIGURES))
     with folder.held(resume=resume):
         config.check_same(folder)
@@ -134,7 +133,11 @@ def _facts(config: PropertiesConfig, summary: Mapping[str, Any]) -> dict[str, st
     """For the page: which method is behind each name."""
     methods = dict(config.models) | ({} if config.reference is None else {REFERENCE: config.reference})
     named = {
-        name: ", ".join(f"{key}: {value}" for key, value in one.model_dump(mode="json").items() if value)
+        name: ", ".join(
+            f"{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+            for key, value in one.model_dump(mode="json").items()
+            if value
+        )
         for name, one in methods.items()
     }
     if config.reference_values is not None:
@@ -176,15 +179,16 @@ def _all_of(
         def part(done: float, share: float = share, name: PropertyName = name) -> None:
             watch(PROPERTIES[name].noun, share + done / (len(names) + 1))
 
+        unfinished = Watch(part, subject.folder / f"{name}.state.json")
         found[name] = _kept_or_computed(
-            subject.folder / f"{name}.json", partial(_numbers, subject, name, getattr(config, name), part)
+            subject.folder / f"{name}.json",
+            partial(_numbers, subject, name, getattr(config, name), unfinished),
         )
+        unfinished.done()
     return found
 
 
-def _numbers(
-    subject: Subject, name: PropertyName, settings: Section, watch: Callable[[float], None]
-) -> dict[str, Any]:
+def _numbers(subject: Subject, name: PropertyName, settings: Section, watch: Watch) -> dict[str, Any]:
     """One property of the structure at rest, as plain data."""
     atoms = read(subject.folder / _RELAXED, format="extxyz")
     return PROPERTIES[name].compute(subject.calculator(name), atoms, settings, watch).as_dict()
@@ -219,47 +223,8 @@ def _kept_or_computed(path: Path, compute: Callable[[], Mapping[str, Any]]) -> d
     begun = time.monotonic()
     try:
         found = plain(dict(compute()))
-    except _FAILURES as error:
+    except FAILURES as error:
         found = {"failure": one_line(error)}
     found["seconds"] = round(time.monotonic() - begun, 3)
     write_text(path, json.dumps(found, allow_nan=False))
     return found
-
-
-def plain(value: Any) -> Any:
-    """Numbers, words, lists and dictionaries only; None stands for what is not finite."""
-    if isinstance(value, Mapping):
-        return {str(name): plain(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
-
-
-def _given_values(path: Path | None) -> dict[str, Any] | None:
-    """Values of a reference by property and quantity.
-
-    Raises:
-        ConfigError: The file does not hold them.
-    """
-    if path is None:
-        return None
-    try:
-        values = read_json(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"expected JSON of values in {path}, got {one_line(error)}; mend the file"
-        ) from error
-    known = isinstance(values, dict) and all(
-        name in {*PROPERTIES, "units", "structure"} and isinstance(values[name], dict | str)
-        for name in values
-    )
-    if not known:
-        raise ConfigError(
-            f'expected values by property in {path}, such as {{"elastic": {{"C11": 240.2}}}}, got others; '
-            f"properties are {', '.join(PROPERTIES)}"
-        )
-    return values

@@ -22,6 +22,8 @@ _WORDS = {
     "young_hill": "Young's modulus, Hill",
     "born_stable": "Born stable",
     "strain": "largest strain",
+    "linear_expansion": "linear expansion at 300 K",
+    "volume_change": "volume at 300 K over that at rest",
 }
 
 
@@ -96,12 +98,19 @@ def number(value: Any) -> str:
     return f"{value:.{decimals}f}".replace("-", "−")
 
 
-def deviation(row: Row, value: Any) -> str:
-    """By how much a number differs from the reference, in percent; nothing where that says nothing."""
+def compared(row: Row, value: Any) -> float | None:
+    """By how much a number differs from the reference (%); None where that says nothing."""
     is_setting = bool(row.path) and row.path[-1] in _SETTINGS
     if is_setting or not (_is_number(value) and _is_number(row.reference)) or abs(row.reference) < 1e-3:
+        return None
+    return float(100 * (value - row.reference) / abs(row.reference))
+
+
+def deviation(row: Row, value: Any) -> str:
+    """What :func:`compared` gives, in words; nothing where that is nothing."""
+    percent = compared(row, value)
+    if percent is None:
         return ""
-    percent = 100 * (value - row.reference) / abs(row.reference)
     words = f"{percent:+.0f} %" if abs(percent) >= 9.95 else f"{percent:+.1f} %"
     return words.replace("-", "−")
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gnnpot.config.durations import clock_time
-from gnnpot.training.config import TrainingConfig
+from gnnpot.training.config import SELECTIONS, TrainingConfig
 
 _FEW = 50  # epochs; fewer end before the errors have settled
 _FALLING = 0.03  # relative fall of the score over the last tenth that counts
@@ -65,11 +65,12 @@ def still_falling(config: TrainingConfig, history: Sequence[Mapping[str, float]]
     last = max(len(history) // 10, 1)
     if len(history) <= last:
         return None
-    scores = [config.score(row) for row in history]
+    scores = [config.error(row) for row in history]
     before, after = min(scores[:-last]), min(scores[-last:])
     if after > (1 - _FALLING) * before:
         return None
-    name = "loss" if config.select_by == "weighted" else f"error of the {config.select_by}"
+    is_error = config.select_by in SELECTIONS[1:]
+    name = f"error of the {config.select_by}" if is_error else "loss"
     return (
         f"warning: the validation {name} was still falling when the budget ended, by "
         f"{1 - after / before:.0%} in the last {last} of {len(history)} epochs; a larger budget would help"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import (
     Field,
@@ -14,11 +15,14 @@ from pydantic import (
     PositiveInt,
     field_serializer,
     field_validator,
+    model_validator,
 )
 
 from gnnpot.config.base import Section
 from gnnpot.config.durations import TimeSpan
 from gnnpot.config.from_data import SectionFromData
+from gnnpot.properties.catalog import PROPERTIES
+from gnnpot.properties.targets import TargetsConfig
 from gnnpot.training.loss_config import LossConfig, WeightedLoss
 from gnnpot.training.optimizer_config import AdamWConfig, CosineSchedule, OptimizerConfig, ScheduleConfig
 
@@ -31,6 +35,8 @@ RESUMABLE = (
     "num_workers",
     "device",
 )  # may change
+
+SELECTIONS = ("weighted", "energy", "forces", "stress")  # errors of the validation that pick a model
 
 
 class RefitConfig(Section):
@@ -76,7 +82,11 @@ class TrainingConfig(SectionFromData):
         uncertainty: ``last_layer`` keeps the uncertainty of the potential beside it, by the features of its
             last hidden layer, for the calculator and the report.
         stop_below: Learning rate below which the run ends.
-        select_by: Validation RMSE, or loss for ``weighted``, that picks the model to keep.
+        select_by: What picks the model to keep: the validation loss for ``weighted``, a validation RMSE
+            (``energy``, ``forces``, ``stress``), or the mean deviation of properties from their values: all
+            for ``properties``, one such as ``elastic`` or ``elastic.C44``, or the ``certificate``.
+        select_every: Epochs between two computations of the properties that pick the model.
+        properties: Structure and values of these properties.
         dtype: Type of weights and graphs.
         device: ``auto`` takes a GPU if there is one.
         devices: Processes on each node.
@@ -106,7 +116,9 @@ class TrainingConfig(SectionFromData):
     refit: RefitConfig | None = None
     uncertainty: Literal["last_layer"] | None = None
     stop_below: PositiveFloat | None = None
-    select_by: Literal["weighted", "energy", "forces", "stress"] = "weighted"
+    select_by: str = "weighted"
+    select_every: PositiveInt = 10
+    properties: TargetsConfig | None = None
     dtype: Literal["float32", "float64"] = "float32"
     device: str = "auto"
     devices: PositiveInt = 1
@@ -120,9 +132,40 @@ class TrainingConfig(SectionFromData):
         steps = -(-num_structures * self.repeats // self.batch_size)
         return self.model_copy(update={"max_epochs": -(-self.max_steps // steps)})
 
-    def score(self, row: Mapping[str, float]) -> float:
-        """Value in a row of the history that selects the best model; smaller is better."""
-        return row[f"validation_{'loss' if self.select_by == 'weighted' else f'{self.select_by}_rmse'}"]
+    @property
+    def selects_by_properties(self) -> bool:
+        """Whether properties pick the model, rather than errors of the validation."""
+        return self.select_by not in SELECTIONS
+
+    def error(self, row: Mapping[str, float]) -> float:
+        """Validation error in a row of the history that picks the model, or the loss."""
+        name = self.select_by
+        return row[f"validation_{f'{name}_rmse' if name in SELECTIONS[1:] else 'loss'}"]
+
+    def score(self, row: Mapping[str, float]) -> tuple[float, float]:
+        """What picks the model of a row of the history; the least is the best.
+
+        Properties come before the validation loss; rows without them are behind those with.
+        """
+        deviation = row.get("validation_deviation", math.inf) if self.selects_by_properties else 0.0
+        return deviation, self.error(row)
+
+    @model_validator(mode="after")
+    def _selects(self) -> Self:
+        if self.select_by in SELECTIONS:
+            return self
+        if self.select_by.partition(".")[0] not in {*PROPERTIES, "properties"}:
+            raise ValueError(
+                f"expected select_by {', '.join(SELECTIONS)}, properties, or a property, got "
+                f"{self.select_by!r}; properties are {', '.join(PROPERTIES)}"
+            )
+        if self.properties is None:
+            raise ValueError(
+                f"expected properties for select_by: {self.select_by}, got none; give their structure and "
+                "values, such as properties: {structure: Ni, values: {elastic: {C44: 123.5}}}"
+            )
+        self.properties.names(self.select_by)
+        return self
 
     @field_validator("freeze", mode="before")
     @classmethod

@@ -168,12 +168,8 @@ class PotentialModule(LightningModule):
             "seconds": self._agreed(self.seconds),
         }
         self.history.append(row)
-        self.rates.after_epoch(self.score(row))
+        self.rates.after_epoch(self.config.error(row))
         return row
-
-    def score(self, row: dict[str, float]) -> float:
-        """Value that selects the best model; smaller is better."""
-        return self.config.score(row)
 
     def _optimizers(self) -> list[Any]:
         optimizers = self.optimizers()

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
+from ase import Atoms
 from ase.build import bulk
 from ase.io import read, write
 from gnnpot.cli.options import repeated
-from model_comparisons import DEMO, compare_with, labeled, run
+from model_comparisons import DEMO, TINY, compare_with, labeled, run
 
 from gnnpot.benchmark.models import run as model_comparison
 from gnnpot.benchmark.models.config import ComparisonConfig, candidates, fitting_loss
@@ -127,6 +129,28 @@ def test_trainings_that_fail_are_noted_and_none_is_an_error(tmp_path, monkeypatc
     with pytest.raises(TrainingError, match="expected a finite loss"):
         compare_with(tmp_path)
     assert (tmp_path / "out" / "trainings" / "schnet-4-0" / "failure.txt").exists()
+
+
+def test_models_are_ranked_by_the_deviation_of_their_properties(tmp_path):
+    write(tmp_path / "dimer.xyz", Atoms("Si2", [[0, 0, 0], [0, 0, 2.4]]))
+    targets = {
+        "structure": str(tmp_path / "dimer.xyz"), "values": {"relaxation": {"energy": -100.0}},
+        "settings": {"relaxation": {"force": 1e3}},
+    }  # fmt: skip
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    changes = {"models": (str(tmp_path / "tiny.yaml"),), "time": 1, "properties": targets}
+    found = compare_with(tmp_path, **changes)
+    assert found.headline == "properties"
+    path = tmp_path / "out" / "trainings" / "tiny-4-0" / "deviation.json"
+    kept = json.loads(path.read_text())["deviation"]
+    assert found.spread("tiny", 4, "properties").mean == kept > 0
+    assert found.as_dict()["table"][0]["properties"]["rmse"] == kept
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "has the smallest deviation of properties" in page
+    path.write_text("{}")
+    found = compare_with(tmp_path, resume=True, **changes)
+    assert found.headline == "forces"
+    assert any("properties could not all be computed" in warning for warning in found.warnings)
 
 
 def test_words_after_an_option_that_repeats_are_its_values():

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from ase import Atoms
 from ase.calculators.emt import EMT
 from ase.io import read, write
 from learning_examples import KilledError, die_after_each_phase, loop_config, loop_values
@@ -133,6 +134,25 @@ def test_a_bound_that_all_exceed_is_told_and_the_budget_holds(tmp_path):
     result = learn(config, tmp_path / "loop")
     assert result["labels"] == 12 + 2 * 10  # each with a noisy copy
     assert "all sampled frames were chosen" in (tmp_path / "loop" / "report.html").read_text()
+
+
+def test_properties_that_are_good_enough_end_the_loop(tmp_path):
+    write(tmp_path / "dimer.xyz", Atoms("Cu2", [[0, 0, 0], [0, 0, 2.4]]))
+    goal = {
+        "structure": str(tmp_path / "dimer.xyz"), "values": {"relaxation": {"energy": -1.0}},
+        "settings": {"relaxation": {"force": 1e3}}, "of": "relaxation.energy",
+    }  # fmt: skip
+    result = learn(loop_config(stop={"properties": {**goal, "deviation": 1e9}}), tmp_path / "loop")
+    (judged,) = (
+        facts["judge"]
+        for path in (tmp_path / "loop").glob("round-*/done.json")
+        if "judge" in (facts := json.loads(path.read_text()))
+    )
+    assert judged["deviation"] == judged["parts"]["relaxation.energy"] > 0
+    assert result["stopped"].startswith("the deviation of relaxation.energy is ")
+    assert result["rounds"] == 0
+    with pytest.raises(ConfigError, match="expected values of what elastic stands for"):
+        loop_config(stop={"properties": {**goal, "of": "elastic"}})
 
 
 def test_bad_rounds_are_told_poison_nothing_and_end_the_loop_in_time(tmp_path, shared_labels):

@@ -14,6 +14,7 @@ from gnnpot.data.keys import LabelKeys
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError
 from gnnpot.models import MODEL_CONFIGS
+from gnnpot.properties.targets import TargetsConfig
 from gnnpot.training.init.first_config import blank_config
 from gnnpot.training.loss_config import Loss, WeightedLoss
 from gnnpot.training.run_config import RunConfig
@@ -43,6 +44,7 @@ class ComparisonConfig(Configuration):
         device: Device name; ``auto`` takes a GPU if there is one.
         temperature: Initial temperature of the dynamics (K).
         steps: Number of steps of the dynamics.
+        properties: Properties by whose deviation from their values models are ranked.
     """
 
     FREE: ClassVar = frozenset({"models", "sizes", "seeds", "device", "temperature", "steps"})
@@ -58,6 +60,7 @@ class ComparisonConfig(Configuration):
     device: str = "auto"
     temperature: PositiveFloat = 300.0
     steps: int = 1000
+    properties: TargetsConfig | None = None
 
     @field_validator("models")
     @classmethod

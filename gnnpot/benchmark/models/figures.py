@@ -11,12 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from gnnpot.benchmark.trials import Comparison, Point
+from gnnpot.benchmark.trials import PROPERTIES, UNITS, Comparison, Point
 from gnnpot.report.figures import COLORS, FIGURE_STYLE, GREY, Image, data_uri
 from gnnpot.report.tables import number
-from gnnpot.units import ERROR_UNITS
 
 _EMPTY = "no model to draw"
+_NAMES = {PROPERTIES: "Deviation of properties", "forces": "Force RMSE", "energy": "Energy RMSE"}
 _MARKERS = "osD^vPX*"  # tell models apart where the colors come round again
 
 
@@ -26,26 +26,28 @@ def model_color(comparison: Comparison, model: str) -> str:
 
 
 def comparison_images(comparison: Comparison) -> list[Image]:
-    """Draw three panels for the forces and three for the energy, if the test set has such labels."""
+    """Draw panels for properties, forces and energy, as far as models are compared by them."""
     drawn: tuple[tuple[str, Callable[[Axes, Comparison, str], str]], ...] = (
         ("frames", _draw_frames),
         ("training time (s)", _draw_time),
         ("µs per atom and step of dynamics", _draw_speed),
     )
     images = []
-    for quantity in ("forces", "energy"):
+    for quantity in (PROPERTIES, "forces", "energy"):
         if quantity not in comparison.quantities:
             continue
         for label, draw in drawn:
+            if (quantity, draw) == (PROPERTIES, _draw_time):
+                continue
             with mpl.rc_context(FIGURE_STYLE):
                 figure = Figure(figsize=(3.5, 3.0), layout="constrained")
                 axis = figure.subplots()
                 said = draw(axis, comparison, quantity)
                 if not said:
                     _leave_empty(axis)
-                name = "Force" if quantity == "forces" else "Energy"
-                axis.set(title=f"{name} RMSE ({ERROR_UNITS[quantity]})", xlabel=label)
-                images.append(Image(data_uri(figure), f"{name} RMSE against {label}: {said or _EMPTY}"))
+                name = _NAMES[quantity]
+                axis.set(title=f"{name} ({UNITS[quantity]})", xlabel=label)
+                images.append(Image(data_uri(figure), f"{name} against {label}: {said or _EMPTY}"))
     return images
 
 
@@ -120,7 +122,8 @@ def _look(comparison: Comparison, model: str) -> dict[str, Any]:
 
 
 def _error(point: Point, quantity: str) -> float:
-    return point.forces if quantity == "forces" else point.energy
+    """Of the validation structures; there are no properties along the way."""
+    return {"forces": point.forces, "energy": point.energy}.get(quantity, np.nan)
 
 
 def _log(axis: Axes, names: str) -> None:

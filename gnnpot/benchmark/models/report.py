@@ -8,11 +8,10 @@ from html import escape
 from pathlib import Path
 
 from gnnpot.benchmark.models.figures import comparison_images, model_color
-from gnnpot.benchmark.trials import Comparison, Measurement, SeedStatistics
+from gnnpot.benchmark.trials import PROPERTIES, UNITS, Comparison, Measurement, SeedStatistics, score_words
 from gnnpot.report.page import page, panels, warnings_list
 from gnnpot.report.tables import facts_table, number, scrolled, table_row
 from gnnpot.system.files import write_text
-from gnnpot.units import ERROR_UNITS
 
 _MEASURED = ("dynamics<br>µs/atom/step", "drift<br>meV/atom/ps", "jump at cutoff<br>meV/Å")
 
@@ -47,20 +46,18 @@ def verdict(comparison: Comparison) -> str:
     if not trained:
         return "No model could be trained on the largest number of frames."
     best = min(trained, key=trained.__getitem__)
-    quantity = "force" if name == "forces" else name
-    said = f"On {size} frames {best} has the smallest {quantity} error, {number(trained[best])} {ERROR_UNITS[name]}."
+    smallest = {"forces": "force error", PROPERTIES: score_words(PROPERTIES)}.get(name, f"{name} error")
+    said = f"On {size} frames {best} has the smallest {smallest}, {number(trained[best])} {UNITS[name]}."
     speeds = {model: _value(comparison.measurement(model), "microseconds") for model in comparison.models}
     front = sorted(comparison.front, key=speeds.__getitem__)  # the fastest first, the best last
     if math.isnan(speeds[best]):
         said += " Its dynamics failed."
         if front:
-            least = f"{number(trained[front[-1]])} {ERROR_UNITS[name]}"
+            least = f"{number(trained[front[-1]])} {UNITS[name]}"
             said += f" Of the models whose dynamics last, {front[-1]} has the smallest, {least}."
     elif front != [best]:
         ratio = speeds[best] / speeds[front[0]]
-        said += (
-            f" {front[0]} is {ratio:.1f} times as fast, with {number(trained[front[0]])} {ERROR_UNITS[name]}."
-        )
+        said += f" {front[0]} is {ratio:.1f} times as fast, with {number(trained[front[0]])} {UNITS[name]}."
     elif any(model != best and not math.isnan(speeds[model]) for model in trained):
         said += " None of the others is faster."
     return said
@@ -96,7 +93,7 @@ def _cards(comparison: Comparison) -> str:
         star = " · Pareto front" if model in comparison.front else ""
         cards.append(
             f'<section class="card"><h2>{escape(model)}{star}</h2><dl>'
-            f'<dt>{name} RMSE</dt><dd class="main">{number(error)} <span class="unit">{ERROR_UNITS[name]}</span></dd>'
+            f'<dt>{score_words(name)}</dt><dd class="main">{number(error)} <span class="unit">{UNITS[name]}</span></dd>'
             f'<dt>dynamics</dt><dd>{number(_value(one, "microseconds"))} <span class="unit">µs/atom/step</span></dd>'
             f'<dt>drift</dt><dd>{small(_value(one, "drift"))} <span class="unit">meV/atom/ps</span></dd></dl></section>'
         )
@@ -110,7 +107,7 @@ def _table(comparison: Comparison) -> str:
         "model",
         "frames",
         "epochs",
-        *(f"{name} RMSE<br>{ERROR_UNITS[name]}" for name in comparison.quantities),
+        *(f"{score_words(name)}<br>{UNITS[name]}" for name in comparison.quantities),
     ]
     spreads = [
         [comparison.spread(model, size, name) for model, size in rows] for name in comparison.quantities
@@ -126,7 +123,7 @@ def _table(comparison: Comparison) -> str:
 
 def _table_note(comparison: Comparison) -> str:
     return (
-        f'<p class="note">★ Pareto front: no other model has both a smaller {comparison.headline} error and less '
+        f'<p class="note">★ Pareto front: no other model has both a smaller {score_words(comparison.headline)} and less '
         "time for a step. ± is the standard deviation over the seeds. Dynamics: median time of a step. Drift: slope of the total energy in "
         "dynamics at constant energy. Jump: largest change of a force component between two steps of 0.001 Å "
         "while an atom passes the cutoff; next to nothing for a smooth potential.</p>"

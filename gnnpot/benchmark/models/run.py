@@ -16,11 +16,13 @@ from gnnpot.benchmark.models.dynamics import StartingStructure, measured, starti
 from gnnpot.benchmark.models.report import write_comparison
 from gnnpot.benchmark.study import StudyObserver, run_study
 from gnnpot.benchmark.subsets import StructurePool, check_parts, nested_order, parts, read_pool, write_frames
-from gnnpot.benchmark.trials import Comparison, Measurement, Point, Trial
+from gnnpot.benchmark.trials import PROPERTIES, Comparison, Measurement, Point, Trial
+from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.data.files import data_paths
 from gnnpot.errors import DataError, TrainingError
 from gnnpot.potential.folder import MODEL_FILE
 from gnnpot.potential.model_file import load_potential, read_header
+from gnnpot.properties.targets import TargetsConfig, judged
 from gnnpot.system.devices import choose_device
 from gnnpot.system.files import write_text
 from gnnpot.training.checkpoint import CHECKPOINT
@@ -30,7 +32,7 @@ from gnnpot.training.run_config import RunConfig
 from gnnpot.units import ERROR_UNITS
 from gnnpot.version import __version__
 
-_FAILED = "failure.txt"
+_FAILED, _DEVIATION = "failure.txt", "deviation.json"
 _FEW_EPOCHS = 50  # fewer end before the errors have settled
 
 
@@ -161,7 +163,9 @@ def run_template(candidate: Candidate, config: ComparisonConfig, pool: Structure
     chosen = given.training.select_by
     training = given.training.model_copy(
         update={
-            "select_by": chosen if chosen in pool.labels else "weighted",
+            "select_by": chosen
+            if chosen in pool.labels or given.training.selects_by_properties
+            else "weighted",
             "loss": fitting_loss(given.training.loss, pool.labels, candidate.name),
             "max_time": config.time,
             "max_epochs": config.max_epochs,
@@ -195,7 +199,7 @@ def collect(
     observer: StudyObserver,
 ) -> Comparison:
     """Gather all results, and run dynamics with the first seed of each model's largest size."""
-    trials = [_trial(plan) for plan in plans]
+    trials = [_trial(plan, config.properties) for plan in plans]
     if all(trial.failure for trial in trials):
         raise TrainingError(trials[0].failure)
     largest: dict[str, ComparisonPlan] = {}
@@ -224,18 +228,23 @@ def warnings_of(trials: Sequence[Trial], measurements: Sequence[Measurement]) ->
     ]
     if failed:
         failed.append(f"{len(failed)} of {len(trials)} trainings failed; errors are means over the others")
+    unjudged = [
+        f"{trial.model} on {trial.size} frames, seed {trial.seed}: properties could not all be computed"
+        for trial in trials
+        if not trial.failure and trial.errors.get(PROPERTIES, {}) is None
+    ]
     flown = [f"dynamics of {one.model}: {one.failure}" for one in measurements if one.failure]
     short = sorted(
         {(trial.size, trial.model) for trial in trials if not trial.failure and trial.epochs < _FEW_EPOCHS}
     )
     if not short:
-        return [*failed, *flown]
+        return [*failed, *unjudged, *flown]
     named = ", ".join(f"{model} on {size} frames" for size, model in short)
     told = f"fewer than {_FEW_EPOCHS} epochs fitted into the time: {named}; more would lower these errors"
-    return [*failed, *flown, told]
+    return [*failed, *unjudged, *flown, told]
 
 
-def _trial(plan: ComparisonPlan) -> Trial:
+def _trial(plan: ComparisonPlan, targets: TargetsConfig | None) -> Trial:
     if plan.has_failed:
         failure = (plan.folder / _FAILED).read_text().strip()
         return Trial(plan.model, plan.size, plan.seed, errors={}, failure=failure)
@@ -245,11 +254,26 @@ def _trial(plan: ComparisonPlan) -> Trial:
         plan.model,
         plan.size,
         plan.seed,
-        errors={name: metrics[name] for name in ERROR_UNITS},
+        errors={
+            **{name: metrics[name] for name in ERROR_UNITS},
+            **({} if targets is None else {PROPERTIES: _deviation(plan.folder, targets)}),
+        },
         seconds=history[-1]["seconds"],
         epochs=int(history[-1]["epoch"]),
         history=kept_so_far(history, plan.run.training.score),
     )
+
+
+def _deviation(folder: Path, targets: TargetsConfig) -> dict[str, float] | None:
+    """How far the properties of the model in ``folder`` are from their values, computed once."""
+    path = folder / _DEVIATION
+    if not path.exists():
+        found = judged(GNNPotCalculator(folder / MODEL_FILE, default_dtype="float64"), targets)
+        known = {"deviation": found.deviation} if math.isfinite(found.deviation) else {}
+        told = {**known, "parts": dict(found.parts), "failures": dict(found.failures)}
+        write_text(path, json.dumps(told, indent=1) + "\n")
+    percent = json.loads(path.read_text()).get("deviation")
+    return None if percent is None else {"mae": percent, "rmse": percent}
 
 
 def _history(folder: Path) -> list[dict[str, float]]:
@@ -261,11 +285,11 @@ def _history(folder: Path) -> list[dict[str, float]]:
 
 
 def kept_so_far(
-    history: Sequence[dict[str, float]], score: Callable[[dict[str, float]], float]
+    history: Sequence[dict[str, float]], score: Callable[[dict[str, float]], tuple[float, float]]
 ) -> list[Point]:
     """Validation errors at each new minimum of ``score``, and once more at the end."""
     points: list[Point] = []
-    least = math.inf
+    least = (math.inf, math.inf)
     for row in history:
         if score(row) < least:
             least = score(row)

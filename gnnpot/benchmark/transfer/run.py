@@ -206,7 +206,7 @@ def _first(plans: Sequence[EfficiencyPlan], size: int, split: int) -> Efficiency
     return next(plan for plan in plans if plan[:3] == ("transfer", size, split))
 
 
-def score_of(plan: EfficiencyPlan, config: EfficiencyConfig) -> float:
+def score_of(plan: EfficiencyPlan, config: EfficiencyConfig) -> tuple[float, float]:
     """Validation error, by the selection criterion of the training, of the model that was kept."""
     return _given(plan, config).score(read_header(plan.folder / MODEL_FILE).provenance["metrics"])
 
