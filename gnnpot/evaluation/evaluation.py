@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,17 +18,17 @@ from gnnpot.data.reading import check_results, is_isolated_atom
 from gnnpot.data.store import GraphStore
 from gnnpot.errors import DataError
 from gnnpot.evaluation.calibration import Calibration, calibration
+from gnnpot.evaluation.checks import Judged, check_elements, check_finite
 from gnnpot.evaluation.free_atoms import free_atom_errors
 from gnnpot.evaluation.structure_error import StructureError as StructureError
+from gnnpot.evaluation.temperatures import temperature_classes, temperature_of
 from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.potential.committee import Committee, mean_prediction, spread_of
 from gnnpot.potential.last_layer import LastLayerUncertainty
-from gnnpot.potential.potential import Potential
 from gnnpot.units import ERROR_UNITS, MPa, meV
 
 Array = np.ndarray
 
-Judged = Potential | Committee | LastLayerUncertainty
 
 BATCH_ATOMS = 512  # structures are predicted together up to so many
 
@@ -50,6 +50,7 @@ class Evaluation:
         energy_spread: Standard deviation of the energy per atom over a committee, or by the last layer (eV);
             None of a potential without.
         forces_spread: The same of the forces (eV/Å).
+        temperatures: Temperature of each structure (K), NaN where none is told; may be empty.
     """
 
     origins: tuple[str, ...]
@@ -63,6 +64,7 @@ class Evaluation:
     free_atoms: dict[str, float] = field(default_factory=dict)
     energy_spread: Float[Array, "S"] | None = None
     forces_spread: Float[Array, "N 3"] | None = None
+    temperatures: tuple[float, ...] = ()
 
     def calibration(self) -> dict[str, Calibration]:
         """How a committee's spread and the errors go together, for energy per atom (eV) and forces (eV/Å)."""
@@ -87,6 +89,13 @@ class Evaluation:
         return np.logical_or.reduceat(counted, self._first_atoms)
 
     @property
+    def force_errors(self) -> Float[Array, "S"]:
+        """Root-mean-square error of the force components of each structure (eV/Å); NaN without labels."""
+        square = np.nansum(np.square(self.forces[1] - self.forces[0]), axis=1)
+        counted = np.add.reduceat((~np.isnan(self.forces[0])).sum(axis=1), self._first_atoms)
+        return np.sqrt(np.add.reduceat(square, self._first_atoms) / np.where(counted, counted, np.nan))
+
+    @property
     def _first_atoms(self) -> Int[Array, "S"]:
         return np.cumsum(self.sizes) - self.sizes
 
@@ -106,6 +115,9 @@ class Evaluation:
         if found := self.calibration():
             metrics["uncertainty"] = {name: one._asdict() for name, one in found.items()}
         metrics["groups"] = {name: self._errors(np.array(self.groups) == name) for name in names}
+        kinds = temperature_classes(np.array(self.temperatures, dtype=float))
+        if len(known := np.unique(kinds[np.isfinite(kinds)])):
+            metrics["temperatures"] = {f"{one:g}": self._errors(kinds == one) for one in known}
         metrics["elements"] = {
             chemical_symbols[number]: _error(self.forces[:, self.atomic_numbers == number], meV)
             for number in np.unique(self.atomic_numbers).tolist()
@@ -119,9 +131,7 @@ class Evaluation:
     def worst(self, count: int) -> list[StructureError]:
         """Structures with the largest root-mean-square force errors, worst first."""
         square = np.nansum(np.square(self.forces[1] - self.forces[0]), axis=1)
-        counted = np.add.reduceat((~np.isnan(self.forces[0])).sum(axis=1), self._first_atoms)
-        errors = np.sqrt(np.add.reduceat(square, self._first_atoms) / np.maximum(counted, 1))
-        largest = np.sqrt(np.maximum.reduceat(square, self._first_atoms))
+        errors, largest = self.force_errors, np.sqrt(np.maximum.reduceat(square, self._first_atoms))
         labeled = np.flatnonzero(self.has_forces)
         order = labeled[np.argsort(-errors[labeled], kind="stable")][:count]
         energy = self.energy[1] - self.energy[0]
@@ -173,19 +183,20 @@ def evaluate(
         DataError: No structure has a label, or one has an element that the potential does not know, a
             label that is not finite, or atoms so placed that a prediction is not finite.
     """
-    parts: list[_Part] = []
-    lone: list[Atoms] = []
+    parts, lone, temperatures = list[_Part](), list[Atoms](), list[float]()
     for batch in _batches(frames, batch_atoms):
         judged = [atoms for atoms in batch if not is_isolated_atom(atoms)]
         lone += [atoms for atoms in batch if is_isolated_atom(atoms)]
         for atoms in judged:
             check_results(atoms, origin_of(atoms))
+            temperatures.append(temperature_of(atoms))
         if judged:
             store = GraphStore.in_memory(judged, potential.cutoff)
             dataset = GraphDataset(store, range(len(store)), dtype=potential.dtype, labels=())
             parts.append(_part(potential, store, collate(list(dataset))))
         advance(len(batch))
-    return _joined(parts, len(lone), free_atom_errors(potential, lone))
+    found = _joined(parts, len(lone), free_atom_errors(potential, lone))
+    return replace(found, temperatures=tuple(temperatures))
 
 
 def evaluate_graphs(
@@ -254,7 +265,7 @@ def _part(potential: Judged, store: GraphStore, graph: AtomicGraph) -> _Part:
     """Predict one batch of the store's structures."""
     rows = graph.frame.tolist()
     origins, sizes = [store.origins[row] for row in rows], graph.num_atoms.numpy()
-    _check_elements(potential, graph, origins)
+    check_elements(potential, graph, origins)
     graph, spread = graph.to(next(potential.parameters()).device), None
     with torch.no_grad():
         if isinstance(potential, Committee):
@@ -268,7 +279,7 @@ def _part(potential: Judged, store: GraphStore, graph: AtomicGraph) -> _Part:
     energy, forces, stress = (
         _array(value) for value in (prediction.energy, prediction.forces, prediction.stress)
     )
-    _check_finite(energy, forces, np.split(np.arange(len(forces)), np.cumsum(sizes)[:-1]), origins)
+    check_finite(energy, forces, np.split(np.arange(len(forces)), np.cumsum(sizes)[:-1]), origins)
     return _Part(
         origins=origins,
         groups=[store.groups[row] for row in rows],
@@ -283,32 +294,6 @@ def _part(potential: Judged, store: GraphStore, graph: AtomicGraph) -> _Part:
 
 def _array(values: torch.Tensor) -> Array:
     return values.detach().cpu().double().numpy()
-
-
-def _check_elements(potential: Judged, graph: AtomicGraph, origins: Sequence[str]) -> None:
-    """Refuse atoms of elements that the potential was not made for, and name their structure."""
-    try:
-        potential.check_elements(graph.atomic_numbers)
-    except DataError:
-        for number, origin in enumerate(origins):
-            try:
-                potential.check_elements(graph.atomic_numbers[graph.batch == number])
-            except DataError as error:
-                raise DataError(f"{origin}: {error}") from error
-
-
-def _check_finite(
-    energy: Float[Array, "B"], forces: Float[Array, "N 3"], atoms: Sequence[Array], origins: Sequence[str]
-) -> None:
-    if np.isfinite(energy).all() and np.isfinite(forces).all():
-        return
-    for number, origin in enumerate(origins):
-        own = forces[atoms[number]]
-        if not (np.isfinite(energy[number]) and np.isfinite(own).all()):
-            raise DataError(
-                f"expected a finite energy and forces for {origin}, got {energy[number]:g} eV and forces up "
-                f"to {np.abs(own).max():g} eV/Å; look for atoms on one spot, or remove the frame"
-            )
 
 
 def _joined(parts: Sequence[_Part], num_isolated: int, free_atoms: dict[str, float]) -> Evaluation:

@@ -12,6 +12,7 @@ from gnnpot.evaluation.evaluation import Evaluation
 from gnnpot.evaluation.figures import calibration_images, history_images, parity_images
 from gnnpot.evaluation.free_atoms import free_atoms_in_words
 from gnnpot.evaluation.tables import metrics_table, worst_table
+from gnnpot.evaluation.temperatures import temperature_image
 from gnnpot.report.figures import BLUE, GREY, ORANGE
 from gnnpot.report.page import page, panels, warnings_list
 from gnnpot.report.tables import facts_table, number
@@ -137,7 +138,8 @@ def _tables(metrics: Mapping[str, Mapping[str, Any]], headline: str, report: Rep
 
 def _parity(name: str, evaluation: Evaluation) -> str:
     said = f"{name.capitalize()}: {_extent(evaluation)}"
-    return f"<h3>{escape(said)}</h3>{panels(parity_images(evaluation))}"
+    heat = temperature_image({name: evaluation})
+    return f"<h3>{escape(said)}</h3>{panels([*parity_images(evaluation), *([heat] if heat else [])])}"
 
 
 def _history(report: Report) -> str:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from gnnpot.evaluation.evaluation import Evaluation
 from gnnpot.evaluation.figures import parity_images
 from gnnpot.evaluation.tables import metrics_table
+from gnnpot.evaluation.temperatures import temperature_image
 from gnnpot.overview.results import Results
 from gnnpot.overview.warnings import warnings_of
 from gnnpot.properties.figures import figures
@@ -112,6 +113,8 @@ def _history_image(found: Sequence[Results], name: str) -> Image | None:
 def _parity(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
     if evaluations:
         yield "<h2>Predicted against reference</h2>"
+        if heat := temperature_image(evaluations):
+            yield panels([heat])
     for name, one in evaluations.items():
         yield f"<h3>{escape(name)}</h3>{panels(parity_images(one))}"
 
