@@ -21,10 +21,7 @@ def benchmark(
         list[str] | None,
         typer.Option("--keys", "-k", metavar="NAME=VALUE", help="Where labels are, e.g. energy=dft_energy."),
     ] = None,
-    properties: Annotated[
-        Path | None,
-        typer.Option(help="YAML of structure and values by whose deviation models are ranked."),
-    ] = None,
+    properties: Annotated[Path | None, typer.Option(help="YAML of values that rank models.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU if there.")] = "auto",
     output: Annotated[Path, typer.Option("--output", "-o", help="New folder.")] = Path("benchmark"),
     resume: Annotated[

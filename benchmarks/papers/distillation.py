@@ -6,7 +6,7 @@ same embedded-atom potential: dynamics of the fcc crystal, dynamics of the liqui
 fcc, bcc and hcp beside the paper's table.  With ``--aluminum`` the chosen frames are scaled and renamed,
 labeled by a potential of aluminum, and trained on likewise.  Killed runs go on where they were.
 
-Source: Jung, Yoshimoto, Oh, Tsuneyuki, arXiv:2308.08098 (2023).
+Source: Jung, "Data Distillation for Neural Network Potentials toward Foundational Dataset".
 """
 
 from __future__ import annotations

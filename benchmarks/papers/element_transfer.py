@@ -2,10 +2,10 @@
 
 ``python benchmarks/papers/element_transfer.py SILICON GERMANIUM`` (a model file, and labeled structures)
 trains on ``--sizes`` structures of germanium from the potential of silicon and from scratch, as ``gnnpot
-benchmark transfer`` does, and takes of each size and side the model of the first split.  It prints the errors,
-the share of dynamics that last, the highest phonon, and the first peak of g(r) and the mean angle of the
-liquid; figures of phonons and distributions are in the folder ``properties``.  Killed runs go on where they
-were.
+benchmark transfer`` does, and takes of each size and side the model of the first split.  It prints the
+errors, the share of dynamics that last, the highest phonon, and the first peak of g(r) and the mean angle of
+the liquid; figures of phonons and distributions are in the folder ``properties``.  Killed runs go on where
+they were.
 
 Source: Röcken, Zavadlav, "Enhancing Machine Learning Potentials through Transfer Learning across Chemical
 Elements"; its learning rates are unknown, so that both sides try several.
@@ -61,37 +61,37 @@ def main() -> None:
         for side in ("transfer", "scratch"):
             name = f"{side}-{size}-0-{outcomes[side, size].rate:g}"
             models[f"{side} {size}"] = given.output / "study" / "trainings" / name / MODEL_FILE
-    judged_models = judged(
-        models, "Ge:diamond", given.output / "properties", only=["relaxation", "phonons", "dynamics", "stability"],
+    found_properties = judged(
+        models,
+        "Ge:diamond",
+        given.output / "properties",
+        only=["relaxation", "phonons", "dynamics", "stability"],
         settings=[
-            f"stability.runs={given.runs}", f"stability.time={given.time}", "dynamics.temperature=1600",
+            f"stability.runs={given.runs}",
+            f"stability.time={given.time}",
+            "dynamics.temperature=1600",
             "dynamics.equilibration=1ps",
         ],
-    )  # fmt: skip
-    print(f"one split, {given.steps} steps, {given.runs} runs of {given.time} at 1200 K")
-    print(
-        f"{'':14s}{'meV/atom':>9s}{'meV/Å':>8s}{'lasting':>9s}{'(paper)':>9s}{'highest THz':>12s}{'peak Å':>8s}{'angle °':>9s}"
     )
-    for name, results in judged_models.items():
+    print(f"one split, {given.steps} steps, {given.runs} runs of {given.time} at 1200 K")
+    titles = ("meV/atom", "meV/Å", "lasting", "(paper)", "highest THz", "peak Å", "angle °")
+    print(f"{'':14s}" + "".join(f"{title:>12s}" for title in titles))
+    for name, results in found_properties.items():
         side, size = name.split()
         mae = outcomes[side, int(size)].mae
         paper = PAPER.get(int(size), (None, None))[side == "scratch"]
         last = results["stability"].get("survived")
         cells = (
-            f"{mae['energy']:9.1f}{mae['forces']:8.1f}",
-            f"{'–' if last is None else f'{100 * last:.0f} %':>9s}",
-            f"{'' if paper is None else f'{paper} %':>9s}",
-            *(
-                f"{_number(results, *path):>{width}s}"
-                for path, width in (
-                    (("phonons", "highest"), 12),
-                    (("dynamics", "first_peak"), 8),
-                    (("dynamics", "mean_angle"), 9),
-                )
-            ),
+            f"{mae['energy']:.1f}",
+            f"{mae['forces']:.1f}",
+            "failed" if last is None else f"{100 * last:.0f} %",
+            "" if paper is None else f"{paper} %",
+            _number(results, "phonons", "highest"),
+            _number(results, "dynamics", "first_peak"),
+            _number(results, "dynamics", "mean_angle"),
         )
-        print(f"{name:14s}" + "".join(cells))
-    (given.output / "element-transfer.json").write_text(json.dumps(judged_models) + "\n")
+        print(f"{name:14s}" + "".join(f"{cell:>12s}" for cell in cells))
+    (given.output / "element-transfer.json").write_text(json.dumps(found_properties) + "\n")
 
 
 def _number(results: dict[str, dict[str, float]], name: str, key: str) -> str:

@@ -35,7 +35,7 @@ DEFORMED = "deform"  # group of the cells that were strained and not moved by dy
 EAM = "kim:model=EAM_Dynamo_ZhangAshcraftMendelev_2016_NiNb__MO_047308317761_000"
 PAPER_STRAIN, SMALL_STRAIN = 0.1, 0.005
 QUANTITIES = ("C11", "C12", "C44", "C_prime")
-# Jung et al., Tables 4, S3 and 2 (GPa, Å), and the mean absolute error of the stress in Figure 6 (MPa)
+# Jung, Tables 4, S3 and 2 (GPa, Å), and the mean absolute error of the stress in Figure 6 (MPa)
 REFERENCE = {"a": 3.516, "C11": 214.4, "C12": 158.9, "C44": 124.9, "C_prime": 27.7}
 POTENTIALS = {
     "whole": {"a": 3.515, "C11": 192.9, "C12": 154.3, "C44": 122.1, "C_prime": 19.3},

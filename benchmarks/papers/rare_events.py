@@ -1,9 +1,9 @@
 """Rare events: the work of pulling hexane apart, round by round of active learning.
 
 ``python benchmarks/papers/rare_events.py`` runs the shipped loop ``learn/hexane`` (the reference is GFN2-xTB;
-the paper's is DFTB3, whose program few have) and prints for each round the labels so far, the errors, and the
-largest work by the committee, beside the work by the reference and the paper's figures.  ``KEY=VALUE`` changes
-the loop, such as ``rounds=2``.  Killed loops go on where they were.
+the paper's is DFTB3, whose program few have) and prints for each round the labels so far, the errors, and
+the largest work by the committee, beside the work by the reference and the paper's figures.  ``KEY=VALUE``
+changes the loop, such as ``rounds=2``.  Killed loops go on where they were.
 
 Source: Jung, Choi, Lee, Digital Discovery 3, 514 (2024).
 """

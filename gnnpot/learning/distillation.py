@@ -37,7 +37,7 @@ def distill(
     for each rule holds the trainings, ``translated/`` that of another material; ``result.json`` and
     ``report.html`` tell errors against the share of the pool.
 
-    Source: Jung, Yoshimoto, Oh, Tsuneyuki, arXiv:2308.08098 (2023).
+    Source: Jung, "Data Distillation for Neural Network Potentials toward Foundational Dataset" (2023).
 
     Args:
         config: Pool, committee, rules.

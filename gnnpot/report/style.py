@@ -52,6 +52,7 @@ pre { background: var(--box); border-radius: .5rem; padding: .9rem 1.1rem; overf
 ul.warnings { background: var(--warn); border-left: 4px solid var(--edge); border-radius: .3rem; margin: 0;
   padding: .7rem 1rem .7rem 2rem; overflow-wrap: anywhere; }
 @media (max-width: 40rem) { body { padding: 1.25rem .9rem 3rem; } th, td { padding: .3rem; font-size: .8rem; }
+  .wide { overflow-x: auto; } .wide img { min-width: 34rem; }
   .card { padding: .8rem; } .card dd.main { font-size: 1.5rem; } tbody th { min-width: 5rem; }
   table.facts th { width: 7.5rem; min-width: 0; }
   table.stack, table.stack tbody, table.stack tr { display: block; min-width: 0; }

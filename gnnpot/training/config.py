@@ -137,6 +137,10 @@ class TrainingConfig(SectionFromData):
         """Whether properties pick the model, rather than errors of the validation."""
         return self.select_by not in SELECTIONS
 
+    def judges_in(self, epoch: int) -> bool:
+        """Whether properties are computed after this epoch: every so many, and after the last."""
+        return self.selects_by_properties and (epoch % self.select_every == 0 or epoch == self.max_epochs)
+
     def error(self, row: Mapping[str, float]) -> float:
         """Validation error in a row of the history that picks the model, or the loss."""
         name = self.select_by

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +13,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.data.dataset import GraphDataset
 from gnnpot.errors import DataError, TrainingError, one_line
 from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.potential.potential import Potential
-from gnnpot.properties.targets import judged
 from gnnpot.system.devices import choose_device
 from gnnpot.system.memory import objects_settled
 from gnnpot.system.processes import end_with_parent
@@ -34,6 +31,7 @@ from gnnpot.training.checkpoint import (
     no_checkpoint,
 )
 from gnnpot.training.config import SELECTIONS, TrainingConfig
+from gnnpot.training.judging import add_deviation
 from gnnpot.training.low_rank import merged
 from gnnpot.training.module import PotentialModule
 from gnnpot.training.parameter_groups import GroupRow
@@ -239,7 +237,9 @@ class _Bookkeeping(Callback):
                 f"expected a finite validation error, got {error} after epoch {int(row['epoch'])}; "
                 "lower the learning rate or clip gradients"
             )
-        self._judge(module, row)
+        if config.judges_in(int(row["epoch"])):
+            self.observer.stage(f"epoch {int(row['epoch'])}, computing properties")
+            add_deviation(row, merged(module.chosen), config, tell=self.observer.note)
         if not module.best or config.score(row) < config.score(module.best):
             module.best = row
             if trainer.is_global_zero:
@@ -258,20 +258,6 @@ class _Bookkeeping(Callback):
             trainer.should_stop = True
         if config.max_time is not None and row["seconds"] >= config.max_time.total_seconds():
             trainer.should_stop = True
-
-    def _judge(self, module: PotentialModule, row: dict[str, float]) -> None:
-        """Add how far properties are from their values to a row, where its epoch is one for that."""
-        config, epoch = module.config, int(row["epoch"])
-        is_due = epoch % config.select_every == 0 or epoch == config.max_epochs
-        if config.properties is None or not config.selects_by_properties or not is_due:
-            return
-        self.observer.stage(f"epoch {epoch}, computing properties")
-        calculator = GNNPotCalculator(merged(module.chosen), default_dtype="float64", device=config.device)
-        judgment = judged(calculator, config.properties, config.select_by)
-        if math.isfinite(judgment.deviation):
-            row["validation_deviation"] = judgment.deviation
-        for name, reason in judgment.failures.items():
-            self.observer.note(f"epoch {epoch}: {name}: {reason}")
 
 
 def _trainer(config: TrainingConfig, output: Path, callbacks: list[Callback]) -> Trainer:

@@ -36,11 +36,11 @@ def by_phonopy(atoms, config: ExpansionConfig) -> tuple[np.ndarray, np.ndarray]:
         harmonic.run_thermal_properties(
             t_step=config.step, t_max=config.temperature, t_min=0, cutoff_frequency=1e-3
         )
-        found = harmonic.get_thermal_properties_dict()
-        free.append(found["free_energy"])
-        entropy.append(found["entropy"])
-        capacity.append(found["heat_capacity"])
-    temperatures = found["temperatures"]
+        found = harmonic.thermal_properties
+        free.append(found.free_energy)
+        entropy.append(found.entropy)
+        capacity.append(found.heat_capacity)
+    temperatures = found.temperatures
     energies = energies_at(EMT(), atoms, volumes)
     qha = core.QHA(
         volumes, energies, temperatures, np.transpose(capacity), np.transpose(entropy), np.transpose(free),
