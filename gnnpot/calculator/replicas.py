@@ -11,6 +11,7 @@ from gnnpot.calculator.base import WholeCalculator
 from gnnpot.calculator.recording import Replay
 from gnnpot.graph.verlet_list import SkinList
 from gnnpot.potential.committee import Committee
+from gnnpot.potential.last_layer import LastLayerUncertainty
 from gnnpot.potential.potential import Potential
 
 
@@ -33,7 +34,12 @@ class ReplicaCalculator(WholeCalculator):
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
 
     def __init__(
-        self, potential: Potential | Committee, copies: int, *, skin: float, device: torch.device
+        self,
+        potential: Potential | Committee | LastLayerUncertainty,
+        copies: int,
+        *,
+        skin: float,
+        device: torch.device,
     ) -> None:
         super().__init__()
         self.potential = potential
