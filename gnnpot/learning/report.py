@@ -19,6 +19,7 @@ from gnnpot.report.tables import facts_table, number, scrolled, table_row
 from gnnpot.system.files import write_text
 from gnnpot.version import __version__
 
+_COLORS = (GREY, "#b9bfc9", *[color for color in COLORS if color != GREY], "#4b5563")
 _PHASES = ("initial", "reference", "sample", "score", "select", "label", "train", "property", "judge")
 
 
@@ -43,7 +44,7 @@ def write_loop_report(path: Path, config: LearnConfig, rounds: Sequence[Round], 
         model,
         warnings_list([*complaints, *notes], "What went wrong"),
         f"<h2>Rounds</h2>{_table(rounds, config)}",
-        panels(_figures(rounds, config, result)),
+        f"<h2>Over the rounds</h2>{panels(_figures(rounds, config, result))}",
         f"<h2>What was selected</h2>{_selection(rounds)}",
         f"<h2>Settings</h2>{facts_table(_settings(config))}",
     ]
@@ -108,38 +109,40 @@ def _selection(rounds: Sequence[Round]) -> str:
 
 def _figures(rounds: Sequence[Round], config: LearnConfig, result: Facts) -> list[Image]:
     unit = config.score.unit
+    errors = [one["train"].get("errors", {}) for one in rounds]
     lines = {
-        "Force RMSE of validation (meV/Å)": [one["train"].get("errors", {}).get("forces") for one in rounds],
-        "Energy RMSE of validation (meV/atom)": [
-            one["train"].get("errors", {}).get("energy") for one in rounds
+        ("Force error in validation", "RMSE (meV/Å)"): [one.get("forces") for one in errors],
+        ("Energy error in validation", "RMSE (meV/atom)"): [one.get("energy") for one in errors],
+        ("Largest spread of sampled frames", f"spread ({unit})"): [
+            one["score"].get("largest") for one in rounds
         ],
-        f"Largest spread of sampled frames ({unit})": [one["score"].get("largest") for one in rounds],
-        "Deviation of properties (%)": [one["judge"].get("deviation") for one in rounds],
-        "Largest work (eV)": [one["property"].get("mean") for one in rounds],
+        ("Deviation of properties", "deviation (%)"): [one["judge"].get("deviation") for one in rounds],
+        ("Largest work", "work (eV)"): [one["property"].get("mean") for one in rounds],
     }
     labels = np.cumsum([one["label"].get("structures", 0) for one in rounds]).tolist()
     with mpl.rc_context(FIGURE_STYLE):
         images = [
-            _line(title, labels, values, result["reference"] if "work" in title else None)
-            for title, values in lines.items()
+            _line(titles, labels, values, result["reference"] if "work" in titles[0] else None)
+            for titles, values in lines.items()
             if any(value is not None for value in values)
         ]
         return [*images, _times(rounds)]
 
 
 def _line(
-    title: str, labels: Sequence[int], values: Sequence[float | None], reference: float | None
+    titles: tuple[str, str], labels: Sequence[int], values: Sequence[float | None], reference: float | None
 ) -> Image:
+    title, unit = titles
     there = [(x, y) for x, y in zip(labels, values, strict=True) if y is not None]
     figure = Figure(figsize=(3.2, 2.4), layout="constrained")
     axis = figure.subplots()
     axis.plot(*zip(*there, strict=True), "o-", color=BLUE, ms=4, lw=1.2)
     if reference is not None:
         axis.axhline(reference, color=ORANGE, lw=1, ls="--")
-    axis.set(title=title, xlabel="labels")
+    axis.set(title=title, xlabel="labels", ylabel=unit)
     axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     told = ", ".join(f"{y:.4g} at {x}" for x, y in there)
-    return Image(data_uri(figure), f"{title} against the number of labels: {told}")
+    return Image(data_uri(figure), f"{title}, {unit}, against the number of labels: {told}")
 
 
 def _times(rounds: Sequence[Round]) -> Image:
@@ -149,12 +152,11 @@ def _times(rounds: Sequence[Round]) -> Image:
     for place, phase in enumerate(_PHASES):
         seconds = np.array([float(one[phase].get("seconds", 0.0)) for one in rounds])
         if seconds.any():
-            color = COLORS[place % len(COLORS)] if phase != "initial" else GREY
-            axis.bar([one.number for one in rounds], seconds, bottom=below, color=color, label=phase)
+            axis.bar([one.number for one in rounds], seconds, bottom=below, color=_COLORS[place], label=phase)
             below += seconds
-    axis.set(title="Where the time went (s)", xlabel="round")
+    axis.set(title="Where the time went", xlabel="round", ylabel="time (s)")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend(frameon=False, fontsize=7)
+    figure.legend(frameon=False, fontsize=7, ncols=3, loc="outside lower center")
     return Image(data_uri(figure), f"Time of the phases of {len(rounds)} rounds, {below.sum():.0f} s in all")
 
 

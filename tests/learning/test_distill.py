@@ -257,3 +257,6 @@ def test_the_ready_configurations_parse():
     assert aluminum is not None
     assert aluminum.names == {"Ni": "Al"}
     assert aluminum.length_scale == pytest.approx(1.15, abs=2e-3)
+    student = DistillConfig.from_yaml(shipped_configs()["distill/student"])
+    assert student.teacher_labeling is not None
+    assert student.sizes(2000) == [100, 2000]
