@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,6 +43,7 @@ def evaluate(
     from gnnpot.evaluation.stress_labels import other_stress_offset
     from gnnpot.potential.committee import load_model
     from gnnpot.potential.folder import member_files
+    from gnnpot.potential.last_layer import with_kept_uncertainty
     from gnnpot.system.devices import choose_device
 
     if output is not None:
@@ -51,7 +53,8 @@ def evaluate(
     judged: list[Atoms] = []
     with counting("evaluating") as advance:
         frames = keeping(read_frames(data, read_as), None if output is None else judged)
-        evaluation = errors_on(potential, frames, batch_atoms=batch_atoms, advance=advance)
+        kept = with_kept_uncertainty(model, potential)
+        evaluation = errors_on(kept, frames, batch_atoms=batch_atoms, advance=advance)
     metrics, notes = evaluation.metrics(), dict[str, object]()
     if evaluation.num_isolated:
         notes["isolated atoms left out"] = evaluation.num_isolated
@@ -64,8 +67,6 @@ def evaluate(
             evaluation, output, potential=potential, model=model, data=data, frames=judged
         )
     if as_json:
-        import json
-
         typer.echo(json.dumps(metrics))
         return
     print_metrics(metrics, title=f"Errors of {model}")

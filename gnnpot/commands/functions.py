@@ -23,6 +23,7 @@ from gnnpot.labeling.config import LabelConfig
 from gnnpot.labeling.export import LABELS
 from gnnpot.labeling.run import label_files
 from gnnpot.potential.committee import Committee, load_model
+from gnnpot.potential.last_layer import with_kept_uncertainty
 from gnnpot.potential.potential import Potential
 from gnnpot.sampling import SampleConfig
 from gnnpot.sampling import sample as run_sampling
@@ -143,7 +144,8 @@ def evaluate(
     frames, names = _frames(data, keys)
     if output is not None:
         frames = keeping(frames, judged)
-    evaluation = errors_on(potential, frames)
+    kept = with_kept_uncertainty(model, potential) if isinstance(model, str | Path) else potential
+    evaluation = errors_on(kept, frames)
     if output is not None:
         called = str(model) if isinstance(model, str | Path) else type(potential).__name__
         write_evaluation(

@@ -20,6 +20,7 @@ from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.base import sum_over_structures
 from gnnpot.models.hidden import hidden_features
 from gnnpot.ops.neighbor_sums import sum_opposite
+from gnnpot.potential.committee import Committee
 from gnnpot.potential.potential import Potential, Prediction
 from gnnpot.system.files import write_bytes
 
@@ -201,6 +202,22 @@ class LastLayerUncertainty(nn.Module):
                 f"expected an uncertainty beside its potential, got {path} ({one_line(error)}); train with "
                 "training.uncertainty=last_layer"
             ) from error
+
+
+def with_kept_uncertainty(
+    path: str | Path, potential: Potential | Committee
+) -> Potential | Committee | LastLayerUncertainty:
+    """The potential of a training with the uncertainty that its folder keeps, if it keeps one.
+
+    Args:
+        path: Where the potential was read from.
+        potential: The potential.
+    """
+    file = Path(path) / UNCERTAINTY_FILE
+    if isinstance(potential, Committee) or not file.is_file():
+        return potential
+    device = next(potential.parameters()).device
+    return LastLayerUncertainty.read(file, potential).to(device)
 
 
 def _caught(potential: Potential, graph: AtomicGraph) -> Float[Tensor, "N F"]:

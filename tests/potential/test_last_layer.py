@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from potentials import small_potential
 from structures import silicon
 
 from gnnpot.calculator.calculator import GNNPotCalculator
+from gnnpot.commands.functions import evaluate
 from gnnpot.data.dataset import GraphDataset
 from gnnpot.data.store import GraphStore
 from gnnpot.errors import ConfigError, DataError, ModelFileError
@@ -159,4 +159,5 @@ def test_a_training_keeps_it_and_tells_its_coverage(tmp_path):
     atoms.calc = calculator
     assert np.isfinite(atoms.get_potential_energy())
     assert calculator.results["energy_uncertainty"] > 0
-    assert Path(tmp_path / "run" / UNCERTAINTY_FILE).exists()
+    found = evaluate(tmp_path / "run", path).calibration()
+    assert set(found) == {"energy", "forces"}
