@@ -174,7 +174,7 @@ class LangevinNPT(Section):
 
 
 class _ChainNPT(Section):
-    """Constant pressure with chains of thermostats.
+    """Constant pressure with chains of thermostats, which forget the start of small harmonic cells slowly.
 
     Source: Martyna, Tobias, Klein, J. Chem. Phys. 101, 4177 (1994).
 
@@ -206,7 +206,7 @@ class _ChainNPT(Section):
 
 
 class IsotropicNPT(_ChainNPT):
-    """Constant pressure and shape of the cell, with chains of thermostats."""
+    """Constant pressure and shape of the cell, with chains of thermostats; ``npt-langevin`` for few atoms."""
 
     integrator = IsotropicBarostat
 
@@ -214,7 +214,7 @@ class IsotropicNPT(_ChainNPT):
 
 
 class FlexibleNPT(_ChainNPT):
-    """Constant pressure; lengths and angles of the cell are free."""
+    """Constant pressure; lengths and angles of the cell are free, with chains of thermostats."""
 
     integrator = FlexibleBarostat
 
