@@ -35,6 +35,7 @@ from gnnpot.errors import GnnpotError, file_trouble
 from gnnpot.system.memory import keep_freed_memory
 from gnnpot.version import __version__
 
+_LONGEST, _SHORT = 400, 80  # characters of a word in a message, and what is left of a longer one
 _UsageError = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 app = typer.Typer(
@@ -121,5 +122,6 @@ def _terminate(number: int, frame: FrameType | None) -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"gnnpot: {' '.join(message.split())}", file=sys.stderr)
+    words = (word if len(word) <= _LONGEST else f"{word[:_SHORT]}…" for word in message.split())
+    print(f"gnnpot: {' '.join(words)}", file=sys.stderr)
     sys.exit(2)

@@ -253,3 +253,11 @@ def test_a_flipped_stress_sign(refused, tmp_path):
     flipped = [relabeled(atoms, stress=-atoms.get_stress()) for atoms in read(DEMO, ":100")]
     write(tmp_path / "train.xyz", flipped)
     assert "keys.stress_sign" in refused()
+
+
+@pytest.mark.parametrize("words", [("models",), ("validate",)])
+def test_a_mistake_of_thousands_of_characters(command, words):
+    code, _, err = command(*words, "nothing=" + 5000 * "9")
+    assert (code, err.count("\n")) == (2, 1)
+    assert "nothing=999" in err
+    assert len(err) < 1000

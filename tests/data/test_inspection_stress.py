@@ -157,8 +157,11 @@ def test_a_rotated_cell_and_moved_images_change_nothing():
 @pytest.mark.parametrize(
     ("factor", "words"), [(1.0, ""), (-1.0, "falls with the volume"), (1602.0, "bulk modulus")]
 )
-def test_volumes_tell_where_there_are_no_energies(factor, words):
-    faults = inspect(copper(30, strain=0.06, rattle=0.02, factor=factor, energies=False)).faults
+def test_volumes_tell_where_there_are_neither_energies_nor_forces(factor, words):
+    frames = list(copper(30, strain=0.06, rattle=0.02, factor=factor, energies=False))
+    for atoms in frames:
+        del atoms.calc.results["forces"], atoms.info["label_keys"]["forces"]
+    faults = inspect(frames).faults
     assert len(faults) == bool(words)
     assert words in " ".join(faults)
 
@@ -222,3 +225,35 @@ def test_the_advice_for_a_file_with_keys_of_its_own_is_to_set_them_there(tmp_pat
     assert told.startswith(f"stress in {tmp_path / 'b.xyz'}: -")
     assert "set keys.stress_sign: tension; this file has keys of its own: set it there, {path: " in told
     assert "more; `gnnpot validate`" not in told
+
+
+def disordered(factor: float, *, energies: bool = True) -> list[Atoms]:
+    """Rattled copper in one cell, about whose stress energies say nothing; stress times ``factor``."""
+    return list(copper(12, strain=0.0, rattle=0.05, factor=factor, energies=energies))
+
+
+@pytest.mark.parametrize("energies", [True, False])
+@pytest.mark.parametrize(
+    ("factor", "cure"),
+    [
+        (1.0, ""),
+        (0.5, ""),
+        (-1.0, r"the sign is flipped \(-1\): set keys.stress_sign: pressure"),
+        (1 / units.kBar, "set keys.stress_unit: kBar"),
+        (-1 / units.GPa, "set keys.stress_unit: GPa and keys.stress_sign: pressure"),
+    ],
+)
+def test_forces_tell_the_sign_and_the_unit_where_cells_do_not_change(factor, cure, energies):
+    report = inspect(disordered(factor, energies=energies))
+    assert bool(report.faults) == bool(cure)
+    told = [fault for fault in report.faults if "what the forces say" in fault]
+    assert not cure or re.search(cure, told[0])
+    assert all(("or the forces have another sign" in fault) != energies for fault in told)
+
+
+def test_forces_that_are_gradients_do_not_make_the_stress_wrong():
+    frames = disordered(1.0)
+    for atoms in frames:
+        atoms.calc.results["forces"] = -atoms.calc.results["forces"]
+    (fault,) = inspect(frames).faults
+    assert "set keys.forces_sign: gradient" in fault

@@ -12,9 +12,9 @@ from ase import Atoms
 from gnnpot.data.checks.findings import Finding
 from gnnpot.data.checks.forces import ForcesCheck, ForcesCollector
 from gnnpot.data.checks.forces_diagnosis import diagnose_forces, trusted_ratio
-from gnnpot.data.checks.shear import ShearCollector, ShearOrder
+from gnnpot.data.checks.shear import ShearCheck, ShearCollector
 from gnnpot.data.checks.stress import StressCheck, StressCollector, trusted_stress_ratio
-from gnnpot.data.checks.stress_diagnosis import diagnose, diagnose_order
+from gnnpot.data.checks.stress_diagnosis import diagnose, diagnose_order, diagnose_scale
 from gnnpot.data.keys import LabelKeys
 from gnnpot.graph.neighbors import Pairs
 
@@ -53,8 +53,7 @@ class Consistency:
         stresses = tuple(self._stresses.checks(orders, ratios))
         # Evidence first: of the faults, the first one is told.
         stresses = tuple(sorted(stresses, key=lambda check: check.ratio is None))
-        told = {(check.file, check.group) for check in stresses if check.order is not None}
-        shears = [check for check in self._shears.checks(orders) if (check.file, check.group) not in told]
+        shears = list(self._shears.checks(orders))
         return ConsistencyReport(forces, stresses, shears, ratios, FileKeys(keys, own))
 
 
@@ -87,7 +86,7 @@ class ConsistencyReport:
     Args:
         forces: Forces held against energies, a group each.
         stresses: Stress held against energies and volumes, a group each.
-        orders: Entries of the stress that forces say are in another order.
+        shears: Entries of the stress off the diagonal held against forces, a group each.
         ratios: Forces over those that the energies imply, by file.
         keys: Names, units and signs with which each file was read.
     """
@@ -96,12 +95,12 @@ class ConsistencyReport:
         self,
         forces: tuple[ForcesCheck, ...],
         stresses: tuple[StressCheck, ...],
-        orders: Sequence[ShearOrder],
+        shears: Sequence[ShearCheck],
         ratios: dict[str, float | None],
         keys: FileKeys,
     ) -> None:
         self.forces, self.stresses = forces, stresses
-        self._orders, self._ratios, self._keys = orders, ratios, keys
+        self._shears, self._ratios, self._keys = shears, ratios, keys
 
     def findings(self, trained: Collection[str]) -> Iterator[Finding]:
         """What is wrong; what labels say that are not trained is no fault."""
@@ -113,10 +112,19 @@ class ConsistencyReport:
                 yield self._keys.told(finding, file, count=both)
         trains = "stress" in trained
         for check in self.stresses:
-            for finding in diagnose(check, self._ratios.get(check.file), self._keys.of(check.file)):
+            for finding in self._of_stress(check):
                 yield self._keys.told(finding, check.file, count=trains)
-        for order in self._orders:
-            yield self._keys.told(diagnose_order(order), order.file, count=trains)
+
+    def _of_stress(self, check: StressCheck) -> Iterator[Finding]:
+        """What is wrong with the stress of one group, by energies, forces, or volumes at last."""
+        keys, ratio = self._keys.of(check.file), self._ratios.get(check.file)
+        shears = [one for one in self._shears if (one.file, one.group) == (check.file, check.group)]
+        told = trusted_stress_ratio([one for one in self.stresses if one.file == check.file])
+        orders = [diagnose_order(shear, check) for shear in shears]
+        scales = [diagnose_scale(shear, check, told=told, forces_ratio=ratio, keys=keys) for shear in shears]
+        yield from (finding for finding in (*orders, *scales) if finding)
+        if not any(scales):
+            yield from diagnose(check, ratio, keys)
 
     def notes(self) -> Iterator[str]:
         """Which forces nothing can be said of."""

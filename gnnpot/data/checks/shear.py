@@ -1,8 +1,8 @@
-"""Whether the entries of the stress off the diagonal are in their places, told by the forces.
+"""Whether the entries of the stress off the diagonal have the place, the sign and the size that forces imply.
 
 Forces between pairs of atoms, a function of the distance for each pair of elements, are fitted to the
 labels.  Their virial, the sum of f(r) r r̂ r̂ over pairs, is no good pressure, but off the diagonal it goes
-with the stress of disordered structures, in the right order alone.
+with the stress of disordered structures, in the right order alone, and is as large within a factor of two.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ENOUGH = 3.5  # Å: longest of the pairs that are there, from which no others a
 _REACH, _FUNCTIONS = 5.0, 12  # Å, functions of the distance for each pair of elements
 _FRAMES, _GROUPS, _MOST_ATOMS = 40, 50, 400  # that are looked at
 _MOST_ELEMENTS, _FEWEST_ATOMS, _FEWEST_FRAMES = 3, 3, 8
-_FORCE = 0.1  # eV/Å, root mean square: of structures without symmetry
+_FORCE = 0.02  # eV/Å, root mean square: of structures without symmetry
 _RIDGE = 1e-6
 _EXPLAINED = 0.8  # share of the squares of the forces
 _RIGHT, _WRONG = 0.85, 0.5  # correlation of the order that is right, and of the one that was read
@@ -32,22 +32,24 @@ _VOIGT = ("voigt", "vasp", "lammps")  # orders that leave the diagonal where it 
 
 
 @dataclass(frozen=True)
-class ShearOrder:
-    """That entries off the diagonal are in another order than was read.
+class ShearCheck:
+    """What the forces say of the entries off the diagonal of one group.
 
     Attributes:
         file: File of the group.
         group: Name of the group.
-        order: The order in which they go with the forces.
-        correlation: Their correlation in that order.
-        read: Their correlation as they were read.
+        order: The order in which they go with the forces; None where that is the one that was read.
+        correlation: Size of their correlation in that order.
+        read: Size of their correlation as they were read.
+        ratio: Labels over the virial of the fitted forces, negative where they have opposite signs.
     """
 
     file: str
     group: str
-    order: str
+    order: str | None
     correlation: float
     read: float
+    ratio: float
 
 
 class ShearCollector:
@@ -70,8 +72,8 @@ class ShearCollector:
         elif (place := self._random.randrange(self._seen[key])) < _FRAMES:
             frames[place] = atoms, pairs
 
-    def checks(self, orders: Mapping[str, str]) -> Iterator[ShearOrder]:
-        """Groups whose entries are in another order.
+    def checks(self, orders: Mapping[str, str]) -> Iterator[ShearCheck]:
+        """What forces say of each group of which they say something.
 
         Args:
             orders: Order of six numbers with which the labels of each file were read.
@@ -86,8 +88,12 @@ class ShearCollector:
             labels = np.array([atoms.calc.results["stress"] * atoms.get_volume() for atoms, _ in frames])
             scores = {order: _correlation(fitted, _reordered(labels, read, order)) for order in _VOIGT}
             best = max(scores, key=lambda order: abs(scores[order]))
-            if best != read and abs(scores[best]) > _RIGHT and abs(scores[read]) < _WRONG:
-                yield ShearOrder(file, group, best, abs(scores[best]), abs(scores[read]))
+            order = best if abs(scores[read]) < _WRONG else read
+            if abs(scores[order]) > _RIGHT:
+                size = np.linalg.norm(_reordered(labels, read, order)) / np.linalg.norm(fitted)
+                ratio = float(np.sign(scores[order]) * size)
+                told = order if order != read else None
+                yield ShearCheck(file, group, told, abs(scores[order]), abs(scores[read]), ratio)
 
 
 def _is_disordered(atoms: Atoms) -> bool:

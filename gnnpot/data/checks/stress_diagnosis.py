@@ -8,7 +8,7 @@ from math import log
 
 from gnnpot import units
 from gnnpot.data.checks.findings import Finding
-from gnnpot.data.checks.shear import ShearOrder
+from gnnpot.data.checks.shear import ShearCheck
 from gnnpot.data.checks.stress import StressCheck
 from gnnpot.data.conversions import is_virial
 from gnnpot.data.keys import ENERGY_UNITS, STRESS_UNITS, LabelKeys
@@ -16,6 +16,7 @@ from gnnpot.data.keys import ENERGY_UNITS, STRESS_UNITS, LabelKeys
 _RIGHT, _DOUBTFUL = log(1.4), log(2.2)  # |ln ratio| up to which labels are right, or only doubtful
 _SAME = 0.25  # |ln| within which a ratio is taken for a known one
 _TIED = 0.1  # |ln| within which two known ratios cannot be told apart
+_FAR, _ROUGHLY_TIED = log(4.0), log(1.5)  # the same of ratios that are known within a factor of two
 _OFFSET = 1.0 * units.GPa
 _SIGMAS = 5.0  # standard errors of an offset
 _UNRELATED, _CLEAR, _MANY = 0.5, 4.0, 12  # correlation, signal and pairs of labels without any relation
@@ -48,7 +49,7 @@ def diagnose(check: StressCheck, forces_ratio: float | None, keys: LabelKeys) ->
             energies are to blame.
         keys: Names, units and signs with which the file was read.
     """
-    name = f"stress in {check.file}" + (f", group {check.group}" if check.group else "")
+    name = _named(check)
     if check.order is not None:
         yield _of_order(check.order, name)
     if check.ratio is not None:
@@ -70,15 +71,50 @@ def diagnose(check: StressCheck, forces_ratio: float | None, keys: LabelKeys) ->
         )
 
 
-def diagnose_order(check: ShearOrder) -> Finding:
-    """That the entries off the diagonal of the stress are in another order than was read."""
-    name = f"stress in {check.file}" + (f", group {check.group}" if check.group else "")
-    told = f"its entries off the diagonal go with the forces in the order {_ORDER_WORDS[check.order]}"
+def diagnose_scale(
+    shear: ShearCheck,
+    check: StressCheck,
+    *,
+    told: float | None,
+    forces_ratio: float | None,
+    keys: LabelKeys,
+) -> Finding | None:
+    """What forces say of the sign and the unit of the stress of one group, unless energies do.
+
+    Args:
+        shear: The evidence.
+        check: What energies and volumes say of the same group.
+        told: Labels over the stress that energies imply in the file, if that is known.
+        forces_ratio: Forces over those that the energies imply, if that is known.
+        keys: Names, units and signs with which the file was read.
+    """
+    ratio, known = shear.ratio * (forces_ratio or 1.0), [1.0] if told is None else [1.0, told]
+    if check.ratio is not None or any(ratio * one > 0 and abs(log(ratio / one)) < _FAR for one in known):
+        return None
+    mistake = _name_mistake(ratio, check, _Evidence(1.0, keys), rough=True)
+    sure = forces_ratio is not None or abs(check.volume_correlation or 0.0) > COMPRESSED
     return Finding(
-        f"{name}: {told} (correlation {check.correlation:.2f}), not as they were read ({check.read:.2f}); "
-        f"set keys.stress_order: {check.order}, or reorder them where whole tensors are written",
+        f"{_named(check)}: its entries off the diagonal are about {ratio:.2g} times what the forces say; "
+        f"{mistake}{'' if sure else '; or the forces have another sign or unit than was read'}",
         fault=True,
     )
+
+
+def diagnose_order(shear: ShearCheck, check: StressCheck) -> Finding | None:
+    """That the entries off the diagonal of the stress are in another order than was read."""
+    if shear.order is None or check.order is not None:
+        return None
+    told = f"its entries off the diagonal go with the forces in the order {_ORDER_WORDS[shear.order]}"
+    return Finding(
+        f"{_named(check)}: {told} (correlation {shear.correlation:.2f}), not as they were read "
+        f"({shear.read:.2f}); set keys.stress_order: {shear.order}, or reorder them where whole tensors are "
+        "written",
+        fault=True,
+    )
+
+
+def _named(check: StressCheck) -> str:
+    return f"stress in {check.file}" + (f", group {check.group}" if check.group else "")
 
 
 @dataclass(frozen=True)
@@ -104,20 +140,28 @@ class _Evidence:
         return abs(log(abs(ratio / self.forces_ratio))) < _SAME
 
 
-def _name_mistake(ratio: float, check: StressCheck, known: _Evidence) -> str:
-    """Say which mistake makes labels ``ratio`` times the true stress, and its cure."""
+def _name_mistake(ratio: float, check: StressCheck, known: _Evidence, *, rough: bool = False) -> str:
+    """Say which mistake makes labels ``ratio`` times the true stress, and its cure.
+
+    Args:
+        ratio: Labels over the true stress.
+        check: The group.
+        known: What else is known.
+        rough: Whether the ratio is known within a factor of two only.
+    """
+    same, tied = (_FAR, _ROUGHLY_TIED) if rough else (_SAME, _TIED)
     mistakes = list(_mistakes(check, known.keys))
     if not known.energies_right():
         mistakes += _energy_mistakes(check, known.keys)
     off = [(abs(log(abs(ratio) / mistake.ratio)), mistake) for mistake in mistakes]
     closest = min(distance for distance, _ in off)
     flipped = "the sign is flipped and " if ratio < 0 else ""
-    if closest > _SAME:
+    if closest > same:
         return f"{flipped}no unit that we know gives this; check the units of energy and stress"
     return ", or ".join(
         _sentence(mistake, check, known.keys, flipped=ratio < 0)
         for distance, mistake in off
-        if distance < closest + _TIED
+        if distance < closest + tied
     )
 
 
