@@ -251,6 +251,14 @@ def test_forces_tell_the_sign_and_the_unit_where_cells_do_not_change(factor, cur
     assert all(("or the forces have another sign" in fault) != energies for fault in told)
 
 
+def test_energies_in_another_unit_do_not_make_the_stress_wrong():
+    frames = disordered(1.0)
+    for atoms in frames:
+        atoms.calc.results["energy"] /= units.Hartree
+    (fault,) = inspect(frames).faults
+    assert "set keys.energy_unit: Hartree" in fault
+
+
 def test_forces_that_are_gradients_do_not_make_the_stress_wrong():
     frames = disordered(1.0)
     for atoms in frames:

@@ -88,11 +88,14 @@ def diagnose_scale(
         forces_ratio: Forces over those that the energies imply, if that is known.
         keys: Names, units and signs with which the file was read.
     """
-    ratio, known = shear.ratio * (forces_ratio or 1.0), [1.0] if told is None else [1.0, told]
+    ratio, known = shear.ratio, [1.0]  # or forces are off by as much, or the file has this mistake elsewhere
+    known += [1.0 / forces_ratio] if forces_ratio is not None else []
+    known += [told] if told is not None else []
     if check.ratio is not None or any(ratio * one > 0 and abs(log(ratio / one)) < _FAR for one in known):
         return None
     mistake = _name_mistake(ratio, check, _Evidence(1.0, keys), rough=True)
-    sure = forces_ratio is not None or abs(check.volume_correlation or 0.0) > COMPRESSED
+    right = forces_ratio is not None and forces_ratio > 0 and abs(log(forces_ratio)) < _RIGHT
+    sure = right or abs(check.volume_correlation or 0.0) > COMPRESSED
     return Finding(
         f"{_named(check)}: its entries off the diagonal are about {ratio:.2g} times what the forces say; "
         f"{mistake}{'' if sure else '; or the forces have another sign or unit than was read'}",
