@@ -38,7 +38,7 @@ from gnnpot.learning.source import MEMBER, carry_source
 from gnnpot.learning.story import Facts, Round
 from gnnpot.potential.committee import Committee, load_model
 from gnnpot.potential.folder import MEMBERS, MODEL_FILE
-from gnnpot.properties.targets import judged
+from gnnpot.properties.judgment import judged
 from gnnpot.sampling.config import WITHOUT_FORCES, SampleConfig
 from gnnpot.sampling.displacement import DisplacementSampler
 from gnnpot.sampling.run import sample

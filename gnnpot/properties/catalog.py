@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
@@ -18,18 +18,13 @@ from gnnpot.properties.elastic import ElasticConfig, ElasticConstants, elastic_c
 from gnnpot.properties.equation_of_state import EquationOfState, EquationOfStateConfig, equation_of_state
 from gnnpot.properties.expansion import Expansion, ExpansionConfig, thermal_expansion
 from gnnpot.properties.migration import Migration, MigrationConfig, vacancy_migration
+from gnnpot.properties.names import PropertyName as PropertyName
 from gnnpot.properties.phonons import PhononConfig, Phonons, phonons
 from gnnpot.properties.relaxation import PhaseOrder, Relaxation, RelaxationConfig, phase_order
 from gnnpot.properties.surfaces import SurfaceConfig, Surfaces, surface_energies
 from gnnpot.properties.survival import Survival, SurvivalConfig, survival
 from gnnpot.properties.watch import Watch
 from gnnpot.sampling.crystals import crystal, fitting_prototypes
-
-PropertyName = Literal[
-    "relaxation", "phases", "equation_of_state", "elastic", "vacancy", "interstitials", "surfaces",
-    "migration", "phonons", "expansion", "dynamics", "certificate", "stability",
-]  # fmt: skip
-
 
 NO_REST = "not computed, as the structure did not relax"
 

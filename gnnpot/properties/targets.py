@@ -1,30 +1,19 @@
-"""How far the properties of a potential are from what they should be, as one number."""
+"""Values that properties should have."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
-from ase.calculators.calculator import Calculator
 from pydantic import ValidationError, model_validator
 
 from gnnpot.config.base import Section
 from gnnpot.errors import ConfigError, one_line
-from gnnpot.properties.calculation import FAILURES, plain
-from gnnpot.properties.catalog import NO_REST, PROPERTIES
-from gnnpot.properties.rest import at_rest
-from gnnpot.properties.table import compared, rows
-from gnnpot.properties.watch import NO_WATCH
-from gnnpot.sampling.crystals import structure
+from gnnpot.properties.names import NAMES
 from gnnpot.system.documents import read_json
 
 CERTIFICATE = "certificate"
-_MODEL = "model"
-_WARNING = 0.01  # of a failure
 
 
 class TargetsConfig(Section):
@@ -45,8 +34,8 @@ class TargetsConfig(Section):
     def _known(self) -> Self:
         given = {} if isinstance(self.values, Path) else self.values
         for name in {*given, *self.settings}:
-            if name not in PROPERTIES:
-                raise ValueError(f"expected a property, got {name!r}; there are {', '.join(PROPERTIES)}")
+            if name not in NAMES:
+                raise ValueError(f"expected a property, got {name!r}; there are {', '.join(NAMES)}")
         for name in self.settings:
             self.section(name)
         return self
@@ -57,6 +46,8 @@ class TargetsConfig(Section):
         Raises:
             ValueError: They do not fit.
         """
+        from gnnpot.properties.catalog import PROPERTIES  # torch, which configurations need not wait for
+
         try:
             return PROPERTIES[name].section.model_validate(self.settings.get(name, {}))
         except ValidationError as error:
@@ -81,7 +72,7 @@ class TargetsConfig(Section):
             ConfigError: There is no value of them.
         """
         name = word.partition(".")[0]
-        known = [one for one in self.targets if one in PROPERTIES]
+        known = [one for one in self.targets if one in NAMES]
         found = known if word == "properties" else [name] if name in (*known, CERTIFICATE) else []
         if not found:
             raise ConfigError(
@@ -89,80 +80,6 @@ class TargetsConfig(Section):
                 "such as properties.values: {elastic: {C44: 123.5}}"
             )
         return found
-
-
-@dataclass(frozen=True)
-class Judgment:
-    """How far a potential is from its targets.
-
-    Attributes:
-        deviation: Mean over the quantities of |value − target| / |target| (%), or of the certificate the
-            number of failed checks and a hundredth for each warning; infinite where something could not be
-            computed.
-        parts: Deviation of each quantity (%).
-        failures: Reasons by property.
-    """
-
-    deviation: float
-    parts: Mapping[str, float]
-    failures: Mapping[str, str]
-
-
-def judged(calculator: Calculator, config: TargetsConfig, word: str = "properties") -> Judgment:
-    """Compute the properties that ``word`` names and compare them with their targets.
-
-    Args:
-        calculator: Of the potential, in float64 if it can.
-        config: Structure and targets.
-        word: ``properties`` for all with values, ``elastic``, ``elastic.C44``, ``certificate``, ….
-
-    Raises:
-        ConfigError: There are no values of them.
-        DataError: The structure cannot be read.
-    """
-    names = config.names(word)
-    found = results(calculator, config, names)
-    failures = {name: one["failure"] for name, one in found.items() if "failure" in one}
-    if word == CERTIFICATE and not failures:
-        counts = found[CERTIFICATE]["counts"]
-        return Judgment(counts["fail"] + _WARNING * counts["warn"], {}, {})
-    quantity = word.partition(".")[2]
-    parts = {}
-    for name in names:
-        summary = {"models": {_MODEL: found}, "reference": config.targets, "units": {name: {}}}
-        for row in rows(summary):
-            percent = compared(row, row.values[0])
-            if percent is not None and quantity in ("", row.path[-1], ".".join(row.path)):
-                parts[".".join((name, *row.path))] = abs(percent)
-    if not parts and not failures:
-        raise ConfigError(
-            f"expected numbers of what {word} stands for, got none that can be compared; quantities of "
-            f"{names[0]} are {', '.join(PROPERTIES[names[0]].shown)}"
-        )
-    deviation = math.inf if failures else sum(parts.values()) / len(parts)
-    return Judgment(deviation, parts, failures)
-
-
-def results(calculator: Calculator, config: TargetsConfig, names: Iterable[str]) -> dict[str, Any]:
-    """Properties of the structure at rest by name, as plain data; a failure is its reason."""
-    atoms = structure(config.structure)
-    found: dict[str, Any] = {}
-    try:
-        rest = at_rest(calculator, atoms, config.section("relaxation"))
-    except FAILURES as error:
-        return {name: {"failure": one_line(error)} for name in names}
-    if rest.failure:
-        return {name: {"failure": f"{NO_REST}: {rest.failure}"} for name in names}
-    for name in names:
-        if name == "relaxation":
-            found[name] = plain(rest.as_dict())
-            continue
-        try:
-            computed = PROPERTIES[name].compute(calculator, rest.atoms, config.section(name), NO_WATCH)
-            found[name] = plain(computed.as_dict())
-        except FAILURES as error:
-            found[name] = {"failure": one_line(error)}
-    return found
 
 
 def given_values(path: Path) -> dict[str, Any]:
@@ -180,12 +97,11 @@ def given_values(path: Path) -> dict[str, Any]:
     if isinstance(values, dict):
         values.pop("reference", None)  # of `gnnpot properties METHOD --json`
     known = isinstance(values, dict) and all(
-        name in {*PROPERTIES, "units", "structure"} and isinstance(values[name], dict | str)
-        for name in values
+        name in {*NAMES, "units", "structure"} and isinstance(values[name], dict | str) for name in values
     )
     if not known:
         raise ConfigError(
             f'expected values by property in {path}, such as {{"elastic": {{"C11": 240.2}}}}, got others; '
-            f"properties are {', '.join(PROPERTIES)}"
+            f"properties are {', '.join(NAMES)}"
         )
     return values

@@ -21,7 +21,7 @@ from pydantic import (
 from gnnpot.config.base import Section
 from gnnpot.config.durations import TimeSpan
 from gnnpot.config.from_data import SectionFromData
-from gnnpot.properties.catalog import PROPERTIES
+from gnnpot.properties.names import NAMES
 from gnnpot.properties.targets import TargetsConfig
 from gnnpot.training.loss_config import LossConfig, WeightedLoss
 from gnnpot.training.optimizer_config import AdamWConfig, CosineSchedule, OptimizerConfig, ScheduleConfig
@@ -158,10 +158,10 @@ class TrainingConfig(SectionFromData):
     def _selects(self) -> Self:
         if self.select_by in SELECTIONS:
             return self
-        if self.select_by.partition(".")[0] not in {*PROPERTIES, "properties"}:
+        if self.select_by.partition(".")[0] not in {*NAMES, "properties"}:
             raise ValueError(
                 f"expected select_by {', '.join(SELECTIONS)}, properties, or a property, got "
-                f"{self.select_by!r}; properties are {', '.join(PROPERTIES)}"
+                f"{self.select_by!r}; properties are {', '.join(NAMES)}"
             )
         if self.properties is None:
             raise ValueError(

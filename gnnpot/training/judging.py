@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.potential.potential import Potential
-from gnnpot.properties.targets import judged
+from gnnpot.properties.judgment import judged
 from gnnpot.training.config import TrainingConfig
 
 

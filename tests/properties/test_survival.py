@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
+from potentials import small_potential
 
-from gnnpot.errors import PropertyError
+from gnnpot.calculator.calculator import GNNPotCalculator
+from gnnpot.errors import OutputError, PropertyError
 from gnnpot.properties.dynamics import DynamicsConfig, dynamics
 from gnnpot.properties.survival import (
     Survival,
@@ -54,6 +56,32 @@ def test_dynamics_that_explode_are_counted_and_not_raised():
     assert told
     with pytest.raises(PropertyError, match="expected dynamics that last at 300 K"):
         dynamics(Unstable(), crystal("Cu"), config=DynamicsConfig(time="2ps", size=3, seeds=2))
+
+
+@pytest.mark.parametrize("kind", ["batch", "one by one"])
+def test_killed_runs_go_on_from_their_file_and_a_damaged_one_is_refused(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("gnnpot.properties.watch._PAUSE", -1.0)
+    config = SurvivalConfig(temperature=300, time="30fs", runs=2, size=3, timestep=1)
+    batch = GNNPotCalculator(small_potential("ani", elements=("Cu",)), device="cpu")
+    calculator = batch if kind == "batch" else EMT()
+    whole = survival(calculator, crystal("Cu"), config=config)
+    path = tmp_path / "stability.state.json"
+
+    def die(share):
+        if path.exists() and share > 0.4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        survival(calculator, crystal("Cu"), config=config, watch=Watch(die, path))
+    shares = []
+    watch = Watch(shares.append, path)
+    assert survival(calculator, crystal("Cu"), config=config, watch=watch) == whole
+    assert min(shares) > 0.3
+    watch.done()
+    assert not path.exists()
+    path.write_text("{}")
+    with pytest.raises(OutputError, match="expected the state of dynamics in"):
+        survival(calculator, crystal("Cu"), config=config, watch=watch)
 
 
 def test_intervals_are_the_published_ones():

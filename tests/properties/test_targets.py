@@ -8,7 +8,8 @@ import pytest
 from ase.calculators.emt import EMT
 
 from gnnpot.errors import ConfigError
-from gnnpot.properties.targets import TargetsConfig, judged
+from gnnpot.properties.judgment import judged
+from gnnpot.properties.targets import TargetsConfig
 
 VALUES = {"relaxation": {"a": 3.6}, "elastic": {"C11": 180.0, "C44": 90.0}}
 

@@ -22,7 +22,8 @@ from gnnpot.data.files import data_paths
 from gnnpot.errors import DataError, TrainingError
 from gnnpot.potential.folder import MODEL_FILE
 from gnnpot.potential.model_file import load_potential, read_header
-from gnnpot.properties.targets import TargetsConfig, judged
+from gnnpot.properties.judgment import judged
+from gnnpot.properties.targets import TargetsConfig
 from gnnpot.system.devices import choose_device
 from gnnpot.system.files import write_text
 from gnnpot.training.checkpoint import CHECKPOINT
