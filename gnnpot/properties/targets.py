@@ -72,7 +72,7 @@ class TargetsConfig(Section):
             ConfigError: There is no value of them.
         """
         name = word.partition(".")[0]
-        known = [one for one in self.targets if one in NAMES]
+        known: list[str] = [one for one in self.targets if one in NAMES]
         found = known if word == "properties" else [name] if name in (*known, CERTIFICATE) else []
         if not found:
             raise ConfigError(
