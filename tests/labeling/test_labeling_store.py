@@ -200,6 +200,22 @@ def test_a_failure_keeps_its_reason_until_there_is_a_label(place):
     assert store.failures([key]) == {}
 
 
+HOSTILE = "O'Brien\"; DROP TABLE systems; -- %s {0} \\ \n 💥 \x00 \ud800"
+
+
+def test_names_and_reasons_may_hold_anything(place):
+    store, method = LabelStore(place), Method(HOSTILE, '{"kind": "toy"}')
+    key, other = (method.key(copper(number)) for number in (0, 1))
+    atoms = copper(1)
+    atoms.info["group"] = HOSTILE
+    store.keep(
+        method, [Record(key, copper(0), Failure("not converged", HOSTILE)), Record(other, atoms, labels(1))]
+    )
+    assert store.failures([key])[key].reason.startswith("O'Brien\"; DROP TABLE systems; -- %s {0} \\ \n 💥")
+    (found,) = store.labels([other])
+    assert found.get_potential_energy() == labels(1).results["energy"]
+
+
 def test_another_method_has_other_labels(place):
     store = LabelStore(place)
     store.keep(METHOD, records(0))
@@ -228,7 +244,9 @@ def test_two_runs_share_the_work_and_a_dead_run_gives_its_share_back(place):
     assert ours.states(keys[:2], since=ours.last) == {keys[0]: True}
 
 
-def test_a_claim_of_another_machine_holds_until_it_is_not_renewed(tmp_path, monkeypatch):
+@pytest.mark.parametrize("seconds", [-LEASE - 1, LEASE + 1, 1e9])
+def test_a_claim_of_another_machine_holds_until_it_is_not_renewed(tmp_path, monkeypatch, seconds):
+    """Nor does it hold for long where a clock was ahead."""
     store, key = LabelStore(tmp_path / "a.db"), METHOD.key(copper(0))
     monkeypatch.setattr("gnnpot.labeling.store.claims.socket.gethostname", lambda: "elsewhere")
     other = LabelStore(tmp_path / "a.db")
@@ -236,7 +254,7 @@ def test_a_claim_of_another_machine_holds_until_it_is_not_renewed(tmp_path, monk
     monkeypatch.undo()
     assert store.claim([key]) == []
     with sqlite3.connect(tmp_path / "a.db") as connection:
-        connection.execute("UPDATE label_claims SET renewed = renewed - ?", (LEASE + 1,))
+        connection.execute("UPDATE label_claims SET renewed = renewed + ?", (seconds,))
     connection.close()
     assert store.claim([key]) == [key]
 

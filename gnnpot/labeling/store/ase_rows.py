@@ -114,8 +114,13 @@ def _results(database: Any, key: str, row: Sequence[Any]) -> dict[str, Any]:
 
 def _words(method: Method, record: Record) -> dict[str, Any]:
     outcome = record.outcome
-    told = {"seconds": outcome.seconds} if isinstance(outcome, Label) else {"failure": outcome.kind}
-    return {"method": method.name, "method_hash": tag(method), **told}
+    told = {"seconds": outcome.seconds} if isinstance(outcome, Label) else {"failure": _text(outcome.kind)}
+    return {"method": _text(method.name), "method_hash": tag(method), **told}
+
+
+def _text(words: str) -> str:
+    """Words without what no database takes: surrogates alone, as of bytes that are no UTF-8, and zeros."""
+    return words.encode("utf-8", "replace").decode("utf-8").replace("\x00", "?")
 
 
 def _row(database: Any, record: Record, words: dict[str, Any]) -> list[Any]:
@@ -147,7 +152,7 @@ def _row(database: Any, record: Record, words: dict[str, Any]) -> list[Any]:
         stored = {name: found[name] for name in STORED if name in found}
         data = {name: found[name] for name in ("energies",) if name in found} | {"checksum": checksum(stored)}
     else:
-        data = {"reason": outcome.reason}
+        data = {"reason": _text(outcome.reason)}
     values["data"] = database.encode(data, binary=True)
     return [values.get(name) for name in database.columnnames[1:]]
 

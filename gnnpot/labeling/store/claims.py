@@ -1,7 +1,8 @@
 """Which run computes what, so that several runs on one store do not compute the same.
 
 A claim holds while its run renews it; a run that was killed loses its claims at once on the same machine,
-elsewhere when they are not renewed.
+elsewhere when they are not renewed.  Where clocks differ by more than the lease, a structure may be computed
+twice, but never by nobody.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ def is_gone(name: str) -> bool:
 
 def take(cursor: Any, keys: Sequence[str], name: str) -> None:
     """Claim those of ``keys`` that nobody else holds."""
-    cursor.execute("DELETE FROM label_claims WHERE renewed < ?", (time.time() - LEASE,))
+    clock = time.time()  # a claim from the future was made by a clock that was set back since, or is ahead
+    cursor.execute(
+        "DELETE FROM label_claims WHERE renewed NOT BETWEEN ? AND ?", (clock - LEASE, clock + LEASE)
+    )
     cursor.execute("SELECT DISTINCT owner FROM label_claims")
     for (other,) in cursor.fetchall():
         if is_gone(other):
