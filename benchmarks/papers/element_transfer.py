@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--scratch-rates", type=float, nargs="+", default=[1e-3, 3e-3])
     parser.add_argument("--runs", type=int, default=20, help="of dynamics; the paper has 100")
     parser.add_argument("--time", default="10ps", help="of each; the paper has 100 ps")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="e.g. dynamics.time=5ps")
     given = parser.parse_args()
     torch.set_num_threads(1)
     transfer = TransferConfig.read(
@@ -71,6 +72,7 @@ def main() -> None:
             f"stability.time={given.time}",
             "dynamics.temperature=1600",
             "dynamics.equilibration=1ps",
+            *given.set,
         ],
     )
     print(f"one split, {given.steps} steps, {given.runs} runs of {given.time} at 1200 K")
