@@ -29,6 +29,7 @@ from gnnpot.training.checkpoint import (
     check_checkpoint,
     identity_of,
     no_checkpoint,
+    read_checkpoint,
 )
 from gnnpot.training.config import SELECTIONS, TrainingConfig
 from gnnpot.training.judging import add_deviation
@@ -131,6 +132,8 @@ def fit(
     with _quiet(), _passing_on_stops() as stops:
         trainer = _trainer(config, settings.output, [_Bookkeeping(settings.observer, last), stops])
         batches = _batches(trainer, len(train), config, settings.seed)
+        if last.exists():  # workers fetch ahead, before Lightning tells the epoch
+            batches.set_epoch(len(read_checkpoint(last)["gnnpot"]["history"]))
         validated = EpochBatches(len(validation), config.batch_size, seed=None)
         if choose_device(config.device).type == "cpu":  # where loops are compiled
             first = (
