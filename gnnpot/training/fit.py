@@ -131,9 +131,7 @@ def fit(
     settings.observer.stage("compiling loops")
     with _quiet(), _passing_on_stops() as stops:
         trainer = _trainer(config, settings.output, [_Bookkeeping(settings.observer, last), stops])
-        batches = _batches(trainer, len(train), config, settings.seed)
-        if last.exists():  # workers fetch ahead, before Lightning tells the epoch
-            batches.set_epoch(len(read_checkpoint(last)["gnnpot"]["history"]))
+        batches = _batches(trainer, len(train), config, settings)
         validated = EpochBatches(len(validation), config.batch_size, seed=None)
         if choose_device(config.device).type == "cpu":  # where loops are compiled
             first = (
@@ -152,8 +150,8 @@ def fit(
     return module
 
 
-def _batches(trainer: Trainer, size: int, config: TrainingConfig, seed: int) -> EpochBatches:
-    """The training batches of this process.
+def _batches(trainer: Trainer, size: int, config: TrainingConfig, settings: RunSettings) -> EpochBatches:
+    """The training batches of this process, at the epoch that the run begins or goes on with.
 
     Raises:
         DataError: There are fewer structures than processes.
@@ -161,9 +159,13 @@ def _batches(trainer: Trainer, size: int, config: TrainingConfig, seed: int) -> 
     rank, processes = trainer.global_rank, trainer.world_size
     if size < processes:
         raise DataError(f"expected at least {processes} structures for as many processes, got {size}")
-    return EpochBatches(
-        size, config.batch_size, seed=seed, repeats=config.repeats, rank=rank, world_size=processes
+    seed, repeats = settings.seed, config.repeats
+    batches = EpochBatches(
+        size, config.batch_size, seed=seed, repeats=repeats, rank=rank, world_size=processes
     )
+    if (last := settings.output / CHECKPOINT).exists():  # workers fetch before Lightning tells the epoch
+        batches.set_epoch(len(read_checkpoint(last)["gnnpot"]["history"]))
+    return batches
 
 
 @contextmanager
