@@ -33,7 +33,7 @@ setup(
     package_dir={"gnnpot.cli": "cli", "gnnpot.configs": "configs"},
     package_data={"gnnpot": ["py.typed"], "gnnpot.configs": ["*.yaml", "*/*.yaml", "*.xyz"]},
     install_requires=[  # lower bounds are versions that were run: benchmarks/oldest.py
-        "ase>=3.27.0",
+        "ase>=3.28.0",
         "e3nn>=0.5.6",
         "jaxtyping>=0.3.0",
         "lightning>=2.6.0",
