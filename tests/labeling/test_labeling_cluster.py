@@ -157,9 +157,10 @@ def test_a_job_that_is_refused_is_named(queue, tmp_path, options, message):
 @pytest.mark.skipif(find_spec("dask_jobqueue") is None, reason=f"needs dask-jobqueue: {INSTALL}")
 def test_a_batch_system_that_is_not_here_is_named_and_ctrl_c_stays(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(EngineError, match="expected qsub of pbs, got none on the path"):
         DaskPool(unlabeled, DaskConfig(queue="pbs", options=OPTIONS), scratch=tmp_path)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_batch_system_needs_its_package():
