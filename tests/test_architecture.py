@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +59,11 @@ def test_nothing_lies_loose_at_the_top():
 def test_no_file_is_longer_than_350_lines(part):
     lengths = {str(path.relative_to(CHECKOUT)): len(path.read_text().splitlines()) for path in part}
     assert {name: length for name, length in lengths.items() if length > 350} == {}
+
+
+def test_no_two_files_of_tests_have_one_name():
+    names = Counter(path.name for path in TESTS if path.name.startswith("test_"))
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_no_function_is_longer_than_60_lines():
