@@ -17,6 +17,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 BUILD = ("setuptools", "wheel")
+_WARNINGS = ("-W", "default")  # old versions beside new ones have some
 
 
 def oldest() -> list[str]:
@@ -48,7 +49,9 @@ def main() -> None:
     subprocess.run([*install, *oldest(), *needed_by_tests(), *BUILD], check=True)
     subprocess.run([*install, "--no-deps", "--no-build-isolation", "-e", CHECKOUT], check=True)
     sys.exit(
-        subprocess.run([python, "-m", "pytest", "-q", *given.tests], cwd=CHECKOUT, check=False).returncode
+        subprocess.run(
+            [python, "-m", "pytest", "-q", *_WARNINGS, *given.tests], cwd=CHECKOUT, check=False
+        ).returncode
     )
 
 
