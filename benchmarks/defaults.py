@@ -19,6 +19,8 @@ from typing import Any
 import yaml
 from options import Parser, quantity
 
+from gnnpot.data.reading import read_frames
+from gnnpot.data.scales import LengthScales
 from gnnpot.units import ERROR_UNITS
 
 TUNED = Path(__file__).with_name("silicon-ani.yaml")
@@ -40,12 +42,6 @@ def tuned(bond: float) -> dict[str, Any]:
         "model": model,
         "training": {**config["training"], "max_epochs": 10_000},
     }  # the time is the budget
-
-
-def nearest(folder: Path) -> float:
-    """The nearest-neighbor distance (Å) of a finished run's data, as ``2.1 nn`` was resolved."""
-    cutoff = yaml.safe_load((folder / "config.yaml").read_text())["model"]["cutoff"]
-    return float(cutoff) / 2.1
 
 
 def run(config: dict[str, Any], data: list[str], folder: Path, minutes: float) -> dict[str, Any]:
@@ -80,9 +76,9 @@ def main() -> None:
     for one in given.sets:
         data = [str(Path(name).resolve()) for name in one.split(":")]
         home = given.output / Path(data[0]).stem
-        probe = {"model": {"kind": "ani", "cutoff": "2.1 nn"}, "training": {"max_epochs": 1}}
-        run(probe, data, home / "probe", given.minutes)
-        configs = {"bare": {"model": "ani"}, "tuned": tuned(nearest(home / "probe"))}
+        scales = LengthScales.of(list(read_frames(data[:1])))
+        assert scales is not None, f"no atom of {data[0]} has a neighbor within 9 Å"
+        configs = {"bare": {"model": "ani"}, "tuned": tuned(scales.nearest)}
         for name, config in configs.items():
             errors = run(config, data, home / name, given.minutes)
             cells = [f"{errors[n]['rmse']:20.4g}" if errors.get(n) else f"{'-':>20s}" for n in ERROR_UNITS]

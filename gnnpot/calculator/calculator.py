@@ -9,19 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from ase import Atoms
-from ase.calculators.calculator import all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 from torch.autograd.graph import increment_version
 
-from gnnpot.calculator.base import WholeCalculator
-from gnnpot.calculator.recording import Replay
+from gnnpot.calculator.prediction import PredictingCalculator
 from gnnpot.calculator.replicas import ReplicaCalculator
 from gnnpot.errors import ConfigError
 from gnnpot.graph.graph import AtomicGraph
-from gnnpot.graph.verlet_list import SkinList
-from gnnpot.nn.weight_state import WeightState
 from gnnpot.potential.committee import Committee, load_model, mean_prediction, spread_of
 from gnnpot.potential.last_layer import UNCERTAINTY_FILE, Deviations, LastLayerUncertainty
 from gnnpot.potential.potential import Potential, Prediction
@@ -35,7 +30,7 @@ _COMMITTEE_PROPERTIES = [
 ]  # fmt: skip
 
 
-class GNNPotCalculator(WholeCalculator):
+class GNNPotCalculator(PredictingCalculator):
     """Energy, forces and stress of a potential or a committee, for ASE.
 
     Results are in ASE's units and order: ``energy`` and ``free_energy`` (eV; the same), ``energies`` of
@@ -68,7 +63,6 @@ class GNNPotCalculator(WholeCalculator):
 
     name = "gnnpot"
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
-    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
     takes_any_image = True  # atoms may lie outside the cell
 
     @torch.inference_mode(False)
@@ -82,7 +76,6 @@ class GNNPotCalculator(WholeCalculator):
         uncertainty: str | Path | None = None,
         keep_memory: bool = True,
     ) -> None:
-        super().__init__()
         if keep_memory:
             keep_freed_memory()
         if default_dtype is not None and default_dtype not in _DTYPES:
@@ -92,26 +85,16 @@ class GNNPotCalculator(WholeCalculator):
         if not skin >= 0:
             raise ConfigError(f"expected a skin of at least 0 Å, got {skin}; use about 0.5")
         dtype = None if default_dtype is None else _DTYPES[default_dtype]
-        self.device = choose_device(device)
-        resident = _unsure(_resident(model, dtype), uncertainty)
-        self.potential = resident.to(self.device).eval().requires_grad_(False)
+        place = choose_device(device)
+        resident = _unsure(_resident(model, dtype), uncertainty).to(place).eval().requires_grad_(False)
+        function: Callable[[AtomicGraph], Any] = resident
+        if isinstance(resident, Committee):
+            function = resident.predictions
+        if isinstance(resident, LastLayerUncertainty):
+            function = resident.predict
+        super().__init__(resident, function, skin=skin, device=place)
         more = {Committee: _COMMITTEE_PROPERTIES, LastLayerUncertainty: _COMMITTEE_PROPERTIES[:3]}
         self.implemented_properties = [*self.implemented_properties, *more.get(type(resident), [])]
-        self._checked = np.empty(0, dtype=int)
-        few, dtype = self.potential.few_pairs, self.potential.dtype
-        self._neighbors = SkinList(self.potential.cutoff, skin, dtype=dtype, device=self.device, few=few)
-        function: Callable[[AtomicGraph], Any] = self.potential
-        if isinstance(self.potential, Committee):
-            function = self.potential.predictions
-        if isinstance(self.potential, LastLayerUncertainty):
-            function = self.potential.predict
-        self._predict = Replay(function)
-        self._weights = WeightState(self.potential)
-
-    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
-        """What has changed since the last results: of the atoms, or all where the potential has."""
-        changes: list[str] = super().check_state(atoms, tol)
-        return changes or ([] if self._weights.is_same() else list(all_changes))
 
     def replicas(self, copies: int) -> ReplicaCalculator:
         """A calculator of so many copies of a structure as one batch, with the potential of this one."""
@@ -130,21 +113,13 @@ class GNNPotCalculator(WholeCalculator):
             DataError: An element that the potential was not made for, two atoms on one spot, positions
                 that are not finite, or a periodic cell without a volume.
         """
-        if not np.array_equal(self.atoms.numbers, self._checked):
-            self.potential.check_elements(torch.as_tensor(self.atoms.numbers))
-            self._checked = self.atoms.numbers.copy()
-        if not self._weights.is_same():
-            self._predict.forget()
-            self._weights.look()
-        graph = self._neighbors.graph(self.atoms)
-        with torch.no_grad():
-            prediction = self._predict(graph)
-            if isinstance(prediction, Prediction):
-                results = _results(prediction)
-            elif isinstance(self.potential, LastLayerUncertainty):
-                results = _results(prediction[0]) | _deviations(prediction[1])
-            else:
-                results = _results(mean_prediction(prediction)) | _committee_results(prediction)
+        prediction = self.predicted()
+        if isinstance(prediction, Prediction):
+            results = _results(prediction)
+        elif isinstance(self.potential, LastLayerUncertainty):
+            results = _results(prediction[0]) | _deviations(prediction[1])
+        else:
+            results = _results(mean_prediction(prediction)) | _committee_results(prediction)
         if self.atoms.pbc.all():  # else ASE says that it is not implemented
             results["stress"] = full_3x3_to_voigt_6_stress(results.pop("stress")[0])
         else:

@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from gnnpot.calculator.base import WholeCalculator
-from gnnpot.calculator.recording import Replay
-from gnnpot.graph.verlet_list import SkinList
+from gnnpot.calculator.prediction import PredictingCalculator
 from gnnpot.potential.committee import Committee
 from gnnpot.potential.last_layer import LastLayerUncertainty
 from gnnpot.potential.potential import Potential
 
 
-class ReplicaCalculator(WholeCalculator):
+class ReplicaCalculator(PredictingCalculator):
     """Energies and forces of several copies of a structure that share a cell and do not see each other.
 
     The atoms are those of the copies, one copy after another.  ``energy`` is the sum over all, ``energies``
@@ -31,7 +29,6 @@ class ReplicaCalculator(WholeCalculator):
 
     name = "gnnpot replicas"
     implemented_properties = ["energy", "free_energy", "energies", "forces"]  # noqa: RUF012
-    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012
 
     def __init__(
         self,
@@ -41,18 +38,7 @@ class ReplicaCalculator(WholeCalculator):
         skin: float,
         device: torch.device,
     ) -> None:
-        super().__init__()
-        self.potential = potential
-        self._checked = np.empty(0, dtype=int)
-        self._neighbors = SkinList(
-            potential.cutoff,
-            skin,
-            dtype=potential.dtype,
-            device=device,
-            few=potential.few_pairs,
-            copies=copies,
-        )
-        self._predict = Replay(potential)
+        super().__init__(potential, potential, skin=skin, device=device, copies=copies)
 
     @torch.inference_mode(False)
     def computed(self) -> dict[str, Any]:
@@ -62,12 +48,7 @@ class ReplicaCalculator(WholeCalculator):
             DataError: An element that the potential was not made for, two atoms on one spot, positions
                 that are not finite, or a periodic cell without a volume.
         """
-        if not np.array_equal(self.atoms.numbers, self._checked):
-            self.potential.check_elements(torch.as_tensor(self.atoms.numbers))
-            self._checked = self.atoms.numbers.copy()
-        graph = self._neighbors.graph(self.atoms)
-        with torch.no_grad():
-            prediction = self._predict(graph)
+        prediction = self.predicted()
         energy = prediction.energy.item()
         return {
             "energy": energy,

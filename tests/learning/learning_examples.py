@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+from ase import Atoms
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+
 from gnnpot.learning.config import LearnConfig
 from gnnpot.learning.story import Round
+
+
+def emt_labeled(atoms: Atoms) -> Atoms:
+    """The structure with energy and forces of ASE's effective-medium theory."""
+    atoms.calc = EMT()
+    results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
 
 
 def loop_values(**changes: Any) -> dict[str, Any]:

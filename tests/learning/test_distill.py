@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
-from learning_examples import KilledError, die_after_each_phase, loop_values
+from learning_examples import KilledError, die_after_each_phase, emt_labeled, loop_values
 
 from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.config.base import shipped_configs
@@ -28,11 +27,7 @@ from gnnpot.training.run_config import RunConfig
 def copper(seed: int, rattle: float, *, labeled: bool = True):
     atoms = bulk("Cu", cubic=True, a=3.7)
     atoms.rattle(rattle, seed=seed)
-    if labeled:
-        atoms.calc = EMT()
-        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-        atoms.calc = SinglePointCalculator(atoms, **results)
-    return atoms
+    return emt_labeled(atoms) if labeled else atoms
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read, write
-from learning_examples import KilledError, die_after_each_phase, loop_values
+from learning_examples import KilledError, die_after_each_phase, emt_labeled, loop_values
 
 from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.errors import ConfigError
@@ -25,10 +24,7 @@ from gnnpot.training.run_config import RunConfig
 def nickel(seed: int):
     atoms = bulk("Ni", cubic=True, a=3.52)
     atoms.rattle(0.1, seed=seed)
-    atoms.calc = EMT()
-    results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces()}
-    atoms.calc = SinglePointCalculator(atoms, **results)
-    return atoms
+    return emt_labeled(atoms)
 
 
 @pytest.fixture(scope="module")

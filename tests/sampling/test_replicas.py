@@ -127,3 +127,18 @@ def test_what_explodes_is_told_by_its_atom_and_unknown_elements_are_refused():
         runs_of(start, PLAN, GNNPotCalculator(small_potential("ani"), device="cpu").replicas).advance()
     with pytest.raises(DataError, match="expected atoms apart"):
         runs_of(start, PLAN.model_copy(update={"limits": Limits(distance=1.0)}), None)
+
+
+def test_copies_follow_weights_that_change():
+    calculator = GNNPotCalculator(small_potential(), device="cpu")
+    atoms, rng = rattled_crystal(), np.random.default_rng(0)
+    atoms.extend(rattled_crystal())
+    atoms.calc = calculator.replicas(2)
+    for _ in range(6):  # until the step is recorded
+        atoms.positions += rng.normal(scale=0.002, size=atoms.positions.shape)
+        before = atoms.get_potential_energy()
+    for weight in calculator.potential.parameters():
+        weight.mul_(0.5)
+    after = atoms.get_potential_energy()
+    atoms.calc = calculator.replicas(2)
+    assert after == atoms.get_potential_energy() != before
