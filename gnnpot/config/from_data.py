@@ -25,6 +25,8 @@ _NEIGHBORS = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*nn\s*")
 class SectionFromData(Section):
     """A section some of whose values are chosen by the data, where a file leaves them out or says ``auto``.
 
+    Rates of the optimizer are chosen in the same way by the kind of the model.
+
     Until :meth:`filled` is called such a value has the default of its class as an attribute, and is written
     as ``auto``.
 

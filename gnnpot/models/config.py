@@ -47,6 +47,8 @@ class ModelConfig(SectionFromData):
     LENGTHS: ClassVar[tuple[str, ...]] = ("cutoff",)
     NEIGHBORS: ClassVar[float] = 26.0  # mean number within the cutoff that the data choose
     LEAST_CUTOFF: ClassVar[float] = 4.5  # Å, of such a cutoff
+    LEARNING_RATE: ClassVar[float] = 2e-3  # of AdamW, where a configuration leaves it open
+    WEIGHT_DECAY: ClassVar[float] = 0.01
 
     kind: str
     cutoff: PositiveFloat = 5.0
@@ -200,6 +202,7 @@ class SchNetConfig(ModelConfig):
     """
 
     NAME: ClassVar[str] = "SchNet"
+    LEARNING_RATE: ClassVar[float] = 3e-3
 
     kind: Literal["schnet"] = "schnet"
     channels: PositiveInt = 64
@@ -229,6 +232,8 @@ class DimeNetConfig(ModelConfig):
     """
 
     NAME: ClassVar[str] = "DimeNet++"
+    LEARNING_RATE: ClassVar[float] = 3e-3
+    WEIGHT_DECAY: ClassVar[float] = 0.02
 
     kind: Literal["dimenet++"] = "dimenet++"
     channels: PositiveInt = 32
@@ -259,6 +264,8 @@ class NequIPConfig(ModelConfig):
     """
 
     NAME: ClassVar[str] = "NequIP"
+    LEARNING_RATE: ClassVar[float] = 5e-3
+    WEIGHT_DECAY: ClassVar[float] = 1e-5
 
     kind: Literal["nequip"] = "nequip"
     channels: PositiveInt = 16

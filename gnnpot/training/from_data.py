@@ -1,4 +1,4 @@
-"""What a configuration leaves to the data: lengths of the model, weights of the loss, the budget."""
+"""What a configuration leaves open: lengths of the model, weights of the loss, the budget, the step size."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from gnnpot.models import ModelConfig
 from gnnpot.training.budget import batch_and_epochs
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.loss_config import Loss
+from gnnpot.training.optimizer_config import AdamWConfig, OptimizerConfig
 from gnnpot.training.run_config import RunConfig
 from gnnpot.training.run_graphs import RunGraphs
 
@@ -25,7 +26,7 @@ C = TypeVar("C", bound=RunConfig)
 
 
 def fitted(config: C, graphs: RunGraphs) -> C:
-    """``config`` with numbers in place of what it leaves to the data.
+    """``config`` with numbers in place of what it leaves to the data and to the kind of the model.
 
     Args:
         config: Configuration of a run.
@@ -36,11 +37,14 @@ def fitted(config: C, graphs: RunGraphs) -> C:
         ConfigError: The lengths that were found do not fit those that are given.
     """
     training = _with_budget(config.training, graphs)
-    loss = _with_weights(training.loss, graphs)
+    found = {
+        "loss": _with_weights(training.loss, graphs),
+        "optimizer": _with_step_size(training.optimizer, config.model),
+    }
     return config.model_copy(
         update={
             "model": _with_lengths(config.model, graphs),
-            "training": training.model_copy(update={"loss": loss}),
+            "training": training.model_copy(update=found),
         }
     )
 
@@ -89,6 +93,13 @@ def _with_budget(training: TrainingConfig, graphs: RunGraphs) -> TrainingConfig:
     if training.max_steps is not None or training.max_time is not None:
         epochs = max(epochs, training.max_epochs)  # what is told is the budget
     return training.filled({"batch_size": batch, "max_epochs": epochs})
+
+
+def _with_step_size(optimizer: OptimizerConfig, model: ModelConfig) -> OptimizerConfig:
+    """The optimizer with what suits a kind of model, in place of what was left open."""
+    if not isinstance(optimizer, AdamWConfig):
+        return optimizer
+    return optimizer.filled({"learning_rate": model.LEARNING_RATE, "weight_decay": model.WEIGHT_DECAY})
 
 
 def _with_weights(loss: Loss, graphs: RunGraphs) -> Loss:

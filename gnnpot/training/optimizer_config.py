@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import (
     Field,
@@ -15,23 +15,27 @@ from pydantic import (
 )
 
 from gnnpot.config.base import Section
+from gnnpot.config.from_data import SectionFromData
 from gnnpot.config.kinds import Kinds
+from gnnpot.models import ModelConfig
 
 
-class AdamWConfig(Section):
+class AdamWConfig(SectionFromData):
     """AdamW on all parameters; weight decay spares biases and embeddings.
 
     Source: Loshchilov and Hutter, ICLR 2019.
 
     Args:
-        learning_rate: Step size.
-        weight_decay: Decoupled decay of the weights.
+        learning_rate: Step size; left out, or ``auto``, by the kind of the model.
+        weight_decay: Decoupled decay of the weights; left out, or ``auto``, by the kind of the model.
         amsgrad: Keep the largest second moment.
     """
 
+    FROM_DATA: ClassVar[tuple[str, ...]] = ("learning_rate", "weight_decay")
+
     kind: Literal["adamw"] = "adamw"
-    learning_rate: PositiveFloat = 2e-3
-    weight_decay: NonNegativeFloat = 0.01
+    learning_rate: PositiveFloat = ModelConfig.LEARNING_RATE
+    weight_decay: NonNegativeFloat = ModelConfig.WEIGHT_DECAY
     amsgrad: bool = True
 
 

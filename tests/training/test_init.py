@@ -140,17 +140,25 @@ def test_what_is_left_to_the_data_is_written_as_numbers_and_a_resumed_run_keeps_
     assert train(config, tmp_path / "run", resume=True) == first
 
 
-@pytest.mark.usefixtures("no_report")
 def test_a_bare_configuration_means_what_init_writes(command, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write("data.xyz", [copper(0.01 * (number % 5), number) for number in range(40)])
-    written = RunConfig.from_dict(yaml.safe_load(command("init", "data.xyz")[1]), source="init")
-    bare = RunConfig.from_dict({"model": "ani", "train": "data.xyz"}, source="bare")
-    graphs = read_graphs(bare, tmp_path / "run", cutoff=6.0)
-    found = fitted(bare, graphs)
-    assert found.model == written.model
-    assert found.training == fitted(written, graphs).training
+    survey = Survey.of(read_frames(["data.xyz"]))
+    graphs = read_graphs(RunConfig(model={"kind": "ani"}, train="data.xyz"), tmp_path / "run", cutoff=6.0)
+    for kind in MODEL_CONFIGS:
+        written = RunConfig.from_dict(first_config(kind, ["data.xyz"], survey), source="init")
+        bare = RunConfig.from_dict({"model": kind, "train": "data.xyz"}, source="bare")
+        assert {"training.optimizer.learning_rate", "training.max_epochs"} <= set(bare.open_names())
+        found = fitted(bare, graphs)
+        assert found.open_names() == []
+        assert found.model == written.model
+        assert found.training == written.training
+        template = RunConfig.from_dict(yaml.safe_load(template_text(kind)), source="template")
+        assert fitted(template, graphs).training == found.training
     assert (found.training.batch_size, found.training.max_epochs) == (3, 500)
+    printed = yaml.safe_load(command("init", "data.xyz")[1])
+    assert printed == first_config("ani", ["data.xyz"], survey)
+    bare = RunConfig.from_dict({"model": "ani", "train": "data.xyz"}, source="bare")
     timed = RunConfig.from_dict({**bare.written(), "training": {"max_time": "3m"}}, source="timed")
     assert fitted(timed, graphs).training.max_epochs >= 500  # the time is the budget
 

@@ -24,8 +24,6 @@ _SHOWN: dict[str, tuple[str, ...]] = {  # sizes of the models, at their defaults
     "dimenet++": ("channels", "interaction_channels", "output_channels"),
     "nequip": ("channels", "l_max", "num_interactions"),
 }
-_RATES = {"ani": 2e-3, "schnet": 3e-3, "dimenet++": 3e-3, "nequip": 5e-3}
-_DECAYS = {"ani": 0.01, "schnet": 0.01, "dimenet++": 0.02, "nequip": 1e-5}
 _MEANINGS = {
     "train": "labeled structures; a list for several files",
     "keys": "where the labels are, and in which units",
@@ -152,12 +150,13 @@ def _weights(survey: Survey) -> dict[str, float]:
 
 
 def _training(kind: str, batch: int | str, epochs: int | str, weights: dict[str, Any]) -> dict[str, Any]:
+    model = MODEL_CONFIGS[kind]
     return {
         "batch_size": batch,
         "max_epochs": epochs,
         "loss": weights,
         "optimizer": {
-            "kind": "adamw", "learning_rate": _RATES.get(kind, 2e-3), "weight_decay": _DECAYS.get(kind, 0.01)
+            "kind": "adamw", "learning_rate": model.LEARNING_RATE, "weight_decay": model.WEIGHT_DECAY
         },
         "schedule": CosineSchedule().model_dump(),
         "ema_decay": TrainingConfig.model_fields["ema_decay"].default,
