@@ -20,7 +20,8 @@ def properties(
         str | None, typer.Option(help="To compare with: a method, computed once and kept, or a JSON file.")
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(help="Properties, e.g. elastic phonons; by default all but stability.")
+        list[str] | None,
+        typer.Option(help="Such as elastic; all but expansion, melting, stability by default."),
     ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="E.g. elastic.strain=0.1.")

@@ -17,6 +17,8 @@ from gnnpot.properties.dynamics import Dynamics, DynamicsConfig, dynamics
 from gnnpot.properties.elastic import ElasticConfig, ElasticConstants, elastic_constants
 from gnnpot.properties.equation_of_state import EquationOfState, EquationOfStateConfig, equation_of_state
 from gnnpot.properties.expansion import Expansion, ExpansionConfig, thermal_expansion
+from gnnpot.properties.melting import Melting, melting_point
+from gnnpot.properties.melting_rounds import MeltingConfig
 from gnnpot.properties.migration import Migration, MigrationConfig, vacancy_migration
 from gnnpot.properties.names import PropertyName as PropertyName
 from gnnpot.properties.phonons import PhononConfig, Phonons, phonons
@@ -124,6 +126,10 @@ PROPERTIES: dict[str, Property] = {
     "dynamics": Property(
         "dynamics", DynamicsConfig, _moving(dynamics), Dynamics.UNITS,
         ("temperature", "first_peak", "coordination", "mean_angle", "diffusion", "density"), is_motion=True,
+    ),
+    "melting": Property(
+        "melting point", MeltingConfig, _moving(melting_point), Melting.UNITS,
+        ("melting_point", "uncertainty", "heat_of_fusion", "volume_change", "pressure"), is_motion=True,
     ),
     "certificate": Property(
         "certificate", CertificateConfig, _still(certify), Certificate.UNITS, ("verdict",)

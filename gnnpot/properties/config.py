@@ -19,6 +19,7 @@ from gnnpot.properties.dynamics import DynamicsConfig
 from gnnpot.properties.elastic import ElasticConfig
 from gnnpot.properties.equation_of_state import EquationOfStateConfig
 from gnnpot.properties.expansion import ExpansionConfig
+from gnnpot.properties.melting_rounds import MeltingConfig
 from gnnpot.properties.migration import MigrationConfig
 from gnnpot.properties.phonons import PhononConfig
 from gnnpot.properties.relaxation import RelaxationConfig
@@ -50,6 +51,7 @@ class PropertiesConfig(Configuration):
         phonons: Supercell and resolution.
         expansion: Volumes and temperatures.
         dynamics: Temperature, length, runs.
+        melting: First guess, length, sizes.
         certificate: Sizes and lengths.
         stability: Temperature, length, number of runs.
     """
@@ -73,6 +75,7 @@ class PropertiesConfig(Configuration):
     phonons: PhononConfig = PhononConfig()
     expansion: ExpansionConfig = ExpansionConfig()
     dynamics: DynamicsConfig = DynamicsConfig()
+    melting: MeltingConfig = MeltingConfig()
     certificate: CertificateConfig = CertificateConfig()
     stability: SurvivalConfig = SurvivalConfig()
 
@@ -93,7 +96,7 @@ class PropertiesConfig(Configuration):
             models: Words of :func:`~gnnpot.engines.words.engine_from_word`.
             structure: File or crystal.
             reference: A word like those of models, or a JSON file of values.
-            only: Names of properties; all but expansion and stability if empty.
+            only: Names of properties; all but expansion, melting and stability if empty.
             settings: ``key=value``, such as ``elastic.strain=0.1``.
             device: Where models run.
 

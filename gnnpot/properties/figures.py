@@ -40,6 +40,7 @@ def figures(summary: Mapping[str, Any]) -> list[Curves]:
         _band_figure(_with(summary, "dynamics"), "radial_distribution", _RADIAL),
         _band_figure(_with(summary, "dynamics"), "angular_distribution", _ANGULAR),
         _band_figure(_with(summary, "dynamics"), "displacement", _DISPLACEMENT),
+        _melting(_with(summary, "melting")),
         _migration(_with(summary, "migration")),
         *_dimers(_with(summary, "certificate")),
         _compression(_with(summary, "certificate")),
@@ -169,6 +170,19 @@ def _banded(axes: Axes, places: list[float], values: list[float], band: list[flo
     middle, half = np.array(values, dtype=float), np.array(band, dtype=float)
     axes.plot(places, middle, label=line.name, **line.style)
     axes.fill_between(places, middle - half, middle + half, color=line.style["color"], alpha=0.2, lw=0)
+
+
+def _melting(lines: list[_Line]) -> Curves | None:
+    def draw(axes: Axes, line: _Line) -> None:
+        color = line.style["color"]
+        for trace in line.results["traces"]:
+            axes.plot(line.results["times"], trace, color=color, lw=0.6, alpha=0.6)
+        point, half = line.results["melting_point"], line.results["uncertainty"]
+        axes.axhline(point, label=f"{line.name}: {point:.0f} ± {half:.0f} K", **line.style)
+
+    lines = [line for line in lines if "traces" in line.results]
+    labels = ("Time (ps)", "Temperature (K)")
+    return _simple(lines, "melting", title="Solid and liquid side by side", labels=labels, draw=draw)
 
 
 def _migration(lines: list[_Line]) -> Curves | None:

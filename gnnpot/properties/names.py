@@ -6,6 +6,6 @@ from typing import Literal, get_args
 
 PropertyName = Literal[
     "relaxation", "phases", "equation_of_state", "elastic", "vacancy", "interstitials", "surfaces",
-    "migration", "phonons", "expansion", "dynamics", "certificate", "stability",
+    "migration", "phonons", "expansion", "dynamics", "melting", "certificate", "stability",
 ]  # fmt: skip
 NAMES: tuple[PropertyName, ...] = get_args(PropertyName)
