@@ -98,27 +98,27 @@ def walk_of(
     calculator: Calculator,
     atoms: Atoms,
     piston: Piston,
-    timing: Timing,
+    schedule: Schedule,
     *,
-    temperature: float,
     thermostat: bool,
     rng: np.random.Generator,
 ) -> Walk:
-    """Dynamics of a copy of ``atoms`` at ``temperature`` (K), with momenta of their own."""
+    """Dynamics of a copy of ``atoms`` with momenta of their own."""
     moving = bare_structure(atoms)
     moving.calc = OncePerStep(calculator)
     plan = WalkPlan(
         LangevinNVT(friction=_FRICTION) if thermostat else NVE(),
-        Schedule(timing, Ramp(first=temperature, last=temperature)),
+        schedule,
         Limits(distance=0.3),
     )
     return Walk(moving, plan, rng, action=piston, provenance={})
 
 
-def timing_of(time: float, timestep: float) -> Timing:
-    """A run of ``time`` (fs), of two moves of the piston at least."""
+def schedule_of(time: float, timestep: float, temperature: float) -> Schedule:
+    """A run of ``time`` (fs) at ``temperature`` (K), of two moves of the piston at least."""
     steps = max(2 * _PACE, round(time / timestep))
-    return Timing(timestep=timestep, steps=steps, interval=min(_FRAMES, steps))
+    timing = Timing(timestep=timestep, steps=steps, interval=min(_FRAMES, steps))
+    return Schedule(timing, Ramp(first=temperature, last=temperature))
 
 
 def displaced(atoms: Atoms, sites: Atoms) -> Float[Array, "N 3"]:

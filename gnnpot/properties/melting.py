@@ -15,7 +15,7 @@ from ase.calculators.calculator import Calculator
 
 from gnnpot.errors import PropertyError
 from gnnpot.properties.calculation import explained, placed, require_crystal, supercell
-from gnnpot.properties.coexistence import timing_of
+from gnnpot.properties.coexistence import schedule_of
 from gnnpot.properties.equation_of_state import equation_of_state
 from gnnpot.properties.melting_rounds import MeltingConfig, Round, Search, counts
 from gnnpot.properties.watch import NO_WATCH, Watch
@@ -127,7 +127,7 @@ def melting_point(
         search.advance()
         watch.tell(search.share)
         watch.keep(search)
-    steps = timing_of(config.time, config.timestep).steps
+    steps = schedule_of(config.time, config.timestep, config.temperature).steps
     return Melting(tuple(search.rounds), steps * config.timestep / 1000, 2 * len(search.sites))
 
 

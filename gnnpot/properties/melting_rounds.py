@@ -17,10 +17,10 @@ from gnnpot.properties.coexistence import (
     Means,
     Piston,
     displaced,
+    schedule_of,
     side_by_side,
     solid_share,
     spread,
-    timing_of,
     walk_of,
 )
 from gnnpot.sampling.crystals import bond_length
@@ -179,12 +179,12 @@ class Search:
         config, place = self.config, STAGES.index(self.stage)
         piston = Piston(_MOVES.get(self.stage, "third"), stiffness=self.stiffness, timestep=config.timestep)
         length = config.time if self.stage == "coexistence" else config.preparation
+        temperature = self.guess * (config.overheating if self.stage == "melt" else 1.0)
         return walk_of(
             self.calculator,
             self.start,
             piston,
-            timing_of(length, config.timestep),
-            temperature=self.guess * (config.overheating if self.stage == "melt" else 1.0),
+            schedule_of(length, config.timestep, temperature),
             thermostat=self.stage != "coexistence",
             rng=np.random.default_rng([self.seed, len(self.rounds), place]),
         )

@@ -12,10 +12,10 @@ from gnnpot.errors import PropertyError
 from gnnpot.properties.coexistence import (
     GAP,
     Piston,
+    schedule_of,
     side_by_side,
     solid_share,
     spread,
-    timing_of,
     walk_of,
 )
 from gnnpot.properties.config import DEFAULT
@@ -59,7 +59,7 @@ def test_a_piston_takes_a_stretched_crystal_to_zero_pressure_along_its_axis_alon
 def test_without_a_thermostat_a_piston_leaves_the_heat_where_it_is(copper):
     piston = Piston("third", stiffness=STIFF, timestep=2)
     walk = walk_of(
-        EMT(), copper * 2, piston, timing_of(300, 2), temperature=400, thermostat=False,
+        EMT(), copper * 2, piston, schedule_of(300, 2, 400), thermostat=False,
         rng=np.random.default_rng(1),
     )  # fmt: skip
     list(walk)
