@@ -44,8 +44,7 @@ def test_a_piston_takes_a_stretched_crystal_to_zero_pressure_along_its_axis_alon
         EMT(),
         start,
         piston,
-        timing_of(2000, 5),
-        temperature=20,
+        schedule_of(1500, 7.5, 20),
         thermostat=True,
         rng=np.random.default_rng(0),
     )
