@@ -12,6 +12,7 @@ from ase.calculators.calculator import Calculator
 from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 
+from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.config.base import Section
 from gnnpot.config.durations import SimulatedTime, TimeFromZero
 from gnnpot.errors import PropertyError
@@ -26,11 +27,14 @@ from gnnpot.properties.correlations import (
     radial_distribution,
 )
 from gnnpot.properties.watch import NO_WATCH, Watch
-from gnnpot.sampling.ensembles import Ensemble, LangevinNVT
+from gnnpot.sampling.ensembles import NVE, Ensemble, LangevinNVT
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.md import MDConfig, MolecularDynamicsSampler
+from gnnpot.sampling.replicas import replicas_of
 
 Array = np.ndarray
+
+_BATCHED = (NVE, LangevinNVT)  # keep nothing from one step to the next but positions and momenta
 
 
 class DynamicsConfig(Section):
@@ -138,6 +142,9 @@ def dynamics(
 ) -> Dynamics:
     """Run several trajectories and average their structure and motion.
 
+    Runs of a potential at constant volume with friction move together as one batch
+    (:mod:`gnnpot.sampling.replicas`), others one after another.
+
     Args:
         calculator: Forces, and stress where the cell moves.
         atoms: A crystal or a liquid; it is repeated to the size of the configuration.
@@ -151,21 +158,47 @@ def dynamics(
     config = config or DynamicsConfig()
     start = supercell(atoms, config.size)
     plan = config.sampler()
-    walks = MolecularDynamicsSampler(plan, calculator)([start], np.random.default_rng(seed))
-    runs: dict[int, list[Atoms]] = {}
+    rng = np.random.default_rng(seed)
+    if isinstance(calculator, GNNPotCalculator) and isinstance(config.ensemble, _BATCHED):
+        frames, failures = _as_a_batch(calculator, start, plan, rng, watch)
+    else:
+        frames, failures = _one_by_one(calculator, start, plan, rng, watch)
+    whole = [run for run, failure in zip(frames, failures, strict=True) if not failure]
+    failed = tuple(failure for failure in failures if failure)
+    if not whole:
+        raise PropertyError(
+            f"expected dynamics that last at {config.temperature:g} K, got {failed[0]} in all "
+            f"{len(failed)} runs; lower the temperature or the timestep, or train on more"
+        )
+    return _averaged(whole, config, failed, interval=plan.interval * config.timestep)
+
+
+def _as_a_batch(
+    calculator: GNNPotCalculator, start: Atoms, plan: MDConfig, rng: np.random.Generator, watch: Watch
+) -> tuple[list[list[Atoms]], list[str]]:
+    """Frames and failures of runs that move together."""
+    runs = replicas_of(start, plan, rng, batch=calculator.replicas)
+    frames: list[list[Atoms]] = [[] for _ in runs.steps]
+    while runs.is_going:
+        for run in runs.advance():
+            if not runs.failures[run] and runs.plan.schedule.is_frame(runs.steps[run]):
+                frames[run].append(runs.structure(run))
+        watch.tell(runs.share)
+    return frames, runs.failures
+
+
+def _one_by_one(
+    calculator: Calculator, start: Atoms, plan: MDConfig, rng: np.random.Generator, watch: Watch
+) -> tuple[list[list[Atoms]], list[str]]:
+    """Frames and failures of runs that take turns."""
+    walks = MolecularDynamicsSampler(plan, calculator)([start], rng)
+    frames: list[list[Atoms]] = [[] for _ in walks.walks]
     for walk in walks.walks:
         walk.between = lambda: watch.tell(walks.share)
     for frame in walks:
         watch.tell(walks.share)
-        runs.setdefault(frame.info["run"], []).append(frame)
-    failures = tuple(walk.failure for walk in walks.walks if walk.failure)
-    whole = [runs.get(number, []) for number, walk in enumerate(walks.walks) if not walk.failure]
-    if not whole:
-        raise PropertyError(
-            f"expected dynamics that last at {config.temperature:g} K, got {failures[0]} in all "
-            f"{len(failures)} runs; lower the temperature or the timestep, or train on more"
-        )
-    return _averaged(whole, config, failures, interval=plan.interval * config.timestep)
+        frames[frame.info["run"]].append(frame)
+    return frames, [walk.failure for walk in walks.walks]
 
 
 def _averaged(

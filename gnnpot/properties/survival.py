@@ -21,9 +21,7 @@ from gnnpot.properties.watch import NO_WATCH, Watch
 from gnnpot.sampling.ensembles import LangevinNVT
 from gnnpot.sampling.limits import LASTING_DISTANCE, Limits
 from gnnpot.sampling.md import MDConfig, MolecularDynamicsSampler
-from gnnpot.sampling.replicas import Replicas
-from gnnpot.sampling.schedule import Schedule, ramps
-from gnnpot.sampling.walk import WalkPlan
+from gnnpot.sampling.replicas import replicas_of
 
 Array = np.ndarray
 
@@ -172,9 +170,7 @@ def _as_a_batch(
     calculator: GNNPotCalculator, start: Atoms, plan: MDConfig, rng: np.random.Generator, watch: Watch
 ) -> tuple[list[int], list[str]]:
     """Steps and failures of runs that move together."""
-    (ramp,) = ramps(plan.temperatures)
-    walk_plan = WalkPlan(plan.ensemble, Schedule(plan, ramp), plan.limits)
-    runs = Replicas(start, walk_plan, rng.spawn(plan.repetitions), batch=calculator.replicas)
+    runs = replicas_of(start, plan, rng, batch=calculator.replicas)
     watch.take_up(runs)
     while runs.is_going:
         runs.advance()

@@ -14,6 +14,8 @@ from ase.md.md import MolecularDynamics
 from gnnpot.data.structure import bare_structure
 from gnnpot.errors import DataError, GnnpotError, one_line
 from gnnpot.sampling.ensembles import thermalize
+from gnnpot.sampling.md import MDConfig
+from gnnpot.sampling.schedule import Schedule, ramps
 from gnnpot.sampling.walk import CHECK, WalkPlan
 
 Array = np.ndarray
@@ -74,8 +76,8 @@ class Replicas:
         )
         return 1 - left / (whole * len(self.steps))
 
-    def advance(self) -> None:
-        """Move the runs of the present batch to where they are looked at next, and look."""
+    def advance(self) -> list[int]:
+        """Move the present batch to where it is looked at next, and look; gives the numbers of its runs."""
         runs = self._going()
         stop = self._next_stop(self.steps[runs[0]])
         states = [self.generators[run].bit_generator.state for run in runs]
@@ -88,6 +90,14 @@ class Replicas:
                 self._move_alone(run, stop)
         for run in runs:
             self.steps[run] = stop
+        return runs
+
+    def structure(self, run: int) -> Atoms:
+        """A copy of one run's structure with its momenta."""
+        atoms = self._start.copy()
+        atoms.positions = self.positions[run]
+        atoms.set_momenta(self.momenta[run])
+        return atoms
 
     def state(self) -> dict[str, Any]:
         """All that has to be kept to go on, numbers exactly."""
@@ -155,14 +165,25 @@ class Replicas:
 
     def _look(self, run: int, forces: Array, stop: int) -> str:
         """What has gone wrong with a run, or nothing."""
-        atoms = self._start.copy()
-        atoms.positions = self.positions[run]
-        atoms.set_momenta(self.momenta[run])
+        atoms = self.structure(run)
         atoms.calc = SinglePointCalculator(atoms, forces=forces)
         said = self.plan.limits.broken_by(atoms, self.plan.schedule.temperature(stop))
         if not said and self.plan.schedule.is_frame(stop):
             said = self.plan.limits.overlap_in(atoms)
         return said
+
+
+def replicas_of(
+    atoms: Atoms, plan: MDConfig, rng: np.random.Generator, *, batch: Callable[[int], Calculator]
+) -> Replicas:
+    """The runs of one structure at the one temperature of ``plan``, with its repetitions.
+
+    Raises:
+        DataError: Atoms of the structure are too close, or the calculator cannot treat it.
+    """
+    (ramp,) = ramps(plan.temperatures)
+    walk_plan = WalkPlan(plan.ensemble, Schedule(plan, ramp), plan.limits)
+    return Replicas(atoms, walk_plan, rng.spawn(plan.repetitions), batch=batch)
 
 
 class _Batch:

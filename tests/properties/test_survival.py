@@ -20,6 +20,7 @@ from gnnpot.properties.survival import (
 )
 from gnnpot.properties.watch import Watch
 from gnnpot.sampling.crystals import crystal
+from gnnpot.sampling.ensembles import NVE, LangevinNVT
 
 
 class Unstable(Calculator):
@@ -99,6 +100,29 @@ def test_the_curve_of_survival_leaves_out_those_who_left_alive():
     times, shares = survival_curve([found])
     np.testing.assert_allclose(times, [0, 1, 3])
     np.testing.assert_allclose(shares, [1, 0.75, 0.375])
+
+
+@pytest.mark.parametrize("ensemble", ["nve", "langevin"])
+def test_seeds_of_a_potential_move_as_one_batch_to_the_same_distributions(ensemble, monkeypatch):
+    calculator = GNNPotCalculator(small_potential("ani", elements=("Cu",)), device="cpu")
+    asked = []
+    single = calculator.get_property
+
+    def counted(*words, **settings):
+        asked.append(words[0])
+        return single(*words, **settings)
+
+    monkeypatch.setattr(calculator, "get_property", counted)
+    config = DynamicsConfig(time="60fs", equilibration="20fs", interval="20fs", size=3, seeds=2)
+    config = config.model_copy(update={"ensemble": {"nve": NVE(), "langevin": LangevinNVT()}[ensemble]})
+    together = dynamics(calculator, crystal("Cu"), config=config)
+    assert not asked
+    monkeypatch.setattr("gnnpot.properties.dynamics._BATCHED", ())
+    alone = dynamics(calculator, crystal("Cu"), config=config)
+    assert asked
+    np.testing.assert_allclose(together.radial.total, alone.radial.total, atol=1e-6)
+    np.testing.assert_allclose(together.displacement.squares, alone.displacement.squares, rtol=1e-6)
+    assert together.failures == alone.failures == ()
 
 
 def test_solid_copper_keeps_its_neighbors_and_does_not_diffuse():
