@@ -10,7 +10,8 @@ import typer
 
 def report(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of train, transfer and properties.")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Folders of runs, benchmarks, properties."),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The page, a new HTML file.")] = Path(
         "overview.html"

@@ -1,4 +1,4 @@
-"""The page of several runs: errors, training, parity, transfers, properties, certificates."""
+"""The page of several runs: data, errors, training, transfers, benchmarks, properties, certificates."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gnnpot.evaluation.evaluation import Evaluation
-from gnnpot.evaluation.figures import parity_images
+from gnnpot.evaluation.figures import calibration_images, parity_images
 from gnnpot.evaluation.tables import metrics_table
 from gnnpot.evaluation.temperatures import temperature_image
 from gnnpot.overview.results import Results
+from gnnpot.overview.studies import study_section
 from gnnpot.overview.warnings import warnings_of
 from gnnpot.properties.figures import figures
 from gnnpot.properties.report import sections
 from gnnpot.report.figures import COLORS, FIGURE_STYLE, Image, data_uri, scale_by_range
-from gnnpot.report.page import page, panels, warnings_list
+from gnnpot.report.page import figure_files, page, panels, warnings_list
 from gnnpot.report.tables import facts_table
-from gnnpot.system.files import write_text
+from gnnpot.system.files import make_folder, write_bytes, write_text
 from gnnpot.transferring.report import transfer_section
 from gnnpot.units import ERROR_UNITS
+
+_NAMED = 8  # groups or elements; of more the rest is left out
 
 
 def write_overview(found: Sequence[Results], path: Path, evaluations: Mapping[str, Evaluation]) -> None:
@@ -32,7 +35,7 @@ def write_overview(found: Sequence[Results], path: Path, evaluations: Mapping[st
 
     Args:
         found: Of :func:`gnnpot.overview.results.results_in`.
-        path: The page.
+        path: The page; figures go as files into a folder beside it, ``NAME-figures``.
         evaluations: Of models on data that all are judged on, by name; may be empty.
 
     Raises:
@@ -42,24 +45,58 @@ def write_overview(found: Sequence[Results], path: Path, evaluations: Mapping[st
     parts = [
         f"<h1>{escape(title)}</h1><p class='lead'>{escape(_lead(found))}</p>",
         warnings_list(warnings_of(found), "What to know"),
+        _data(found),
         _errors(found, evaluations),
         _groups(found),
         _training(found),
         *_parity(evaluations),
+        *_calibrations(evaluations),
         *(_transfer(one) for one in found if one.transfer),
+        *(study_section(one) for one in found if one.study),
         *(_properties(one) for one in found if one.properties),
         _settings(found),
     ]
-    write_text(path, page(title, parts))
+    text = page(title, parts)
+    write_text(path, text)
+    folder = path.with_name(f"{path.stem}-figures")
+    make_folder(folder)
+    for name, content in figure_files(text):
+        write_bytes(folder / name, content)
 
 
 def _lead(found: Sequence[Results]) -> str:
     kinds = {
         ("run", "runs"): sum(bool(one.metrics and not one.transfer) for one in found),
         ("transfer", "transfers"): sum(bool(one.transfer) for one in found),
+        ("benchmark", "benchmarks"): sum(bool(one.study) for one in found),
         ("folder of properties", "folders of properties"): sum(bool(one.properties) for one in found),
     }
     return ", ".join(f"{count} {words[count > 1]}" for words, count in kinds.items() if count)
+
+
+def _data(found: Sequence[Results]) -> str:
+    """What each run learned from: structures of each set, groups, elements."""
+    rows = {}
+    for one in found:
+        sets = one.metrics.get("splits", {})
+        counts = [f"{errors['num_structures']:,} {name}" for name, errors in sets.items()]
+        largest: Mapping[str, Any] = max(
+            sets.values(), key=lambda errors: errors["num_structures"], default={}
+        )
+        for noun in ("groups", "elements"):
+            if names := list(largest.get(noun) or {}):
+                shown = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+                counts.append(f"{noun} {shown}")
+        if counts:
+            rows[one.name] = "; ".join([f"structures: {counts[0]}", *counts[1:]])
+    return f"<h2>Data</h2>{facts_table(rows)}" if rows else ""
+
+
+def _calibrations(evaluations: Mapping[str, Evaluation]) -> Iterator[str]:
+    """Errors against the uncertainty of committees, and of potentials that have one."""
+    for name, one in evaluations.items():
+        if images := calibration_images(one):
+            yield f"<h2>Is the uncertainty honest? {escape(name)}</h2>{panels(images)}"
 
 
 def _errors(found: Sequence[Results], evaluations: Mapping[str, Evaluation]) -> str:

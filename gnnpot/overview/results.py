@@ -14,6 +14,7 @@ from gnnpot.system.files import CONFIG
 from gnnpot.training.checkpoint import CHECKPOINT, read_checkpoint
 
 METRICS, TRANSFER = "metrics.json", "transfer.json"
+_OF_STUDIES = frozenset({"outcomes", "trainings"})  # of transfers, of models
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,12 @@ class Results:
     Attributes:
         name: On the page.
         path: The folder.
-        metrics: Content of ``metrics.json``; empty without.
+        metrics: Content of ``metrics.json`` of a run or a transfer; empty without.
         config: Content of ``config.yaml``.
         history: A row of errors for each epoch.
         transfer: Content of ``transfer.json``; empty of what is no transfer.
         properties: Content of ``properties.json``; empty of what is no folder of properties.
+        study: Content of ``metrics.json`` of a benchmark; empty of what is none.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Results:
     history: Sequence[Mapping[str, float]] = ()
     transfer: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
+    study: Mapping[str, Any] = field(default_factory=dict)
 
 
 def results_in(folders: Sequence[Path]) -> list[Results]:
@@ -54,19 +57,22 @@ def results_in(folders: Sequence[Path]) -> list[Results]:
 def _read(path: Path, name: str) -> Results:
     if not path.is_dir():
         raise DataError(f"expected a folder of results, got {path}; check the path")
+    metrics = _document(path / METRICS)
+    is_study = not _OF_STUDIES.isdisjoint(metrics)
     found = Results(
         name,
         path,
-        metrics=_document(path / METRICS),
+        metrics={} if is_study else metrics,
         config=_document(path / CONFIG),
         history=_history(path / CHECKPOINT),
         transfer=_document(path / TRANSFER),
         properties=_document(path / SUMMARY),
+        study=metrics if is_study else {},
     )
-    if not (found.metrics or found.properties):
+    if not (found.metrics or found.properties or found.study):
         raise DataError(
-            f"expected a finished run, transfer or folder of properties, got {path} without {METRICS} and "
-            f"{SUMMARY}; finish it with --resume"
+            f"expected a finished run, transfer, benchmark or folder of properties, got {path} without "
+            f"{METRICS} and {SUMMARY}; finish it with --resume"
         )
     return found
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from gnnpot.data.keys import LabelKeys
 from gnnpot.data.reading import read_frames
-from gnnpot.engines.words import MODEL
-from gnnpot.errors import OutputError
+from gnnpot.errors import ModelFileError, OutputError
 from gnnpot.evaluation.evaluation import Evaluation, evaluate
 from gnnpot.overview.page import write_overview
 from gnnpot.overview.results import results_in
-from gnnpot.potential.model_file import load_potential
+from gnnpot.potential.committee import load_model
+from gnnpot.potential.folder import member_files
 from gnnpot.system.devices import choose_device
 from gnnpot.system.files import make_folder
 
@@ -26,11 +26,11 @@ def overview(
     device: str = "auto",
     advance: Callable[[int], None] = lambda structures: None,
 ) -> None:
-    """Put runs, transfers and folders of properties on one page.
+    """Put runs, transfers, benchmarks and folders of properties on one page, with its figures as files.
 
     Args:
         folders: Of results.
-        path: The page; one that is there is refused.
+        path: The page, with its figures beside it in ``NAME-figures``; one that is there is refused.
         data: Files of labeled structures on which every model is judged; may be empty.
         keys: Where their labels are.
         device: Where models run.
@@ -43,10 +43,18 @@ def overview(
     if path.exists():
         raise OutputError(f"expected a new page, got {path}, which is there; choose another --output")
     found, evaluations = results_in(folders), dict[str, Evaluation]()
-    models = [one for one in found if (one.path / MODEL).exists()] if data else []
+    models = [one for one in found if one.metrics and _has_model(one.path)] if data else []
     for one in models:
-        potential = load_potential(one.path / MODEL, device=choose_device(device))
+        potential = load_model(one.path, device=choose_device(device))
         frames = read_frames(data, keys or LabelKeys())
         evaluations[one.name] = evaluate(potential, frames, advance=advance)
     make_folder(path.parent)
     write_overview(found, path, evaluations)
+
+
+def _has_model(folder: Path) -> bool:
+    """Whether a folder holds a potential, or a committee."""
+    try:
+        return bool(member_files(folder))
+    except ModelFileError:
+        return False

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from html import escape
+import re
+from base64 import b64decode
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape, unescape
 
 from gnnpot.report.figures import Image
 from gnnpot.report.style import STYLE
+
+_PICTURE = re.compile(r'<img src="data:image/svg\+xml;base64,([^"]+)" alt="([^"]*)"')
+_LONGEST = 48  # letters of a file's name
 
 
 def page(title: str, parts: Iterable[str]) -> str:
@@ -38,3 +43,10 @@ def panels(images: Sequence[Image]) -> str:
     """Pictures side by side, stacked on a narrow screen."""
     shown = "".join(f'<img src="{image.source}" alt="{escape(image.alt)}">' for image in images)
     return f'<div class="panels">{shown}</div>'
+
+
+def figure_files(text: str) -> Iterator[tuple[str, bytes]]:
+    """The pictures of a page in its order, each as the name of an SVG file and its content."""
+    for place, (source, alt) in enumerate(_PICTURE.findall(text), start=1):
+        words = re.sub(r"[^a-z0-9]+", "-", unescape(alt).lower())[:_LONGEST].strip("-")
+        yield f"{place:02d}-{words}.svg", b64decode(source)

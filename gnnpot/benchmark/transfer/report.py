@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import matplotlib as mpl
 import numpy as np
@@ -56,6 +56,12 @@ class Efficiency:
     outcomes: Sequence[Outcome]
     facts: Mapping[str, str]
     warnings: Sequence[str] = ()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The study that :meth:`as_dict` told."""
+        outcomes = [Outcome(**one) for one in values["outcomes"]]
+        return cls(values["title"], outcomes, values["facts"], values["warnings"])
 
     @property
     def sizes(self) -> list[int]:
@@ -130,7 +136,7 @@ def write_efficiency(path: Path, study: Efficiency) -> None:
         warnings_list(study.warnings, "What to know"),
         "<h2>Errors on the test against structures to train on</h2>",
         panels(efficiency_images(study)),
-        _tables(study),
+        efficiency_tables(study),
         '<p class="note">Mean absolute errors, ± standard deviation over the splits. Both sides make '
         "the same number of steps on a size; validation structures beside those counted choose epoch and "
         "learning rate, alike for both sides.</p>",
@@ -179,7 +185,8 @@ def _draw(axis: Axes, study: Efficiency, quantity: str) -> str:
     return "; ".join(said)
 
 
-def _tables(study: Efficiency) -> str:
+def efficiency_tables(study: Efficiency) -> str:
+    """Errors of both sides by size, a table for each quantity."""
     titles = ["structures", *SIDES.values(), "saved"]
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     tables = []
