@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Without an NVIDIA GPU the build for CPUs, which is 200 MB instead of several GB.
 TORCH ?= torch==2.13.0
-BOUNDED := tests/ops/test_mlp.py tests/ops/test_products.py tests/graph
+BOUNDED := tests/ops tests/graph tests/laws/test_broken_graphs.py tests/laws/test_model_contract.py
 TORCH_INDEX ?= $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 
 .PHONY: demo test bounds check install clean

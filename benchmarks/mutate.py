@@ -2,9 +2,9 @@
 
 Structures, model files, checkpoints and configurations are mutated (bytes, lines, numbers, nesting,
 truncation) and read in-process.  A file may be read, or refused in one line; it must not end in a traceback,
-kill the process, take more than ten seconds, or, being a model file, be read with another energy than before.
-Model files are mutated as they are, which their checksum must find, and signed again, when whatever is read
-must give a finite energy.
+kill the process, take more than ten seconds of the processor, or, being a model file, be read with another
+energy than before.  Model files are mutated as they are, which their checksum must find, and signed again,
+when whatever is read must give a finite energy.
 
     python benchmarks/mutate.py --structures 1000 --models 500 --json mutations.json
 """
@@ -52,7 +52,7 @@ from gnnpot.training.run_config import RunConfig
 
 OUTCOMES = ("read", "other content", "refused", "long line", "traceback", "slow", "process died")
 FAULTS = ("long line", "traceback", "slow", "process died", "other energy", "not finite")
-LIMIT = 10  # seconds
+LIMIT = 10  # seconds of the processor
 _CHUNK = 250  # mutations of one process
 _LONGEST = 1000  # characters of a message
 _WORDS = [
@@ -216,7 +216,7 @@ def _energy(path: Path) -> str:
     potential = load_potential(path)
     graph = AtomicGraph.from_ase(_probe(), potential.cutoff, potential.dtype)
     prediction = potential(graph)
-    energy = float(prediction.energy)
+    energy = prediction.energy.item()
     return (
         f"{energy!r}"
         if np.isfinite(energy) and bool(torch.isfinite(prediction.forces).all())
@@ -354,7 +354,7 @@ def outcome(subject: Subject, path: Path, before: str) -> tuple[str, str]:
     """What becomes of a file, and what there is to say of it."""
     said = io.StringIO()
     try:
-        signal.alarm(LIMIT)
+        signal.setitimer(signal.ITIMER_PROF, LIMIT)
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             seen = subject.look(path)
@@ -366,7 +366,7 @@ def outcome(subject: Subject, path: Path, before: str) -> tuple[str, str]:
     except BaseException:
         return "traceback", traceback.format_exc(limit=-4)
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     if seen == "not finite":
         return seen, ""
     if seen == before:
@@ -390,7 +390,7 @@ def undamaged(subject: Subject, path: Path) -> str:
 
 def look_at(subject: Subject, seeds: range, folder: Path, keep: Path | None, channel: Any) -> None:
     """Mutate and read in this process; sends each outcome, after a word of what comes next."""
-    signal.signal(signal.SIGALRM, _raise_slow)
+    signal.signal(signal.SIGPROF, _raise_slow)
     path = folder / subject.name
     path.write_bytes(subject.data)
     before = undamaged(subject, path)

@@ -1,7 +1,7 @@
 """The uncertainty of one potential: coverage and ranks on structures of the same kind, and what a step costs.
 
-Trains on half of a set, scales on a tenth, and judges the rest; a step is one of dynamics, beside the
-potential alone and a committee of four.
+Trains on half of a set, scales on a tenth, and judges the rest; a step is one of dynamics, in which the
+uncertainty is asked for or not, beside the potential alone and a committee of four.
 
     python benchmarks/uncertainty.py gnnpot:silicon-demo.xyz --models schnet ani --json uncertainty.json
 """
@@ -65,18 +65,18 @@ def judged(folder: Path, sets: dict[str, list[Atoms]]) -> dict[str, Any]:
     uncertainty.write(folder / UNCERTAINTY_FILE)
     found = evaluate(uncertainty, sets["test"])
     return {
-        name: {"coverage": one.coverage, "rank": one.rank_correlation}
+        name: {"coverage": one.coverage, "width": one.width, "rank": one.rank_correlation}
         for name, one in found.calibration().items()
     }
 
 
-def cost(calculator: GNNPotCalculator, atoms: Atoms, steps: int) -> float:
-    """Median CPU time of a step (ms)."""
+def cost(calculator: GNNPotCalculator, atoms: Atoms, steps: int, asked: str = "forces") -> float:
+    """Median CPU time of a step in which so much is asked (ms)."""
     rng, spent, atoms = np.random.default_rng(0), [], atoms.copy()
     for _ in range(steps):
         atoms.positions += rng.normal(scale=_MOVE, size=atoms.positions.shape)
         begun = time.process_time()
-        calculator.calculate(atoms)
+        calculator.get_property(asked, atoms)
         spent.append(1e3 * (time.process_time() - begun))
     return float(np.median(spent[steps // 3 :]))
 
@@ -101,12 +101,15 @@ def main() -> None:
             folder = trained(kind, sets["train"], asked.steps, Path(name) / kind)
             row: dict[str, Any] = {"model": kind, **judged(folder, sets)}
             large = sets["test"][0] * (2, 2, 2)
+            unsure = GNNPotCalculator(folder, uncertainty=folder)
             ways = {
-                "potential": GNNPotCalculator(folder),
-                "uncertainty": GNNPotCalculator(folder, uncertainty=folder),
-                "committee of 4": GNNPotCalculator([folder] * 4),
+                "potential": (GNNPotCalculator(folder), "forces"),
+                "not asked": (unsure, "forces"),
+                "of energies": (unsure, "energies_uncertainty"),
+                "of forces": (unsure, "forces_uncertainty"),
+                "committee of 4": (GNNPotCalculator([folder] * 4), "forces_uncertainty"),
             }
-            row["ms"] = {way: cost(calculator, large, 60) for way, calculator in ways.items()}
+            row["ms"] = {way: cost(one, large, 90, asked) for way, (one, asked) in ways.items()}
             rows.append(row)
             print(json.dumps(row), flush=True)
     if asked.json is not None:

@@ -12,7 +12,9 @@ from ase.calculators.calculator import Calculator, all_changes
 
 
 class WholeCalculator(Calculator):
-    """An ASE calculator that computes all results of a structure at once."""
+    """An ASE calculator that computes all results of a structure at once, but for some that are dear."""
+
+    results: dict[str, Any]
 
     def calculate(
         self,
@@ -22,8 +24,11 @@ class WholeCalculator(Calculator):
     ) -> None:
         """Compute the results of ``atoms``, or of the structure of the last call."""
         super().calculate(atoms, properties, system_changes)
-        self.results = {}  # none are left if the next line fails
-        self.results = self.computed()
+        if system_changes or not self.results:
+            self.results = {}  # none are left if the next line fails
+            self.results = self.computed()
+        if lacking := [name for name in properties if name not in self.results]:
+            self.results |= self.more(lacking)
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
         """What has changed since the last results, bit by bit.
@@ -40,6 +45,10 @@ class WholeCalculator(Calculator):
     @abstractmethod
     def computed(self) -> dict[str, Any]:
         """The results of ``self.atoms`` under ASE's names and in its units."""
+
+    def more(self, names: Sequence[str]) -> dict[str, Any]:
+        """Results of ``self.atoms`` that are computed only when somebody asks for them."""
+        return {}
 
 
 def _differs(name: str, one: Atoms, other: Atoms) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 
 from gnnpot.calculator.prediction import PredictingCalculator
+from gnnpot.calculator.recording import Replay
 from gnnpot.calculator.replicas import ReplicaCalculator
 from gnnpot.errors import ConfigError
 from gnnpot.graph.graph import AtomicGraph
@@ -38,7 +40,7 @@ class GNNPotCalculator(PredictingCalculator):
     committee gives the means and adds the standard deviations ``energy_uncertainty`` (eV),
     ``energies_uncertainty`` (N) and ``forces_uncertainty`` (N, 3) with M − 1 in the denominator, and under
     MACE's names ``energy_var`` (eV², with M) and ``forces_comm`` (M, N, 3), the forces of the members.  One
-    potential with an ``uncertainty`` adds the first three.
+    potential with an ``uncertainty`` has the first three when they are asked for by ``get_property``.
 
     A potential that is given, rather than a path, is copied: later training does not change the results.
     Steps of small structures are recorded and repeated (:mod:`gnnpot.calculator.recording`), with the same
@@ -90,9 +92,10 @@ class GNNPotCalculator(PredictingCalculator):
         function: Callable[[AtomicGraph], Any] = resident
         if isinstance(resident, Committee):
             function = resident.predictions
-        if isinstance(resident, LastLayerUncertainty):
-            function = resident.predict
         super().__init__(resident, function, skin=skin, device=place)
+        if isinstance(resident, LastLayerUncertainty):
+            ask = resident.deviations
+            self._further = {"energies": Replay(partial(ask, forces=False)), "forces": Replay(ask)}
         more = {Committee: _COMMITTEE_PROPERTIES, LastLayerUncertainty: _COMMITTEE_PROPERTIES[:3]}
         self.implemented_properties = [*self.implemented_properties, *more.get(type(resident), [])]
 
@@ -116,8 +119,6 @@ class GNNPotCalculator(PredictingCalculator):
         prediction = self.predicted()
         if isinstance(prediction, Prediction):
             results = _results(prediction)
-        elif isinstance(self.potential, LastLayerUncertainty):
-            results = _results(prediction[0]) | _deviations(prediction[1])
         else:
             results = _results(mean_prediction(prediction)) | _committee_results(prediction)
         if self.atoms.pbc.all():  # else ASE says that it is not implemented
@@ -125,6 +126,14 @@ class GNNPotCalculator(PredictingCalculator):
         else:
             del results["stress"]
         return results
+
+    @torch.inference_mode(False)
+    def more(self, names: Sequence[str]) -> dict[str, Any]:
+        """The deviations of one potential with an uncertainty; those of forces only if they are asked for."""
+        if not isinstance(self.potential, LastLayerUncertainty):
+            return {}
+        kind = "forces" if "forces_uncertainty" in names else "energies"
+        return _deviations(self._said_by(self._further[kind]))
 
 
 def _unsure(
@@ -175,11 +184,11 @@ def _committee_results(predictions: Sequence[Prediction]) -> dict[str, Any]:
 
 
 def _deviations(found: Deviations) -> dict[str, Any]:
-    return {
+    results = {
         "energy_uncertainty": found.energy.item(),
         "energies_uncertainty": _array(found.atomic_energies),
-        "forces_uncertainty": _array(found.forces),
     }
+    return results if found.forces is None else {**results, "forces_uncertainty": _array(found.forces)}
 
 
 def _array(values: Tensor) -> np.ndarray:

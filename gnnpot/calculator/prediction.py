@@ -48,6 +48,7 @@ class PredictingCalculator(WholeCalculator):
         few, dtype = potential.few_pairs, potential.dtype
         self._neighbors = SkinList(potential.cutoff, skin, dtype=dtype, device=device, few=few, copies=copies)
         self._predict = Replay(function)
+        self._further: dict[str, Replay] = {}  # what else is asked of it, after the prediction
         self._weights = WeightState(potential)
 
     def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
@@ -65,8 +66,12 @@ class PredictingCalculator(WholeCalculator):
         if not np.array_equal(self.atoms.numbers, self._checked):
             self.potential.check_elements(torch.as_tensor(self.atoms.numbers))
             self._checked = self.atoms.numbers.copy()
+        return self._said_by(self._predict)
+
+    def _said_by(self, replay: Replay) -> Any:
         if not self._weights.is_same():
-            self._predict.forget()
+            for one in (self._predict, *self._further.values()):
+                one.forget()
             self._weights.look()
         with torch.no_grad():
-            return self._predict(self._neighbors.graph(self.atoms))
+            return replay(self._neighbors.graph(self.atoms))

@@ -20,8 +20,9 @@ class Calibration(NamedTuple):
         factor: :math:`\alpha` that makes normal errors of deviation :math:`\alpha s` most likely, the root
             mean square of :math:`e / s`; 1 for an honest spread.
         factor_error: Standard error of the factor over the data.
-        coverage: Share of the errors within one and within two spreads, as they are.
+        coverage: Share of the errors within one spread, and within ``width`` of them, as they are.
         scaled_coverage: The same with spreads times the factor; 0.683 and 0.954 for normal errors.
+        width: Number of spreads that should hold 95 %: two, or as many as held-out errors have shown.
         log_likelihood: Mean logarithm of the density of an error, spreads scaled (1/unit of the error).
         rank_correlation: Spearman's, of the size of the error with the spread.
     """
@@ -32,14 +33,18 @@ class Calibration(NamedTuple):
     scaled_coverage: tuple[float, float]
     log_likelihood: float
     rank_correlation: float
+    width: float = 2.0
 
 
-def calibration(errors: Float[Array, "D"], spreads: Float[Array, "D"]) -> Calibration | None:
+def calibration(
+    errors: Float[Array, "D"], spreads: Float[Array, "D"], width: float = 2.0
+) -> Calibration | None:
     """The calibration of spreads on these errors; None with fewer than three, or where a spread is zero.
 
     Args:
         errors: Prediction less label; NaN without a label, which is left out.
         spreads: Standard deviations, of the same unit.
+        width: Number of them that should hold 95 % of the errors.
     """
     there = np.isfinite(errors)
     errors, spreads = np.asarray(errors, dtype=float)[there], np.asarray(spreads, dtype=float)[there]
@@ -54,15 +59,16 @@ def calibration(errors: Float[Array, "D"], spreads: Float[Array, "D"]) -> Calibr
     return Calibration(
         factor=factor,
         factor_error=float(ratios.std(ddof=1) / np.sqrt(len(ratios)) / (2 * factor)),
-        coverage=_coverage(errors, spreads),
-        scaled_coverage=_coverage(errors, scaled),
+        coverage=_coverage(errors, spreads, width),
+        scaled_coverage=_coverage(errors, scaled, width),
         log_likelihood=float(density.mean()),
         rank_correlation=_rank_correlation(np.abs(errors), spreads),
+        width=width,
     )
 
 
-def _coverage(errors: Float[Array, "D"], spreads: Float[Array, "D"]) -> tuple[float, float]:
-    one, two = (float((np.abs(errors) <= width * spreads).mean()) for width in (1, 2))
+def _coverage(errors: Float[Array, "D"], spreads: Float[Array, "D"], width: float) -> tuple[float, float]:
+    one, two = (float((np.abs(errors) <= count * spreads).mean()) for count in (1, width))
     return one, two
 
 

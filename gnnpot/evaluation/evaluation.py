@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -51,6 +51,7 @@ class Evaluation:
             None of a potential without.
         forces_spread: The same of the forces (eV/Å).
         temperatures: Temperature of each structure (K), NaN where none is told; may be empty.
+        widths: Number of spreads that should hold 95 % of the errors, by quantity; two where none is told.
     """
 
     origins: tuple[str, ...]
@@ -65,6 +66,7 @@ class Evaluation:
     energy_spread: Float[Array, "S"] | None = None
     forces_spread: Float[Array, "N 3"] | None = None
     temperatures: tuple[float, ...] = ()
+    widths: Mapping[str, float] = field(default_factory=dict)
 
     def calibration(self) -> dict[str, Calibration]:
         """How a committee's spread and the errors go together, for energy per atom (eV) and forces (eV/Å)."""
@@ -73,7 +75,10 @@ class Evaluation:
             ("energy", self.energy, self.energy_spread),
             ("forces", self.forces, self.forces_spread),
         ):
-            if spread is not None and (result := calibration((pair[1] - pair[0]).ravel(), spread.ravel())):
+            if spread is None:
+                continue
+            errors, width = (pair[1] - pair[0]).ravel(), self.widths.get(name, 2.0)
+            if result := calibration(errors, spread.ravel(), width):
                 found[name] = result
         return found
 
@@ -196,7 +201,7 @@ def evaluate(
             parts.append(_part(potential, store, collate(list(dataset))))
         advance(len(batch))
     found = _joined(parts, len(lone), free_atom_errors(potential, lone))
-    return replace(found, temperatures=tuple(temperatures))
+    return replace(found, temperatures=tuple(temperatures), widths=_widths(potential))
 
 
 def evaluate_graphs(
@@ -229,7 +234,12 @@ def evaluate_graphs(
         parts.append(_part(potential, store, graph))
         advance(graph.num_structures)
     lone = GraphDataset(store, np.flatnonzero(store.isolated).tolist(), dtype=potential.dtype)
-    return _joined(parts, len(dataset) - len(rows), free_atom_errors(potential, lone.frames()))
+    found = _joined(parts, len(dataset) - len(rows), free_atom_errors(potential, lone.frames()))
+    return replace(found, widths=_widths(potential))
+
+
+def _widths(potential: Judged) -> Mapping[str, float]:
+    return potential.widths if isinstance(potential, LastLayerUncertainty) else {}
 
 
 class _Part(NamedTuple):
@@ -272,7 +282,8 @@ def _part(potential: Judged, store: GraphStore, graph: AtomicGraph) -> _Part:
             members = potential.predictions(graph)
             prediction, spread = mean_prediction(members), spread_of(members)[:2]
         elif isinstance(potential, LastLayerUncertainty):
-            prediction, deviations = potential.predict(graph)
+            prediction, deviations = potential(graph), potential.deviations(graph)
+            assert deviations.forces is not None
             spread = (deviations.energy, deviations.forces)
         else:
             prediction = potential(graph)

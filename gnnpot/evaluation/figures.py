@@ -128,9 +128,13 @@ def calibration_images(evaluation: Evaluation) -> list[Image]:
 def _calibration_image(
     errors: Float[Array, "D"], spreads: Float[Array, "D"], found: Calibration, quantity: _Quantity
 ) -> Image:
-    one, two = found.scaled_coverage
-    said = (
-        f"factor {found.factor:.2f} ± {found.factor_error:.2f}\nwithin 1σ {one:.0%}, within 2σ {two:.0%}\n"
+    if found.width == 2:
+        factor, (one, two) = found.factor, found.scaled_coverage
+        said = f"factor {factor:.2f} ± {found.factor_error:.2f}\n"
+    else:  # intervals that held-out errors have scaled
+        factor, (one, two), said = 1.0, found.coverage, ""
+    said += (
+        f"within 1σ {one:.0%}, within {found.width:.3g}σ {two:.0%}\n"
         f"rank correlation {found.rank_correlation:.2f}"
     )
     figure = Drawing(figsize=(3.5, 3.2), layout="constrained")
@@ -143,8 +147,8 @@ def _calibration_image(
     else:
         axis.loglog(spreads, errors, "o", color=BLUE, ms=3.8, alpha=0.7, mec="none")
     ends = np.array([spreads.min(), spreads.max()])
-    for width, style in ((1, "-"), (2, "--")):
-        axis.plot(ends, width * found.factor * ends, color=ORANGE, lw=1, ls=style)
+    for width, style in ((1, "-"), (found.width, "--")):
+        axis.plot(ends, width * factor * ends, color=ORANGE, lw=1, ls=style)
     axis.text(0.04, 0.97, said, transform=axis.transAxes, va="top", color="#374151", linespacing=1.4)
     unit = quantity.error_unit
     axis.set(title=quantity.title, xlabel=f"spread ({unit})", ylabel=f"size of the error ({unit})")

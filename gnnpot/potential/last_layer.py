@@ -32,11 +32,23 @@ _MOST = 1 << 24  # numbers of which torch takes quantiles
 
 
 class Deviations(NamedTuple):
-    """Standard deviations of what a potential says of a batch."""
+    """How far a potential may be off, in what it says of a batch: 68 % of the errors are smaller."""
 
     energy: Float[Tensor, "B"]  # eV
-    forces: Float[Tensor, "N 3"]  # eV/Å
+    forces: Float[Tensor, "N 3"] | None  # eV/Å, if they were asked for
     atomic_energies: Float[Tensor, "N"]  # eV, which rank atoms
+
+
+class Scale(NamedTuple):
+    """From the lengths of features to intervals that hold as many held-out errors as they say.
+
+    Attributes:
+        sigma: Factor with which σ holds 68 % (eV per atom, or eV/Å).
+        width: Number of σ that hold 95 %: two for normal errors, more where some are much larger than others.
+    """
+
+    sigma: float = 1.0
+    width: float = 2.0
 
 
 class LastLayerUncertainty(nn.Module):
@@ -48,31 +60,39 @@ class LastLayerUncertainty(nn.Module):
     .. math:: \sigma(E / N) = \alpha \sqrt{\phi^T A^{-1} \phi}, \qquad
         \sigma(F) = \beta \sqrt{g^T A^{-1} g}, \quad g = \partial \sum_i f_i / \partial r
 
-    where α and β make 68 and 95 % of the errors of held-out structures lie within one and two σ, as nearly as
-    one number can.  No potential is trained again.  The second is the mean square over a few weights w drawn
-    once with covariance :math:`A^{-1}`, each of which costs a derivative of :math:`\sum_i w^T f_i`; its
-    relative error is :math:`1 / \sqrt{2 K}` for K of them.  It predicts what the potential does, and is
-    usable in its place.
+    where α and β make 68 % of the errors of held-out structures lie within σ; errors are not normal, so
+    that the number of σ that hold 95 % of them is kept as well.  No potential is trained again.  The second
+    is the mean square over a few weights w drawn once with covariance :math:`A^{-1}`, each of which costs a
+    derivative of :math:`\sum_i w^T f_i`; its relative error is :math:`1 / \sqrt{2 K}` for K of them.  It
+    predicts what the potential does, and is usable in its place.
+
+    Source: intervals by quantiles of held-out errors are those of split conformal prediction (Vovk,
+    Gammerman, Shafer, Algorithmic Learning in a Random World, 2005).
 
     Args:
         potential: The potential.
         factor: Cholesky factor of A.
         draws: The weights, in columns.
-        alpha: α (eV per atom).
-        beta: β (eV/Å).
+        energy: α (eV per atom), and the number of σ for 95 %.
+        forces: β (eV/Å), and the same.
     """
 
     factor: Float[Tensor, "F F"]
     draws: Float[Tensor, "F K"]
 
     def __init__(
-        self, potential: Potential, factor: Tensor, draws: Tensor, alpha: float, beta: float
+        self, potential: Potential, factor: Tensor, draws: Tensor, energy: Scale, forces: Scale
     ) -> None:
         super().__init__()
         self.potential = potential
         self.register_buffer("factor", factor)
         self.register_buffer("draws", draws)
-        self.alpha, self.beta = alpha, beta
+        self.energy, self.forces = energy, forces
+
+    @property
+    def widths(self) -> dict[str, float]:
+        """Number of σ that hold 95 % of the errors, of each quantity."""
+        return {"energy": self.energy.width, "forces": self.forces.width}
 
     @property
     def cutoff(self) -> float:
@@ -116,7 +136,7 @@ class LastLayerUncertainty(nn.Module):
         Args:
             potential: Trained.
             train: Structures that it was trained on, in batches.
-            held_out: Labeled structures that it was not, for α and β.
+            held_out: Labeled structures that it was not, for the scales.
 
         Raises:
             DataError: None of these has a label, or the model has no last layer of the kind.
@@ -129,26 +149,36 @@ class LastLayerUncertainty(nn.Module):
             len(matrix), _DRAWS, generator=torch.Generator().manual_seed(0), dtype=matrix.dtype
         )
         draws = torch.linalg.solve_triangular(factor.T, normal, upper=True)
-        plain = cls(potential, factor, draws, 1.0, 1.0)
+        plain = cls(potential, factor, draws, Scale(), Scale())
         energies, forces = list[Tensor](), list[Tensor]()
         for graph in held_out:
-            prediction, deviations = plain.predict(graph)
-            energies.append((prediction.energy - graph.energy) / deviations.energy)
-            forces.append((prediction.forces.double() - graph.forces) / deviations.forces)
-        alpha, beta = _scale(energies), _scale(forces)
-        if alpha is None and beta is None:
+            prediction, deviations = potential(graph), plain.deviations(graph)
+            assert deviations.forces is not None
+            energies.append((prediction.energy.detach() - graph.energy) / deviations.energy)
+            forces.append((prediction.forces.detach().double() - graph.forces) / deviations.forces)
+        scales = _scale(energies), _scale(forces)
+        if scales == (None, None):
             raise DataError("expected held-out structures with labels to scale by, got none; label some")
-        return cls(potential, factor, draws, alpha or 1.0, beta or 1.0)
+        return cls(potential, factor, draws, *(scale or Scale() for scale in scales))
 
     @torch.no_grad()
-    def predict(self, graph: AtomicGraph) -> tuple[Prediction, Deviations]:
-        """What the potential says of a batch, and how sure it is."""
-        features, forces = self._derivatives(graph)
-        per_atom = self.alpha * self._lengths(_means(features, graph))
-        return self.potential(graph), Deviations(
+    def deviations(self, graph: AtomicGraph, *, forces: bool = True) -> Deviations:
+        """How sure the potential is of a batch.
+
+        Args:
+            graph: The batch.
+            forces: Whether to tell it of forces, which costs a few derivatives.
+        """
+        if forces:
+            features, drawn = self._derivatives(graph)
+            of_forces = self.forces.sigma * torch.stack(drawn).double().square().mean(dim=0).sqrt()
+        else:
+            features, of_forces = _features(self.potential, graph), None
+        per_atom = self.energy.sigma * self._lengths(_means(features, graph))
+        return Deviations(
             energy=per_atom * graph.num_atoms,
-            forces=self.beta * torch.stack(forces).double().square().mean(dim=0).sqrt(),
-            atomic_energies=self.alpha * self._lengths(features),
+            forces=of_forces,
+            atomic_energies=self.energy.sigma * self._lengths(features),
         )
 
     def _derivatives(self, graph: AtomicGraph) -> tuple[Float[Tensor, "N F"], list[Float[Tensor, "N 3"]]]:
@@ -179,7 +209,7 @@ class LastLayerUncertainty(nn.Module):
             OutputError: The disk is full, or the folder cannot be written to.
         """
         tensors = {name: value.cpu().contiguous() for name, value in self.named_buffers(recurse=False)}
-        write_bytes(path, save(tensors, metadata={"scales": json.dumps([self.alpha, self.beta])}))
+        write_bytes(path, save(tensors, metadata={"scales": json.dumps([self.energy, self.forces])}))
 
     @classmethod
     def read(cls, path: Path, potential: Potential) -> LastLayerUncertainty:
@@ -194,9 +224,10 @@ class LastLayerUncertainty(nn.Module):
         """
         try:
             with safe_open(path, framework="pt") as file:
-                alpha, beta = json.loads((file.metadata() or {})["scales"])
+                scales = json.loads((file.metadata() or {})["scales"])
                 factor, draws = (file.get_tensor(name).clone() for name in ("factor", "draws"))
-            return cls(potential, factor, draws, float(alpha), float(beta))
+            energy, forces = (Scale(float(sigma), float(width)) for sigma, width in scales)
+            return cls(potential, factor, draws, energy, forces)
         except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
             raise ModelFileError(
                 f"expected an uncertainty beside its potential, got {path} ({one_line(error)}); train with "
@@ -236,13 +267,14 @@ def _means(features: Float[Tensor, "N F"], graph: AtomicGraph) -> Float[Tensor, 
     return sum_over_structures(features, graph) / graph.num_atoms[:, None]
 
 
-def _scale(ratios: list[Tensor]) -> float | None:
-    """Factor of σ with which 68 and 95 % of the errors are within one and two, as nearly as can be."""
+def _scale(ratios: list[Tensor]) -> Scale | None:
+    """Quantiles of errors in σ; a little higher for few, so that the next error lies within as often."""
     if not ratios:
         return None
     there = torch.cat([ratio.reshape(-1) for ratio in ratios]).abs()
-    there = there[~torch.isnan(there)]
+    there = there[~torch.isnan(there)][:_MOST]
     if not len(there):
         return None
-    one, two = torch.quantile(there[:_MOST], there.new_tensor(SHARES)).tolist()
-    return float(0.5 * (one + two / 2))
+    shares = (there.new_tensor(SHARES) * (len(there) + 1) / len(there)).clamp(max=1.0)
+    one, two = torch.quantile(there, shares).tolist()
+    return Scale(one, two / one) if one > 0 else None

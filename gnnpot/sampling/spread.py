@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
@@ -131,6 +131,18 @@ def spread_in(found: Mapping[str, Any], of: Quantity, atoms: Gathered) -> AtomSp
         values = np.linalg.norm(values.reshape(-1, 3), axis=1)
     values = np.atleast_1d(values)
     return AtomSpreads(float(values.max() if atoms == "any" else values.mean()), values)
+
+
+def spreads_of(calculator: Any, atoms: Atoms, quantities: Iterable[Quantity] = SPREADS) -> dict[str, Any]:
+    """Spreads that a calculator knows of a structure, each only if it is asked for, as some are dear.
+
+    Args:
+        calculator: Of ASE's kind.
+        atoms: The structure.
+        quantities: Those to ask for.
+    """
+    names = {SPREADS[of] for of in quantities}.intersection(calculator.implemented_properties)
+    return {name: calculator.get_property(name, atoms) for name in sorted(names)}
 
 
 def put_spreads(frame: Atoms, results: Mapping[str, Any]) -> None:

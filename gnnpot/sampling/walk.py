@@ -17,7 +17,7 @@ from gnnpot.errors import GnnpotError, one_line
 from gnnpot.sampling.ensembles import Ensemble, internal_temperature, memory_of, remember, thermalize
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.schedule import Schedule
-from gnnpot.sampling.spread import SpreadWatch, StopWhen, put_spreads
+from gnnpot.sampling.spread import SpreadWatch, StopWhen, put_spreads, spreads_of
 from gnnpot.units import GPa
 
 CHECK = 10  # steps between looks at temperature and forces
@@ -234,7 +234,9 @@ class Walk(Iterator[Atoms]):
     def _look(self) -> None:
         """Whether the walk has come to where the committee does not know enough."""
         if self.watch and not self.failure and self.step > self.plan.schedule.timing.equilibration:
-            self.stop = self.watch(inner_calculator(self.atoms.calc).results)
+            self.stop = self.watch(
+                spreads_of(inner_calculator(self.atoms.calc), self.atoms, [self.watch.rule.of])
+            )
 
     def _act(self) -> None:
         row = self.action(self.atoms, self.step - self.plan.schedule.timing.equilibration)
@@ -272,7 +274,7 @@ class Walk(Iterator[Atoms]):
         }
         if not wraps:
             self.atoms.get_forces()  # a trial cell may have been looked at last
-        put_spreads(frame, inner_calculator(calculator).results)
+        put_spreads(frame, spreads_of(inner_calculator(calculator), self.atoms))
         results = calculator.unbiased if wraps else calculator.results
         frame.calc = SinglePointCalculator(
             frame, **{name: np.copy(results[name]) for name in _LABELS if name in results}

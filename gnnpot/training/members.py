@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import suppress
@@ -67,10 +68,11 @@ def train_members(
     count = config.members.count
     open_members = [k for k in range(count) if not (folder.path / MEMBERS / str(k) / FINISHED).exists()]
     if jobs.count == 1 or len(open_members) < 2:
+        begun = time.monotonic()
         for k in open_members:
             with _folder(folder.path, k).held(resume=True) as own:
                 own_config = _config(config, k, own)
-                train_one(graphs, own_config, own, observer=_MemberObserver(observer, k, count))
+                train_one(graphs, own_config, own, observer=_MemberObserver(observer, k, count, begun))
         return None
     _in_processes(config, folder.path, open_members, jobs=jobs, observer=observer, train_one=train_one)
     return None
@@ -141,9 +143,9 @@ def best_member(members: Sequence[Mapping[str, Any]]) -> int:
 class _MemberObserver(StepsOnly):
     """Observer that makes the progress of one member that of all."""
 
-    def __init__(self, observer: Observer, number: int, count: int) -> None:
+    def __init__(self, observer: Observer, number: int, count: int, begun: float) -> None:
         super().__init__(observer)
-        self.number, self.count = number, count
+        self.number, self.count, self.begun = number, count, begun
         self.is_first = number == 0
 
     def note(self, text: str) -> None:
@@ -151,7 +153,10 @@ class _MemberObserver(StepsOnly):
             self.observer.note(text)
 
     def step(self, progress: float, seconds: float) -> None:
-        self.observer.step((self.number + min(progress, 1.0)) / self.count, seconds * (self.number + 1))
+        self.observer.step((self.number + min(progress, 1.0)) / self.count, time.monotonic() - self.begun)
+
+    def stage(self, text: str) -> None:
+        self.observer.stage(f"member {self.number + 1} of {self.count}: {text}")
 
 
 def _folder(output: Path, number: int) -> RunFolder:

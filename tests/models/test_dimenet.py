@@ -29,7 +29,7 @@ def graph(request):
     return AtomicGraph.from_ase(request.param(), 4.0, torch.float64)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def models():
     """Ours and PyG's with the same random weights; PyG's embedding has a row for each Z."""
     torch.manual_seed(0)

@@ -60,8 +60,8 @@ def test_energies_are_the_closed_form_of_linear_regression(fitted):
     matrix = known.T @ known
     matrix += 1e-6 * np.diag(matrix).mean() * np.eye(len(matrix))
     plain = np.sqrt(np.einsum("sf,fg,sg->s", new, np.linalg.inv(matrix), new))
-    _, found = uncertainty.predict(held_out)
-    np.testing.assert_allclose(found.energy.numpy() / 8, uncertainty.alpha * plain, rtol=1e-5)
+    found = uncertainty.deviations(held_out)
+    np.testing.assert_allclose(found.energy.numpy() / 8, uncertainty.energy.sigma * plain, rtol=1e-5)
 
 
 def test_forces_are_those_of_weights_drawn_from_it(fitted):
@@ -71,19 +71,38 @@ def test_forces_are_those_of_weights_drawn_from_it(fitted):
     features = hidden_features(uncertainty.potential.model, graph).sum(0)
     gradients = [torch.autograd.grad(one, graph.positions, retain_graph=True)[0] for one in features]
     forces = torch.einsum("fnx,fk->knx", torch.stack(gradients), uncertainty.draws)
-    expected = uncertainty.beta * forces.square().mean(0).sqrt()
+    expected = uncertainty.forces.sigma * forces.square().mean(0).sqrt()
     graph.positions.requires_grad_(False)
-    np.testing.assert_allclose(uncertainty.predict(graph)[1].forces, expected, rtol=1e-5)
+    np.testing.assert_allclose(uncertainty.deviations(graph).forces, expected, rtol=1e-5)
 
 
 def test_held_out_errors_are_as_large_as_it_says(fitted):
     uncertainty, _, held_out = fitted
-    prediction, found = uncertainty.predict(held_out)
+    prediction, found = uncertainty(held_out), uncertainty.deviations(held_out)
     energies = (prediction.energy - held_out.energy) / found.energy
     forces = (prediction.forces - held_out.forces) / found.forces
-    for ratios in (energies, forces):
-        for width, share in ((1, 0.683), (2, 0.954)):
-            assert (ratios.abs() < width).double().mean().item() == pytest.approx(share, abs=0.1)
+    for ratios, width in ((energies, uncertainty.energy.width), (forces, uncertainty.forces.width)):
+        for count, share in ((1, 0.683), (width, 0.954)):
+            assert (ratios.abs() <= count).double().mean().item() == pytest.approx(share, abs=0.04)
+
+
+def test_the_intervals_hold_errors_that_are_far_from_normal():
+    potential, rng = small_potential("schnet"), np.random.default_rng(1)
+
+    def spoiled(seeds):  # a third of the structures has ten times the errors
+        found = batch(potential, seeds)
+        size = torch.where(torch.arange(found.num_structures) % 3 == 0, 0.1, 0.01)
+        found.energy += found.num_atoms * size * torch.as_tensor(rng.normal(size=found.num_structures))
+        sizes = size.repeat_interleave(8)[:, None].numpy()
+        found.forces += torch.as_tensor(sizes * rng.normal(size=found.forces.shape))
+        return found
+
+    train, held_out, test = (spoiled(range(first, first + 30)) for first in (0, 30, 60))
+    uncertainty = LastLayerUncertainty.fitted(potential, [train], [held_out])
+    assert uncertainty.forces.width > 3
+    errors = (uncertainty(test).forces - test.forces).abs() / uncertainty.deviations(test).forces
+    for count, share in ((1, 0.683), (uncertainty.forces.width, 0.954)):
+        assert (errors <= count).double().mean().item() == pytest.approx(share, abs=0.05)
 
 
 def test_it_grows_away_from_the_training_structures(fitted):
@@ -91,7 +110,7 @@ def test_it_grows_away_from_the_training_structures(fitted):
     far = batch(uncertainty.potential, range(70, 76), rattle=0.4)
     for name in ("energy", "forces", "atomic_energies"):
         like, unlike = (
-            getattr(uncertainty.predict(graph)[1], name).median().item() for graph in (held_out, far)
+            getattr(uncertainty.deviations(graph), name).median().item() for graph in (held_out, far)
         )
         assert unlike > 1.3 * like
 
@@ -118,14 +137,20 @@ def test_a_calculator_tells_it_with_the_results_that_it_has_without(fitted, tmp_
         atoms.rattle(0.005, seed=step)
         for calculator in (plain, unsure):
             calculator.calculate(atoms)
+        assert not {"energy_uncertainty", "forces_uncertainty"} & set(
+            unsure.results
+        )  # until they are asked for
+        energy = unsure.get_property("energy_uncertainty", atoms)
+        assert "forces_uncertainty" not in unsure.results
+        forces = unsure.get_property("forces_uncertainty", atoms)
         assert unsure.results["energy"] == pytest.approx(plain.results["energy"], abs=1e-9)
         np.testing.assert_allclose(unsure.results["forces"], plain.results["forces"], atol=1e-9)
-        _, found = uncertainty.predict(
+        found = uncertainty.deviations(
             AtomicGraph.from_ase(atoms, unsure.potential.cutoff, unsure.potential.dtype)
         )
-        assert unsure.results["energy_uncertainty"] == pytest.approx(found.energy.item(), rel=1e-6)
-        assert unsure.results["forces_uncertainty"].shape == (8, 3)
-        np.testing.assert_allclose(unsure.results["forces_uncertainty"], found.forces, rtol=1e-5)
+        assert energy == pytest.approx(found.energy.item(), rel=1e-6)
+        assert forces.shape == (8, 3)
+        np.testing.assert_allclose(forces, found.forces, rtol=1e-5)
         np.testing.assert_allclose(unsure.results["energies_uncertainty"], found.atomic_energies, rtol=1e-6)
 
 
@@ -158,6 +183,6 @@ def test_a_training_keeps_it_and_tells_its_coverage(tmp_path):
     atoms = silicon(rattle=0.1, seed=3)
     atoms.calc = calculator
     assert np.isfinite(atoms.get_potential_energy())
-    assert calculator.results["energy_uncertainty"] > 0
+    assert calculator.get_property("energy_uncertainty", atoms) > 0
     found = evaluate(tmp_path / "run", path).calibration()
     assert set(found) == {"energy", "forces"}

@@ -15,6 +15,7 @@ from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.data.split import SplitConfig, SplitRow, read_splits, split_indices, write_splits
 from gnnpot.errors import ConfigError, TrainingError
 from gnnpot.potential.committee import Committee, load_model
+from gnnpot.training.fit import Observer
 from gnnpot.training.members import best_member
 from gnnpot.training.run import train
 from gnnpot.training.run_config import MembersConfig, RunConfig
@@ -45,10 +46,28 @@ def config_of(data: Path, **changes) -> RunConfig:
     return RunConfig.from_dict(settings(data, **changes), source="test")
 
 
+class Told(Observer):
+    """What a training tells of itself."""
+
+    def __init__(self):
+        self.stages, self.steps = [], []
+
+    def stage(self, text):
+        self.stages.append(text)
+
+    def step(self, progress, seconds):
+        self.steps.append((progress, seconds))
+
+
 @pytest.fixture(scope="module")
-def trained(data, tmp_path_factory) -> Path:
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture(scope="module")
+def trained(data, told, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("committee") / "run"
-    train(config_of(data), output)
+    train(config_of(data), output, observer=told)
     return output
 
 
@@ -78,6 +97,13 @@ def test_members_differ_in_weights_and_split_and_make_one_model(trained, data):
     page = (trained / "report.html").read_text()
     assert "member 1" in page
     assert "Committee of 2 schnet potentials of Si" in page
+
+
+def test_it_is_told_which_member_is_at_which_epoch(trained, told):
+    for number in (1, 2):
+        assert any(one.startswith(f"member {number} of 2: epoch 2, ") for one in told.stages)
+    assert told.steps == sorted(told.steps)  # share and time both grow
+    assert told.steps[-1][0] == 1.0
 
 
 def test_a_member_is_the_run_with_its_seeds(trained, data, tmp_path):
