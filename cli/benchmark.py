@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from gnnpot.benchmark.trials import Comparison
 
 
 def benchmark(
@@ -33,11 +36,7 @@ def benchmark(
 
     DATA comes first; options of several values take all words that follow: --models ani schnet --sizes 10 50.
     """
-    from gnnpot.cli.stopping import RESUME, stoppable
-
     from gnnpot.benchmark.models.config import ComparisonConfig
-    from gnnpot.benchmark.models.run import compare
-    from gnnpot.commands.progress import ComparisonDisplay
     from gnnpot.config.base import read_values
     from gnnpot.data.keys import label_keys
 
@@ -53,9 +52,21 @@ def benchmark(
         "steps": md_steps,
         "properties": None if properties is None else read_values(properties),
     }
+    asked = ComparisonConfig.from_dict(given, source="the comparison")  # before torch, which takes seconds
+
+    from gnnpot.cli.starting import importing
+    from gnnpot.cli.stopping import RESUME, stoppable
+
+    with importing():
+        from gnnpot.benchmark.models.run import compare
+        from gnnpot.commands.progress import ComparisonDisplay
+
     with stoppable(output, "the trainings so far", RESUME), ComparisonDisplay() as display:
-        asked = ComparisonConfig.from_dict(given, source="the comparison")
         comparison = compare(asked, output, resume=resume, observer=display)
+    _print(comparison, output, as_json=as_json)
+
+
+def _print(comparison: Comparison, output: Path, *, as_json: bool) -> None:
     if as_json:
         import json
 

@@ -34,13 +34,7 @@ def benchmark_transfer(
 
     CONFIG comes first; options of several values take all words that follow: --sizes 1 10 --rates 3e-4 1e-3.
     """
-    from gnnpot.cli.efficiency_table import print_efficiency
-    from gnnpot.cli.stopping import RESUME, stoppable
-    from gnnpot.cli.tables import print_notes
-
     from gnnpot.benchmark.transfer.config import EfficiencyConfig
-    from gnnpot.benchmark.transfer.run import study
-    from gnnpot.commands.progress import ComparisonDisplay
     from gnnpot.transferring.config import TransferConfig
 
     transfer = TransferConfig.read(config, overrides or [], source=source, element_map=element_map)
@@ -49,7 +43,18 @@ def benchmark_transfer(
     budget = {"steps": steps, "epochs": epochs}
     counts = {"splits": splits, "validation": validation, "held_out": held_out}
     values = {"transfer": transfer, **budget, **counts, **given}
-    asked = EfficiencyConfig.from_dict(values, source="the study")
+    asked = EfficiencyConfig.from_dict(values, source="the study")  # before torch, which takes seconds
+
+    from gnnpot.cli.starting import importing
+    from gnnpot.cli.stopping import RESUME, stoppable
+
+    with importing():
+        from gnnpot.cli.efficiency_table import print_efficiency
+        from gnnpot.cli.tables import print_notes
+
+        from gnnpot.benchmark.transfer.run import study
+        from gnnpot.commands.progress import ComparisonDisplay
+
     with stoppable(output, "the trainings so far", RESUME), ComparisonDisplay() as display:
         found = study(asked, output, resume=resume, observer=display)
     if as_json:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from gnnpot.benchmark.models.report import measured_cells, spread_cells, verdict
 from gnnpot.benchmark.trials import UNITS
+from gnnpot.commands.display import print_prose
 
 if TYPE_CHECKING:
     from gnnpot.benchmark.trials import Comparison
@@ -32,7 +33,7 @@ def print_comparison(comparison: Comparison) -> None:
         table.add_row(Text(model + star), *row)
     print_whole(table)
     console = Console()
-    console.print(Text("test RMSE; * Pareto front of error and speed"), style="dim", soft_wrap=True)
+    print_prose(console, "test RMSE; * Pareto front of error and speed", style="dim")
     for warning in comparison.warnings:
-        console.print(Text(f"warning: {warning}"), soft_wrap=True)
-    console.print(Text(verdict(comparison)), soft_wrap=True)
+        print_prose(console, f"warning: {warning}")
+    print_prose(console, verdict(comparison))

@@ -90,7 +90,7 @@ def merge(
     notes: dict[str, object] = {"structures": f"{count:,} in {output}"}
     if repeats:
         notes["left out"] = f"{len(repeats):,} that came before, first {repeats[0]}"
-    print_notes(notes)
+    print_notes({**notes, "next": f"gnnpot validate {output}"})
 
 
 @data.command()

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gnnpot import units
+from gnnpot.commands.display import print_prose
 from gnnpot.data.checks.agreement import AGREEMENT
 from gnnpot.data.checks.data_report import Coverage, DataReport
 from gnnpot.data.keys import QUANTITIES
@@ -23,16 +24,16 @@ def print_report(report: DataReport) -> None:
     """Print counts, ranges, what the stress labels are, and what is wrong."""
     console = Console()
     for file in report.files:
-        console.print(_title(file, report), style="bold", highlight=False, soft_wrap=True)
+        print_prose(console, _title(file, report), indent=2, style="bold")
         console.print(_counts(file, report))
         console.print(_ranges(file, report))
         console.print()
     lines = report.agreement()
     for line in [AGREEMENT, *(f"  {words}" for words in lines)] if lines else []:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    _print_findings(console, "note", "cyan", report.notes)
+        print_prose(console, line, indent=4)
+    _print_findings(console, "note", "", report.notes)
     _print_findings(console, "warning", "yellow", report.warnings)
-    _print_findings(console, "fault", "bold red", report.faults)
+    _print_findings(console, "fault", "red", report.faults)
     if not report.faults:
         console.print("no faults found", style="green")
 
@@ -62,7 +63,9 @@ def _counts(file: Coverage, report: DataReport) -> Table:
 def _ranges(file: Coverage, report: DataReport) -> Table:
     table = _table("", *(heading for _, heading, _ in _RANGES), "shortest\ndistance (Å)")
     for name, coverage in _rows(file, report):
-        table.add_row(name, *_extents(coverage))
+        cells = _extents(coverage)
+        if coverage is file or cells != _extents(file):
+            table.add_row(name, *cells)
     return table
 
 
@@ -101,5 +104,4 @@ def _extents(coverage: Coverage) -> list[str]:
 
 def _print_findings(console: Console, kind: str, style: str, sentences: Iterable[str]) -> None:
     for sentence in sentences:
-        console.print(f"[{style}]{kind:13s}[/] ", end="")
-        console.print(sentence, highlight=False, markup=False, soft_wrap=True)
+        print_prose(console, f"{kind:9s}{sentence}", indent=9, style=style)

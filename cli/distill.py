@@ -21,15 +21,19 @@ def distill(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Find the few structures of a labeled set from which a potential learns all of it."""
+    from gnnpot.learning.distillation_config import DistillConfig
+
+    settings = DistillConfig.from_yaml(config, overrides or [])  # before torch, which takes seconds
+
+    from gnnpot.cli.starting import importing
     from gnnpot.cli.stopping import RESUME, stoppable
     from gnnpot.cli.tables import print_notes
 
-    from gnnpot.commands.progress import TrainingDisplay
-    from gnnpot.learning.distillation import DISTILLED
-    from gnnpot.learning.distillation import distill as run
-    from gnnpot.learning.distillation_config import DistillConfig
+    with importing():
+        from gnnpot.commands.progress import TrainingDisplay
+        from gnnpot.learning.distillation import DISTILLED
+        from gnnpot.learning.distillation import distill as run
 
-    settings = DistillConfig.from_yaml(config, overrides or [])
     with stoppable(output, "all rounds so far", RESUME), TrainingDisplay() as display:
         result = run(settings, output, resume=resume, jobs=jobs, observer=display)
     if as_json:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from gnnpot.cli.tables import print_whole
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from gnnpot.benchmark.models.report import spread_cells
 from gnnpot.benchmark.transfer.report import SIDES, verdict
+from gnnpot.commands.display import print_prose
 from gnnpot.units import ERROR_UNITS
 
 if TYPE_CHECKING:
@@ -30,5 +30,5 @@ def print_efficiency(study: Efficiency) -> None:
     print_whole(table)
     console = Console()
     for warning in study.warnings:
-        console.print(Text(f"warning: {warning}"), soft_wrap=True)
-    console.print(Text(verdict(study)), soft_wrap=True)
+        print_prose(console, f"warning: {warning}")
+    print_prose(console, verdict(study))

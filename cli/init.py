@@ -19,17 +19,18 @@ def init(
     ] = None,
 ) -> None:
     """Print a commented configuration that suits the data: `gnnpot init data.xyz > run.yaml`."""
+    from gnnpot.cli.starting import importing
     from rich.console import Console
 
-    from gnnpot.data.keys import label_keys
-    from gnnpot.training.init.run import configuration_text
+    with importing():
+        from gnnpot.commands.display import print_prose
+        from gnnpot.commands.progress import WorkDisplay
+        from gnnpot.data.keys import label_keys
+        from gnnpot.training.init.run import first_text
 
-    console = Console(stderr=True)
-    text = configuration_text(
-        model,
-        data,
-        test=test or [],
-        keys=label_keys(settings) if settings else None,
-        tell=lambda words: console.print(words, highlight=False, soft_wrap=True),
-    )
+    keys = label_keys(settings) if settings else None
+    with WorkDisplay() as display:
+        text, facts = first_text(model, data, test=test or [], keys=keys, watch=display.watch)
+    print_prose(Console(stderr=True), facts)
+    print_prose(Console(stderr=True), "next: gnnpot train FILE, where FILE is what this is written to")
     typer.echo(text, nl=False)

@@ -11,7 +11,7 @@ from gnnpot.cli.tables import print_notes
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from gnnpot.commands.display import QUIET, Display, clock
+from gnnpot.commands.display import QUIET, Display, clock, print_prose
 from gnnpot.labeling.running import LabelingProgress
 
 
@@ -36,7 +36,7 @@ class LabelingDisplay(Display):
         self._bar.update(self._task, total=stand.total, completed=done, description=text)
         if not self._console.is_terminal and time.monotonic() - self._printed > QUIET:
             self._printed = time.monotonic()
-            self._console.print(text, highlight=False, soft_wrap=True)
+            print_prose(self._console, text)
 
 
 def print_labeling(figures: Mapping[str, Any]) -> None:
@@ -52,8 +52,8 @@ def print_labeling(figures: Mapping[str, Any]) -> None:
     })  # fmt: skip
     for kind, count in Counter(failure["kind"] for failure in figures["failures"]).items():
         first = next(failure for failure in figures["failures"] if failure["kind"] == kind)
-        Console(stderr=True).print(
-            f"{kind}: {count}, e.g. {first['origin']}: {first['reason']}", highlight=False, soft_wrap=True
+        print_prose(
+            Console(stderr=True), f"{kind}: {count}, e.g. {first['origin']}: {first['reason']}", indent=2
         )
 
 
@@ -72,4 +72,4 @@ def print_preview(figures: Mapping[str, Any]) -> None:
         "estimate": estimate,
     })  # fmt: skip
     for reason in figures["failures_of_the_first"]:
-        Console(stderr=True).print(f"failed: {reason}", highlight=False, soft_wrap=True)
+        print_prose(Console(stderr=True), f"failed: {reason}", indent=2)

@@ -19,14 +19,18 @@ def learn(
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Learn actively: sample where a committee knows too little, label, train, until a property converges."""
+    from gnnpot.learning.config import LearnConfig
+
+    loop = LearnConfig.from_yaml(config, overrides or [])  # before torch, which takes seconds
+
+    from gnnpot.cli.starting import importing
     from gnnpot.cli.stopping import RESUME, stoppable
     from gnnpot.cli.tables import print_notes
 
-    from gnnpot.commands.progress import TrainingDisplay
-    from gnnpot.learning.config import LearnConfig
-    from gnnpot.learning.run import learn as run
+    with importing():
+        from gnnpot.commands.progress import TrainingDisplay
+        from gnnpot.learning.run import learn as run
 
-    loop = LearnConfig.from_yaml(config, overrides or [])
     with stoppable(output, "all rounds and labels so far", RESUME), TrainingDisplay() as display:
         result = run(loop, output, resume=resume, jobs=jobs, observer=display)
     if as_json:

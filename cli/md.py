@@ -35,12 +35,15 @@ def md(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Run molecular dynamics: trajectory, log, figure; stops when it explodes, with exit status 1."""
-    from gnnpot.cli.dynamics_table import print_dynamics
+    from gnnpot.cli.starting import importing
     from gnnpot.cli.stopping import RESUME, stoppable
 
-    from gnnpot.commands.progress import SamplingDisplay
-    from gnnpot.engines.words import committee_from_words
-    from gnnpot.sampling.dynamics import DynamicsOptions, dynamics
+    with importing():
+        from gnnpot.cli.dynamics_table import print_dynamics
+
+        from gnnpot.commands.progress import SamplingDisplay
+        from gnnpot.engines.words import committee_from_words
+        from gnnpot.sampling.dynamics import DynamicsOptions, dynamics
 
     options = DynamicsOptions.from_words(
         {

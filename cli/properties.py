@@ -37,13 +37,16 @@ def properties(
     as_json: Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")] = False,
 ) -> None:
     """Compute properties of a material by several models, against a reference."""
-    from gnnpot.cli.properties_table import print_properties
+    from gnnpot.cli.starting import importing
     from gnnpot.cli.stopping import RESUME, stoppable
 
-    from gnnpot.commands.progress import WorkDisplay
-    from gnnpot.properties.config import PropertiesConfig
-    from gnnpot.properties.run import as_told
-    from gnnpot.properties.run import properties as compute
+    with importing():
+        from gnnpot.cli.properties_table import print_properties
+
+        from gnnpot.commands.progress import WorkDisplay
+        from gnnpot.properties.config import PropertiesConfig
+        from gnnpot.properties.run import as_told
+        from gnnpot.properties.run import properties as compute
 
     words = [*(settings or []), *([f"store={store}"] if store else [])]
     config = PropertiesConfig.from_words(

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gnnpot.commands.display import print_prose
 from gnnpot.properties.table import deviation, number, problems, rows
 
 _COLUMNS = 3  # models side by side in 80 columns
@@ -40,5 +41,5 @@ def print_properties(summary: Mapping[str, Any], output: Path) -> None:
             table.add_row(Text(f"  {row.quantity}"), *cells, *known)
         console.print(table)
     for problem in problems(summary):
-        console.print(Text(f"{problem.model}: {problem.property}: {problem.reason}"), soft_wrap=True)
+        print_prose(console, f"{problem.model}: {problem.property}: {problem.reason}")
     print_notes({"page": output / "report.html", "numbers": output / "properties.json"})

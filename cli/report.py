@@ -26,11 +26,13 @@ def report(
     device: Annotated[str, typer.Option(help="cpu, cuda, …; auto takes a GPU if there is one.")] = "auto",
 ) -> None:
     """Compare runs, transfers and properties on one self-contained page."""
+    from gnnpot.cli.starting import importing
     from gnnpot.cli.tables import print_notes
 
-    from gnnpot.commands.progress import counting
-    from gnnpot.data.keys import label_keys
-    from gnnpot.overview.run import overview
+    with importing():
+        from gnnpot.commands.display import counting
+        from gnnpot.data.keys import label_keys
+        from gnnpot.overview.run import overview
 
     with counting("evaluating") as advance:
         overview(

@@ -20,14 +20,18 @@ def sample(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Sample structures: molecular dynamics, deformation, MOMT, steered dynamics, strain, noise."""
+    from gnnpot.sampling.config import SampleConfig
+
+    sample_config = SampleConfig.from_yaml(config, overrides or [])  # before torch, which takes seconds
+
+    from gnnpot.cli.starting import importing
     from gnnpot.cli.stopping import RESUME, stoppable
     from gnnpot.cli.tables import print_notes
 
-    from gnnpot.commands.progress import SamplingDisplay
-    from gnnpot.sampling import SampleConfig
-    from gnnpot.sampling import sample as run
+    with importing():
+        from gnnpot.commands.progress import SamplingDisplay
+        from gnnpot.sampling.run import sample as run
 
-    sample_config = SampleConfig.from_yaml(config, overrides or [])
     with stoppable(output, "the structures so far", RESUME), SamplingDisplay() as display:
         summary = run(sample_config, output, resume=resume, watch=display.watch)
     if as_json:
@@ -49,7 +53,12 @@ def sample(
 
 
 def _labeling(file: Path) -> str:
+    """Commands that label the structures, by a method for crystals or for molecules."""
+    from gnnpot.data.reading import read_frames
+
+    is_crystal = next(iter(read_frames([f"{file}@0"], needed=()))).pbc.all()
+    name, others = ("kim", "eam, espresso") if is_crystal else ("xtb", "dftb3")
     return (
-        "gnnpot template labeling/xtb > label.yaml (or labeling/eam, espresso, kim, …), then "
+        f"gnnpot template labeling/{name} > label.yaml  # or {others}, …\n"
         f"gnnpot label label.yaml structures={file}"
     )

@@ -22,7 +22,8 @@ def print_metrics(metrics: Mapping[str, Any], *, title: str) -> None:
     unseen = metrics.get("unseen_groups", [])
     if unseen:
         _add_row(table, "all but †", metrics["without_unseen_groups"])
-    for name, group in metrics["groups"].items():
+    groups = metrics["groups"]
+    for name, group in groups.items() if len(groups) > 1 or unseen else ():
         _add_row(table, f"{name} †" if name in unseen else name, group)
     for symbol, error in metrics["elements"].items():
         if error is not None:
@@ -49,10 +50,11 @@ def print_whole(table: Table) -> None:
 
 
 def print_notes(notes: Mapping[str, object]) -> None:
-    """Print what is where."""
+    """Print what is where; values of several lines stand below each other."""
     width = max(map(len, notes))
     for name, value in notes.items():
-        Console().print(Text(f"{name:{width}s}  {value}"), soft_wrap=True)
+        shown = str(value).replace("\n", "\n" + " " * (width + 2))
+        Console().print(Text(f"{name:{width}s}  {shown}"), soft_wrap=True)
 
 
 def _errors_table(title: str) -> Table:

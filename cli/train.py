@@ -23,10 +23,12 @@ def train(
 
     run_config = RunConfig.from_yaml(config, overrides or [])  # before torch, which takes seconds
 
+    from gnnpot.cli.starting import importing
     from gnnpot.cli.stopping import RESUME, TRAINED, stoppable
     from gnnpot.cli.tables import print_metrics, print_notes
 
-    from gnnpot.commands.functions import train as run
+    with importing():
+        from gnnpot.commands.functions import train as run
 
     with stoppable(output, TRAINED, RESUME):
         metrics = run(run_config, output, resume=resume, jobs=jobs).metrics
@@ -43,5 +45,7 @@ def train(
             "model": output if run_config.members else output / "model.safetensors",
             "report": output / "report.html",
             "events": f"tensorboard --logdir {output}",
+            "next": f"gnnpot evaluate {output} other.xyz\ngnnpot md {output} cell.xyz\n"
+            f'GNNPotCalculator("{output}") in ASE',
         }
     )

@@ -41,10 +41,12 @@ def transfer(
         config, overrides or [], source=source, element_map=",".join(element_map or [])
     )
 
+    from gnnpot.cli.starting import importing
     from gnnpot.cli.stopping import RESUME, TRAINED, stoppable
     from gnnpot.cli.tables import print_notes, print_sets
 
-    from gnnpot.commands.functions import transfer as run
+    with importing():
+        from gnnpot.commands.functions import transfer as run
 
     with stoppable(output, TRAINED, RESUME):
         result = run(settings, output, resume=resume, compare_scratch=compare_scratch).comparison

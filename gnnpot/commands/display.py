@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from threading import Event, Thread
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from ase import Atoms
 
 QUIET = 10.0  # seconds after which something is said where there is no terminal
 
@@ -43,7 +50,7 @@ class Display:
     def _say(self, text: str) -> None:
         """Print a line above the bar."""
         self._said = time.monotonic()
-        self._console.print(text, highlight=False, soft_wrap=True)
+        print_prose(self._console, text)
 
     def _is_quiet(self) -> bool:
         """Whether nothing was printed for a while."""
@@ -76,3 +83,56 @@ def clock(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{seconds:02d}"
+
+
+def print_prose(console: Console, text: str, *, indent: int = 0, style: str = "") -> None:
+    """Print sentences: broken between words in a terminal, one line for each of them elsewhere.
+
+    Args:
+        console: Where.
+        text: One paragraph a line.
+        indent: Characters by which all lines of a paragraph but the first are moved to the right.
+        style: Style of the words.
+    """
+    for line in text.splitlines():
+        if console.is_terminal and len(line) > console.width:
+            line = textwrap.fill(
+                line,
+                console.width,
+                subsequent_indent=" " * indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+        console.print(Text(line), style=style, soft_wrap=True)
+
+
+def counted(structures: Iterable[Atoms], what: str) -> Iterator[Atoms]:
+    """Yield ``structures``, and show how many of them are done."""
+    with counting(what) as advance:
+        for atoms in structures:
+            yield atoms
+            advance(1)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int], None]]:
+    """Show how many structures are done; gives the function that adds to the count."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn(what),
+        TextColumn("{task.completed:.0f} structures"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,  # it would leave an empty line
+    ) as bar:
+        task, printed = bar.add_task(what, total=None), time.monotonic()
+
+        def advance(count: int) -> None:
+            nonlocal printed
+            bar.advance(task, count)
+            if not console.is_terminal and time.monotonic() - printed > QUIET:
+                printed = time.monotonic()
+                print_prose(console, f"{what} {bar.tasks[task].completed:.0f} structures")
+
+        yield advance

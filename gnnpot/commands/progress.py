@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -141,8 +140,9 @@ class WorkDisplay(Display):
         """Tell what is done now, and the share of all that is behind."""
         left = self._time_left(share)
         self._bar.update(self._task, description=what, completed=share, left=left)
+        self._doing(what)
         if what != self._what and not self._console.is_terminal:
-            self._console.print(f"{what}  {left}".rstrip(), highlight=False, soft_wrap=True)
+            self._say(f"{what}  {left}".rstrip())
         self._what = what
 
 
@@ -165,27 +165,3 @@ def _errors(row: dict[str, float]) -> str:
         if value is not None:
             parts.append(f"{name} {value:.4g} {unit}")
     return "  ".join(parts)
-
-
-@contextmanager
-def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """Show how many structures are done; gives the function that adds to the count."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn(what),
-        TextColumn("{task.completed:.0f} structures"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,  # it would leave an empty line
-    ) as bar:
-        task, printed = bar.add_task(what, total=None), time.monotonic()
-
-        def advance(count: int) -> None:
-            nonlocal printed
-            bar.advance(task, count)
-            if not console.is_terminal and time.monotonic() - printed > QUIET:
-                printed = time.monotonic()
-                console.print(f"{what} {bar.tasks[task].completed:.0f} structures", highlight=False)
-
-        yield advance

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from ase import Atoms
 from jaxtyping import Float
 
-from gnnpot.data.store import GraphStore
 from gnnpot.graph.neighbors import pairs_of
+
+if TYPE_CHECKING:
+    from gnnpot.data.store import GraphStore
 
 Array = np.ndarray
 

@@ -11,10 +11,10 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from gnnpot.data.keys import QUANTITIES
 from gnnpot.data.reading import is_isolated_atom
 from gnnpot.data.scales import LengthScales
 from gnnpot.errors import DataError
-from gnnpot.graph.graph import LABELS
 
 _RADII = (3, 4, 5, 6)  # Å, at which neighbors are counted for people
 _KEPT = 400  # structures that stay in memory, evenly spread, up to
@@ -92,7 +92,7 @@ class Survey:
             "median_atoms": self.num_atoms,
             "isolated_atoms": list(self.isolated),
             "groups": self.groups,
-            "labeled": {name: self.labeled.get(name, 0) for name in LABELS},
+            "labeled": {name: self.labeled.get(name, 0) for name in QUANTITIES},
             "cell_widths": None if self.widths is None else list(self.widths),
             "nearest_neighbor": None if scales is None else scales.nearest,
             "shortest_distance": None if scales is None else scales.shortest,
@@ -105,7 +105,7 @@ class Survey:
             "structures": f"{self.num_structures:,}, of {self.num_atoms:,} atoms (median)",
             "elements": ", ".join(self.elements),
             "labels": ", ".join(
-                f"{name} of {self.labeled[name]:,}" for name in LABELS if self.labeled.get(name)
+                f"{name} of {self.labeled[name]:,}" for name in QUANTITIES if self.labeled.get(name)
             ),
             "groups": ", ".join(f"{name} {count:,}" for name, count in sorted(self.groups.items()) if name),
             "isolated atoms": ", ".join(self.isolated),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes.util import find_library
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,8 +46,7 @@ class KimConfig(EngineConfig):
             return _Kim(KIM(self.model))
         except KIMModelNotFound as error:
             raise EngineError(
-                f"expected an installed model, got {self.model}; "
-                f"`kim-api-collections-management list` shows those there; install more: {INSTALL}"
+                f"expected an installed model, got {self.model}; {_cure(self.model)}"
             ) from error
 
     def elements(self) -> frozenset[str]:
@@ -55,6 +55,22 @@ class KimConfig(EngineConfig):
         from ase.calculators.kim import get_model_supported_species
 
         return frozenset(get_model_supported_species(self.model))
+
+
+def _cure(name: str) -> str:
+    """The installed model that is probably meant by ``name``, or where all are listed."""
+    import kimpy
+
+    found, kinds = kimpy.collections.create(), kimpy.collection_item_type
+    installed = [
+        found.get_item_name_by_type(place)
+        for kind in (kinds.portableModel, kinds.simulatorModel)
+        for place in range(found.cache_list_of_item_names_by_type(kind))
+    ]
+    longer = [one for one in installed if one.startswith(name)]
+    if close := longer or get_close_matches(name, installed, n=1):
+        return f"did you mean {close[0]}?"
+    return f"`kim-api-collections-management list` shows those there; install more: {INSTALL}"
 
 
 class _Kim(WholeCalculator):

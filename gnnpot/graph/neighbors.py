@@ -11,7 +11,6 @@ from ase import Atoms
 from ase.geometry import complete_cell
 from jaxtyping import Bool, Float, Int
 from scipy.spatial import KDTree
-from vesin import NeighborList
 
 from gnnpot.errors import DataError
 
@@ -149,6 +148,8 @@ class _Structure(NamedTuple):
 
 def _by_grid(structure: _Structure) -> Pairs:
     """The pairs by cells of a grid: the fastest way where these are filled."""
+    from vesin import NeighborList  # imports torch, which configurations are read without
+
     neighbors = NeighborList(cutoff=structure.cutoff, full_list=False)
     center, source, shifts = neighbors.compute(
         points=structure.positions, box=structure.box, periodic=structure.pbc, quantities="ijS"

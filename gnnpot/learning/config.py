@@ -18,12 +18,13 @@ from gnnpot.config.kinds import Kinds
 from gnnpot.engines import Engine
 from gnnpot.learning.labeling import LabelingConfig
 from gnnpot.learning.potential_config import PotentialConfig
-from gnnpot.learning.scoring import ScoreConfig
+from gnnpot.learning.score_config import ScoreConfig
 from gnnpot.learning.selectors import AboveConfig, FirstConfig, Selectors
 from gnnpot.properties.targets import TargetsConfig
-from gnnpot.sampling.config import SamplerConfig, StructuresSection
+from gnnpot.sampling.config import SamplerConfig
 from gnnpot.sampling.displacement import NoiseConfig
 from gnnpot.sampling.steered import SteeredConfig
+from gnnpot.sampling.structures import StructuresSection
 from gnnpot.training.config import RESUMABLE
 from gnnpot.training.run_config import MembersConfig
 from gnnpot.transferring.config import ElementChange

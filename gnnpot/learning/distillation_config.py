@@ -13,7 +13,7 @@ from gnnpot.data.keys import LabelKeys
 from gnnpot.engines.imported import TeacherConfig
 from gnnpot.learning.labeling import LabelingConfig
 from gnnpot.learning.potential_config import PotentialConfig
-from gnnpot.learning.scoring import ScoreConfig
+from gnnpot.learning.score_config import ScoreConfig
 from gnnpot.training.run_config import MembersConfig
 from gnnpot.transferring.config import ElementChange
 

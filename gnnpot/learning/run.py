@@ -18,7 +18,7 @@ from gnnpot.learning.phases import Workplace
 from gnnpot.learning.report import write_loop_report
 from gnnpot.learning.source import source_hash
 from gnnpot.learning.story import STORY, Facts, Round
-from gnnpot.sampling.structures import FilesConfig
+from gnnpot.sampling.structures import FilesConfig, SeveralConfig
 from gnnpot.system.files import write_text
 from gnnpot.system.run_folder import RunFolder
 from gnnpot.training.fit import Observer
@@ -74,7 +74,7 @@ def learn(
 def _inputs(config: LearnConfig) -> dict[str, str]:
     """Hashes of what the loop reads."""
     found = {"method": method_of(config.labeling.method).hash}
-    if isinstance(config.structures, FilesConfig):
+    if isinstance(config.structures, FilesConfig | SeveralConfig):
         found["structures"] = config.structures.content_hash()
     if config.source is not None:
         found["source"] = source_hash(config.source)

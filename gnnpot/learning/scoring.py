@@ -10,34 +10,17 @@ import torch
 from ase import Atoms
 from jaxtyping import Float
 
-from gnnpot.config.base import Section
 from gnnpot.data.dataset import GraphDataset
 from gnnpot.data.store import GraphStore
 from gnnpot.evaluation.evaluation import BATCH_ATOMS
 from gnnpot.graph.graph import AtomicGraph
+from gnnpot.learning.score_config import ScoreConfig
 from gnnpot.models.hidden import hidden_features
 from gnnpot.potential.committee import Committee, mean_prediction, spread_of
 from gnnpot.potential.potential import Potential, Prediction
-from gnnpot.sampling.spread import SPREADS, Gathered, Moments, Quantity, put_spreads, spread_in
+from gnnpot.sampling.spread import SPREADS, Moments, put_spreads, spread_in
 
 Array = np.ndarray
-
-
-class ScoreConfig(Section):
-    """The number that stands for how little a committee knows of a structure.
-
-    Args:
-        of: Whose spread: ``energies`` of the atoms, ``forces`` on them, or ``energy`` of the structure.
-        atoms: Whether the largest value of ``any`` atom counts, or their ``mean``.
-    """
-
-    of: Quantity = "energies"
-    atoms: Gathered = "any"
-
-    @property
-    def unit(self) -> str:
-        """Unit of the score."""
-        return "eV/Å" if self.of == "forces" else "eV"
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from jaxtyping import Int
@@ -14,8 +14,10 @@ from gnnpot.config.base import Section
 from gnnpot.config.kinds import Kinds
 from gnnpot.errors import DataError
 from gnnpot.learning import selection
-from gnnpot.learning.scoring import Candidates, window_moments
 from gnnpot.sampling.spread import Bound, Moments, threshold
+
+if TYPE_CHECKING:
+    from gnnpot.learning.scoring import Candidates
 
 Array = np.ndarray
 
@@ -38,6 +40,8 @@ class AboveConfig(Section):
         """The bound as a number."""
         if self.reference == "training" and candidates.training is not None:
             return threshold(self.spread, Moments.of(candidates.training))
+        from gnnpot.learning.scoring import window_moments  # torch, which wrong keys need not wait for
+
         return threshold(self.spread, window_moments(candidates, self.window))
 
     def choose(self, candidates: Candidates, rng: np.random.Generator) -> Int[Array, "K"]:

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BeforeValidator,
-    Discriminator,
-    Field,
-    Tag,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import Field, ValidationInfo, field_validator
 
 from gnnpot.config.base import Configuration
 from gnnpot.config.kinds import Kinds
@@ -22,13 +15,7 @@ from gnnpot.sampling.md import MDConfig
 from gnnpot.sampling.momt.sampler import MOMTConfig
 from gnnpot.sampling.schedule import ramps
 from gnnpot.sampling.steered import SteeredConfig
-from gnnpot.sampling.structures import (
-    CrystalConfig,
-    FilesConfig,
-    MoleculeConfig,
-    NamedCrystalConfig,
-    as_section,
-)
+from gnnpot.sampling.structures import FilesConfig, SeveralConfig, StructuresSection
 from gnnpot.system.files import text_hash
 
 SamplerConfig = (
@@ -45,36 +32,11 @@ SAMPLERS = {str(section.model_fields["kind"].default): section for section in ge
 WITHOUT_FORCES = (StrainConfig, RattleConfig, NoiseConfig, ScalingConfig)
 
 
-def _kind_of_structures(value: Any) -> str:
-    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", {})
-    if "element" in keys:
-        return "a crystal of one element"
-    return "a molecule" if "molecule" in keys else "a crystal" if "crystal" in keys else "in files"
-
-
-StructuresSection = Annotated[
-    Annotated[CrystalConfig, Tag("a crystal of one element")]
-    | Annotated[NamedCrystalConfig, Tag("a crystal")]
-    | Annotated[MoleculeConfig, Tag("a molecule")]
-    | Annotated[FilesConfig, Tag("in files")],
-    Discriminator(_kind_of_structures),
-    BeforeValidator(
-        as_section,
-        json_schema_input_type=str
-        | tuple[str, ...]
-        | CrystalConfig
-        | NamedCrystalConfig
-        | MoleculeConfig
-        | FilesConfig,
-    ),
-]
-
-
 class SampleConfig(Configuration):
     """One sampling run.
 
     Args:
-        structures: Initial structures: files, a crystal (``NiAl:B2``), or a molecule.
+        structures: Initial structures: files, a crystal (``NiAl:B2``), a molecule, or a list of such.
         sampler: Sampling method with its settings.
         calculator: Source of energy and forces; samplers that only displace atoms need none.
         labels: Whether frames keep the calculator's results as labels for training: ``auto`` keeps those of
@@ -105,7 +67,7 @@ class SampleConfig(Configuration):
             EngineError: A file of the calculator is not there.
         """
         found = {} if self.calculator is None else {"calculator": text_hash(self.calculator.identity_text())}
-        if isinstance(self.structures, FilesConfig):
+        if isinstance(self.structures, FilesConfig | SeveralConfig):
             found["structures"] = self.structures.content_hash()
         return found
 

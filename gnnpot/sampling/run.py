@@ -15,7 +15,6 @@ from ase import Atoms
 from gnnpot.engines import EngineConfig, calculator_from
 from gnnpot.errors import DataError
 from gnnpot.sampling.config import SampleConfig
-from gnnpot.sampling.figures import draw_dynamics, draw_momt, draw_steered
 from gnnpot.sampling.log import means_of, read_log
 from gnnpot.sampling.md import MolecularDynamicsSampler
 from gnnpot.sampling.momt.sampler import MOMTSampler
@@ -163,6 +162,8 @@ def _runs(frames: Iterator[Atoms]) -> list[dict[str, Any]]:
 
 def _findings(sampler: object, output: Path) -> dict[str, Any]:
     """What a sampler is run for beside frames, with its figure."""
+    from gnnpot.sampling.figures import draw_dynamics, draw_momt, draw_steered  # matplotlib takes time
+
     if isinstance(sampler, MolecularDynamicsSampler):
         log = read_log(output / LOG)
         draw_dynamics(log, sampler.config.timestep, output / "dynamics.svg")

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, molecule
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Discriminator, Field, PositiveFloat, PositiveInt, Tag
 
 from gnnpot.config.base import Section
 from gnnpot.data.files import data_paths
@@ -75,6 +75,11 @@ class NamedCrystalConfig(Section):
             for _ in range(self.copies):
                 yield random_alloy(self.crystal, self.repeats, rng, lattice_constant=self.lattice_constant)
             return
+        if self.copies > 1:
+            raise ConfigError(
+                f"expected copies of a random alloy such as Cu3Au:fcc, got {self.copies} of {self.crystal}, "
+                "which has one arrangement; leave copies out"
+            )
         yield crystal(self.crystal, lattice_constant=self.lattice_constant) * self.repeats
 
 
@@ -130,6 +135,71 @@ class FilesConfig(Section):
         return repeated
 
 
+def as_section(value: Any) -> Any:
+    """A path, the name of a crystal (``NiAl:B2``), or a list of such as the section that it stands for."""
+    if isinstance(value, str):
+        return {"crystal": value} if _is_name(value) else {"files": [value]}
+    if not isinstance(value, list | tuple):
+        return value
+    in_files = all(isinstance(one, str | Path) and not _is_name(str(one)) for one in value)
+    return {"files": value} if in_files else {"several": value}
+
+
+def _is_name(word: str) -> bool:
+    return _CRYSTAL.fullmatch(word) is not None and not Path(word).exists()
+
+
+def _kind_of(value: Any) -> str:
+    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", {})
+    if "element" in keys:
+        return "a crystal of one element"
+    known = {"molecule": "a molecule", "crystal": "a crystal", "several": "several"}
+    return next((kind for key, kind in known.items() if key in keys), "in files")
+
+
+_Part = (
+    Annotated[CrystalConfig, Tag("a crystal of one element")]
+    | Annotated[NamedCrystalConfig, Tag("a crystal")]
+    | Annotated[MoleculeConfig, Tag("a molecule")]
+    | Annotated[FilesConfig, Tag("in files")]
+)
+_Told = str | CrystalConfig | NamedCrystalConfig | MoleculeConfig | FilesConfig
+
+
+class SeveralConfig(Section):
+    """Structures of several kinds, one after another: ``[Ni3Al:L1_2, NiAl:B2, frames.xyz]``.
+
+    Args:
+        several: Files, crystals by name, or sections of these.
+    """
+
+    several: tuple[
+        Annotated[_Part, Discriminator(_kind_of), BeforeValidator(as_section, json_schema_input_type=_Told)],
+        ...,
+    ] = Field(min_length=1)
+
+    def content_hash(self) -> str:
+        """SHA-256 of what the files among them hold.
+
+        Raises:
+            DataError: A file is not there.
+        """
+        return text_hash(
+            " ".join(part.content_hash() for part in self.several if isinstance(part, FilesConfig))
+        )
+
+    def structures(self) -> Iterator[Atoms]:
+        """The structures of each, one after another."""
+        return chain.from_iterable(part.structures() for part in self.several)
+
+
+StructuresSection = Annotated[
+    _Part | Annotated[SeveralConfig, Tag("several")],
+    Discriminator(_kind_of),
+    BeforeValidator(as_section, json_schema_input_type=_Told | tuple[_Told, ...]),
+]
+
+
 def _hash_of(path: Path) -> str:
     try:
         return file_hash(path)
@@ -137,11 +207,3 @@ def _hash_of(path: Path) -> str:
         raise DataError(
             f"expected a file of structures, got {path} ({error.strerror}); check the path"
         ) from error
-
-
-def as_section(value: Any) -> Any:
-    """A path, several, or the name of a crystal (``NiAl:B2``) as the section that it stands for."""
-    if isinstance(value, str):
-        named = _CRYSTAL.fullmatch(value) and not Path(value).exists()
-        return {"crystal": value} if named else {"files": [value]}
-    return {"files": value} if isinstance(value, list | tuple) else value

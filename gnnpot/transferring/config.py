@@ -211,7 +211,8 @@ class TransferConfig(RunConfig):
             return super().from_dict(values, source=source)
         if not isinstance(values["source"], str):
             raise ConfigError(f"expected source to be a model file, got {values['source']!r}; give its path")
-        from gnnpot.potential.model_file import read_header  # torch, which wrong keys need not wait for
+        super().from_dict({**values, "model": {"kind": "ani"}}, source=source)  # wrong keys, before torch
+        from gnnpot.potential.model_file import read_header
 
         values = {**values, "source": str(single_file(values["source"]))}
         header = read_header(values["source"])

@@ -122,6 +122,23 @@ def test_help_does_not_wait_for_torch():
     assert "validate" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "config"),
+    [
+        (["train"], "demo"), (["transfer", "--from", "none"], "transfer-ge"), (["label"], "labeling/eam"),
+        (["sample"], "sampling/md"), (["learn"], "learn/hexane"), (["distill"], "distill/nickel"),
+        (["benchmark", "transfer", "--from", "none"], "transfer-ge"),
+    ],
+)  # fmt: skip
+def test_wrong_keys_do_not_wait_for_torch(words, config):
+    call = ["gnnpot", *words, str(shipped_configs()[config]), "unheard=1"]
+    code = f"import sys; sys.argv = {call}; from gnnpot.cli import main\ntry: main()\n"
+    code += "finally: print(sorted({'torch', 'numba', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "unheard" in done.stderr
+    assert (done.returncode, done.stdout.strip()) == (2, "[]")
+
+
 def test_help_comes_within_half_a_second():
     words = [
         sys.executable,

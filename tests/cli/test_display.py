@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from io import StringIO
+
+from gnnpot.cli.starting import importing
+from rich.console import Console
 
 import gnnpot.commands.display as display
-from gnnpot.commands.display import TimeLeft
+from gnnpot.commands.display import TimeLeft, print_prose
 from gnnpot.commands.progress import TrainingDisplay
 
 
@@ -42,3 +47,26 @@ def test_the_time_left_is_never_below_zero():
     left(0.0, 0.0)
     assert left(0.5, 10.0) == "0:00:10 left"
     assert left(1.2, 30.0) == "0:00:00 left"
+
+
+def test_sentences_are_broken_between_words_in_a_terminal_and_whole_elsewhere():
+    text = "  forces   alloy.xyz, group md: 0.9355, by the energies of 564 pairs of close frames"
+    for is_terminal, lines in ((True, 2), (False, 1)):
+        console = Console(file=StringIO(), width=70, force_terminal=is_terminal, color_system=None)
+        print_prose(console, text, indent=4)
+        printed = console.file.getvalue().splitlines()
+        assert len(printed) == lines
+        assert max(map(len, printed)) <= 70 or not is_terminal
+        assert " ".join(" ".join(printed).split()) == " ".join(text.split())
+
+
+def test_a_terminal_says_that_libraries_are_imported(monkeypatch):
+    screen = StringIO()
+    screen.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "xterm")
+    with importing():
+        until = time.monotonic() + 10
+        while "importing torch" not in screen.getvalue() and time.monotonic() < until:
+            time.sleep(0.05)
+    assert "importing torch" in screen.getvalue()

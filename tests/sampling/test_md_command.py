@@ -195,3 +195,22 @@ def test_several_elements_on_the_lattice_of_one_are_random_alloys():
     assert (first.numbers == again.numbers).all()
     config = SampleConfig.model_validate({"structures": "CuAu:fcc", "sampler": {"kind": "rattle"}})
     assert [atoms.get_chemical_formula() for atoms in config.structures.structures()] == ["Au2Cu2"]
+
+
+def test_samplers_start_from_a_list_of_crystals_and_files(tmp_path):
+    write(tmp_path / "two.xyz", [bulk("Cu"), bulk("Ni")])
+    told = ["Ni3Al:L1_2", {"crystal": "NiAl:fcc", "repeats": 2, "copies": 2}, str(tmp_path / "two.xyz")]
+    values = {"structures": told, "sampler": {"kind": "noise", "copies": 1}}
+    config = SampleConfig.from_dict(values, source="test")
+    formulas = [atoms.get_chemical_formula() for atoms in config.structures.structures()]
+    assert formulas == ["AlNi3", "Al16Ni16", "Al16Ni16", "Cu", "Ni"]
+    assert SampleConfig.from_dict(config.written(), source="again") == config
+    before = config.inputs()["structures"]
+    write(tmp_path / "two.xyz", [bulk("Cu")])
+    assert config.inputs()["structures"] != before
+
+
+def test_copies_of_an_ordered_crystal_are_refused():
+    values = {"structures": {"crystal": "NiAl:B2", "copies": 2}, "sampler": {"kind": "noise"}}
+    with pytest.raises(ConfigError, match="got 2 of NiAl:B2, which has one arrangement"):
+        list(SampleConfig.from_dict(values, source="test").structures.structures())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 from ase.data import chemical_symbols
 
-from gnnpot.data.store import GraphStore
 from gnnpot.errors import DataError
+
+if TYPE_CHECKING:
+    from gnnpot.data.store import GraphStore
 
 SAME_ENERGY = 1e-4  # eV: isolated atoms of one element, rounded differently
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gnnpot.config.from_data import AUTO
-from gnnpot.data.keys import LabelKeys
+from gnnpot.data.keys import QUANTITIES, LabelKeys
 from gnnpot.data.survey import Survey
-from gnnpot.graph.graph import LABELS
 from gnnpot.models import MODEL_CONFIGS, ModelConfig
 from gnnpot.training.budget import batch_and_epochs
 from gnnpot.training.config import TrainingConfig
@@ -116,7 +115,7 @@ def blank_config(kind: str) -> dict[str, Any]:
         "validation": {"fraction": 0.1, "by": "stratified"},
         "test": {"fraction": 0.1, "by": "stratified"},
         "model": {"kind": kind, **lengths, **_values(model, _SHOWN.get(kind, ()))},
-        "training": _training(kind, AUTO, AUTO, dict.fromkeys(LABELS, "auto")),
+        "training": _training(kind, AUTO, AUTO, dict.fromkeys(QUANTITIES, "auto")),
         "seed": 0,
     }
 
@@ -143,10 +142,10 @@ def _plain(value: Any) -> Any:
 def _weights(survey: Survey) -> dict[str, float]:
     """Weights of the loss for the labels that are there; of stress where every structure has it."""
     weights = {"energy": 4.0, "forces": 1.0, "stress": 100.0}
-    there = {label: survey.labeled.get(label, 0) for label in LABELS}
+    there = {label: survey.labeled.get(label, 0) for label in QUANTITIES}
     if there["stress"] < survey.num_structures:
         there["stress"] = 0
-    return {label: weights[label] if there[label] else 0.0 for label in LABELS}
+    return {label: weights[label] if there[label] else 0.0 for label in QUANTITIES}
 
 
 def _training(kind: str, batch: int | str, epochs: int | str, weights: dict[str, Any]) -> dict[str, Any]:
@@ -183,7 +182,7 @@ def _reason(key: str, value: Any, survey: Survey) -> str:
     if key.endswith("cutoff") and survey.scales is not None:
         factor = f"{value / survey.scales.nearest:.1f} nearest-neighbor distances"
         return f": {survey.scales.neighbors_within(value):.0f} neighbors, {factor}"
-    if key in LABELS and not value:
+    if key in QUANTITIES and not value:
         count = survey.labeled.get(key, 0)
         return f": {count} of {survey.num_structures} structures have it" if count else ": none has it"
     return ""

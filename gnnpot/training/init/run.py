@@ -24,33 +24,33 @@ _FILE = "run.yaml"
 _MANY = 8  # groups are not named
 
 
-def configuration_text(
+def first_text(
     kind: str,
     files: Sequence[str],
     *,
     test: Sequence[str] = (),
     keys: LabelKeys | None = None,
-    tell: Callable[[str], None] = lambda text: None,
-) -> str:
-    """The text of a configuration file that suits the structures in ``files``.
+    watch: Callable[[str, float], None] = lambda text, share: None,
+) -> tuple[str, str]:
+    """The text of a configuration file that suits the structures in ``files``, and what it goes by.
 
     Args:
         kind: Kind of the model.
         files: Files of labeled structures.
         test: Files of structures to test on; without, a part of the others is kept apart.
         keys: Names and units of the labels where they are not the usual ones.
-        tell: Receives what is being done, and what was found.
+        watch: Receives what is being done, and the share of all that is behind.
 
     Raises:
         UnknownNameError: There is no such kind.
         DataError: The structures cannot be read.
     """
     check_kind(kind)
-    tell(f"reading {', '.join(files)}")
+    watch(f"reading {', '.join(files)}", 0.0)
     survey = Survey.of(read_frames(files, keys or LabelKeys()))
     values = first_config(kind, files, survey, test=test, keys=keys)
     config = RunConfig.from_dict(values, source="the new configuration")
-    tell("timing a few training steps on this machine")
+    watch("timing training steps, for which loops may have to be compiled", 0.3)
     seconds = _seconds(config, survey)
     facts, duration = _in_words(survey, kind), _duration(seconds)
     command = shlex.join(["gnnpot", "init", *files, *(["--model", kind] if kind != "ani" else [])])
@@ -58,8 +58,7 @@ def configuration_text(
         facts,
         f"Written by `{command}`. `gnnpot train {_FILE}` takes {duration} on this machine.",
     ]
-    tell(f"{facts} {duration.capitalize()} to train on this machine.")
-    return as_text(values, head, survey)
+    return as_text(values, head, survey), f"{facts} {duration.capitalize()} to train on this machine."
 
 
 def template_text(kind: str) -> str:
