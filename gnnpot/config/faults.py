@@ -8,10 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from gnnpot.config.registry import nearest
 from gnnpot.errors import shortened
 
 _DEEPEST = 4  # sections within sections
 _SHOWN = 10  # faults that a message tells
+_MANY = 100  # letters of the names that a value may have: of more the nearest is told
 _OWN = ("value_error", "assertion_error")  # of our validators, which say it all
 _TYPES = {
     "boolean": "true or false",
@@ -133,6 +135,9 @@ def _fault(entry: Any, keys: _Keys) -> str:
     if entry["type"] == "missing":
         return f"{where}expected {keys.expected(place) or 'a value'}, got nothing"
     expected = "a finite number" if entry["type"] == "finite_number" else keys.expected(place)
+    if entry["type"] == "literal_error" and len(expected) > _MANY and isinstance(entry["input"], str):
+        known = expected.split(" or ")
+        return f"{where}expected a known name, got {_short(entry['input'])}; {nearest(entry['input'], known)}"
     return f"{where}expected {expected or entry['msg']}, got {_short(entry['input'])}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -15,6 +16,7 @@ from gnnpot.report.figures import COLORS, FIGURE_STYLE, GREY
 
 _PANEL = (4.4, 3.2)  # inches, of a figure beside others
 _BLACK = "#111827"
+_LEGEND = 32  # letters in a line of a legend
 _DEEPEST, _HIGHEST = 1.3, 3.0  # of the deepest well of dimers, the part that is shown
 
 
@@ -64,7 +66,7 @@ def _with(summary: Mapping[str, Any], name: str) -> list[_Line]:
         ("reference", summary["reference"] or {}, {"color": _BLACK, "lw": 1.1, "ls": "--"}),
     ]
     return [
-        _Line(model, found[name], dict(style))
+        _Line(fill(model, _LEGEND), found[name], dict(style))
         for model, found, style in every
         if isinstance(found.get(name), Mapping) and "failure" not in found[name]
     ]

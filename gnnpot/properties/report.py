@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from io import BytesIO
 from itertools import groupby
@@ -15,7 +15,7 @@ from gnnpot.properties.figures import Curves, figures
 from gnnpot.properties.table import FAILED, Row, deviation, number, problems, rows
 from gnnpot.report.figures import Image, data_uri
 from gnnpot.report.page import page, panels, warnings_list, wide_panel
-from gnnpot.report.tables import facts_table, scrolled
+from gnnpot.report.tables import facts_table, scrolled, table_row
 from gnnpot.system.files import make_folder, write_bytes, write_text
 
 FIGURES, REPORT = "figures", "report.html"
@@ -65,17 +65,16 @@ def _numbers(summary: Mapping[str, Any]) -> str:
     body = []
     for noun, several in groupby(rows(summary), key=lambda row: row.property):
         heading = escape(noun[:1].upper() + noun[1:])
-        body.append(f'<tr><th scope="row"><b>{heading}</b></th>{"<td></td>" * len(names)}</tr>')
-        body += [_row(row, len(names)) for row in several]
-    return scrolled(f'<tr class="only">{head}</tr>', body)
+        body.append(f'<tr><th scope="row" colspan="{len(names) + 1}"><b>{heading}</b></th></tr>')
+        body += [_row(row, names) for row in several]
+    return scrolled(f'<tr class="only">{head}</tr>', body, kind="stack")
 
 
-def _row(row: Row, columns: int) -> str:
+def _row(row: Row, names: Sequence[str]) -> str:
     cells = [f"{escape(number(value))}{_told(deviation(row, value))}" for value in row.values]
-    if columns > len(row.values):
+    if len(names) > len(row.values):
         cells.append(escape(number(row.reference)))
-    shown = "".join(f"<td>{cell}</td>" for cell in cells)
-    return f'<tr><th scope="row">{escape(row.quantity)}</th>{shown}</tr>'
+    return table_row(row.quantity, cells, names)
 
 
 def _told(words: str) -> str:
@@ -94,12 +93,11 @@ def _certificates(summary: Mapping[str, Any]) -> Iterator[str]:
     checks = dict.fromkeys(check for one in found.values() for check in one)
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("demand", *found))
     body = [
-        f'<tr><th scope="row">{escape(check)}</th>'
-        + "".join(f"<td>{_verdict(one.get(check))}</td>" for one in found.values())
-        + "</tr>"
+        table_row(check, [_verdict(one.get(check)) for one in found.values()], list(found))
         for check in checks
     ]
-    yield f'<h2>Certificate</h2>{scrolled(f"""<tr class="only">{head}</tr>""", body)}'
+    table = scrolled(f'<tr class="only">{head}</tr>', body, kind="stack")
+    yield f"<h2>Certificate</h2>{table}"
     told = [
         f"{name}: {check}: {one['says']}"
         for name, several in found.items()

@@ -36,6 +36,7 @@ p.verdict { font-size: 1.1rem; margin: 0 0 1rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
 th, td { padding: .3rem .55rem; text-align: right; border-bottom: 1px solid var(--line); }
 thead th { white-space: nowrap; }
+thead tr.only th { white-space: normal; overflow-wrap: break-word; max-width: 16rem; }
 table.slim { width: auto; min-width: 20rem; }
 thead th { font-weight: 600; color: var(--soft); vertical-align: bottom; }
 thead th[colspan] { text-align: center; border-bottom: 0; padding-bottom: 0; line-height: 1.25; }
@@ -60,7 +61,8 @@ ul.warnings { background: var(--warn); border-left: 4px solid var(--edge); borde
   table.stack tr { border-bottom: 1px solid var(--line); padding: .5rem 0; }
   table.stack th { display: block; border: 0; font-weight: 600; padding: .1rem 0; }
   table.stack td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .1rem 0; }
-  table.stack td::before { content: attr(data-label); color: var(--soft); }
+  table.stack td::before { content: attr(data-label); color: var(--soft); overflow-wrap: anywhere;
+  text-align: left; }
   pre { white-space: pre-wrap; overflow-wrap: anywhere; } }
 @media print { :root { color-scheme: light; --ink: #111827; --soft: #4b5563; --line: #e5e7eb; --page: #fff;
   --box: #f6f8fa; --warn: #fff7ed; } body { max-width: none; padding: 0; font-size: 11px; }

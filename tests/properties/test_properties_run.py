@@ -226,7 +226,7 @@ def test_equal_names_are_told_apart():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--only", "elastc"], "elastc"),
+        (["--only", "elastc"], "expected a known name, got 'elastc'; did you mean 'elastic'?"),
         (["--set", "elastic.strian=1"], "no key is called elastic.strian; did you mean 'strain'"),
         (["--set", "elastic.strain=big"], "elastic.strain"),
         (["--reference", "nowhere.json"], "which is not there"),
