@@ -9,7 +9,6 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from gnnpot.config.base import Section
-from gnnpot.errors import PropertyError
 from gnnpot.properties.certificate.certify import CertificateConfig, certify
 from gnnpot.properties.certificate.checks import Certificate
 from gnnpot.properties.defects import DefectConfig, Interstitials, Vacancy, interstitials, vacancy
@@ -21,12 +20,12 @@ from gnnpot.properties.melting import Melting, melting_point
 from gnnpot.properties.melting_rounds import MeltingConfig
 from gnnpot.properties.migration import Migration, MigrationConfig, vacancy_migration
 from gnnpot.properties.names import PropertyName as PropertyName
+from gnnpot.properties.phases import PhasesConfig, phases
 from gnnpot.properties.phonons import PhononConfig, Phonons, phonons
-from gnnpot.properties.relaxation import PhaseOrder, Relaxation, RelaxationConfig, phase_order
+from gnnpot.properties.relaxation import PhaseOrder, Relaxation, RelaxationConfig
 from gnnpot.properties.surfaces import SurfaceConfig, Surfaces, surface_energies
 from gnnpot.properties.survival import Survival, SurvivalConfig, survival
 from gnnpot.properties.watch import Watch
-from gnnpot.sampling.crystals import crystal, fitting_prototypes
 
 NO_REST = "not computed, as the structure did not relax"
 
@@ -67,20 +66,6 @@ def _moving(function: Callable[..., Result]) -> Callable[[Calculator, Atoms, Any
     return lambda calculator, atoms, config, watch: function(calculator, atoms, config=config, watch=watch)
 
 
-def _phases(calculator: Calculator, atoms: Atoms, *, config: RelaxationConfig) -> PhaseOrder:
-    """The crystals that the composition of ``atoms`` may form."""
-    names = fitting_prototypes(atoms)
-    if not names:
-        raise PropertyError(
-            f"expected a composition of known crystals for phases, got {atoms.symbols}; leave phases out"
-        )
-    found = phase_order(calculator, {name: crystal(name) for name in names}, config=config)
-    if not found.phases:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in found.not_relaxed.items())
-        raise PropertyError(f"expected a crystal of {atoms.symbols} that relaxes, got none ({reasons})")
-    return found
-
-
 def _relaxation(calculator: Calculator, atoms: Atoms, config: Any, watch: Watch) -> Result:
     raise NotImplementedError("the relaxation comes before all others, in gnnpot.properties.run")
 
@@ -95,7 +80,7 @@ PROPERTIES: dict[str, Property] = {
         "relaxation", RelaxationConfig, _relaxation, Relaxation.UNITS,
         ("a", "b", "c", "energy", "volume", "bond_length"),
     ),
-    "phases": Property("phases", RelaxationConfig, _still(_phases), PhaseOrder.UNITS, ("energy_above",)),
+    "phases": Property("phases", PhasesConfig, _still(phases), PhaseOrder.UNITS, ("energy_above",)),
     "equation_of_state": Property(
         "equation of state", EquationOfStateConfig, _still(equation_of_state), EquationOfState.UNITS,
         ("bulk_modulus", "bulk_modulus_derivative"),

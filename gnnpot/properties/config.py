@@ -21,6 +21,7 @@ from gnnpot.properties.equation_of_state import EquationOfStateConfig
 from gnnpot.properties.expansion import ExpansionConfig
 from gnnpot.properties.melting_rounds import MeltingConfig
 from gnnpot.properties.migration import MigrationConfig
+from gnnpot.properties.phases import PhasesConfig
 from gnnpot.properties.phonons import PhononConfig
 from gnnpot.properties.relaxation import RelaxationConfig
 from gnnpot.properties.surfaces import SurfaceConfig
@@ -41,7 +42,7 @@ class PropertiesConfig(Configuration):
         only: Which properties.
         store: Label store of the reference; ``reference.db`` in the output if None.
         relaxation: Limits of the relaxation that comes first.
-        phases: Limits of the relaxation of other crystals.
+        phases: Structures beside the known crystals, and limits of their relaxation.
         equation_of_state: Volumes.
         elastic: Strain.
         vacancy: Cell and relaxation.
@@ -65,7 +66,7 @@ class PropertiesConfig(Configuration):
     only: tuple[PropertyName, ...] = DEFAULT
     store: str | None = None
     relaxation: RelaxationConfig = RelaxationConfig()
-    phases: RelaxationConfig = RelaxationConfig()
+    phases: PhasesConfig = PhasesConfig()
     equation_of_state: EquationOfStateConfig = EquationOfStateConfig()
     elastic: ElasticConfig = ElasticConfig()
     vacancy: DefectConfig = DefectConfig()

@@ -166,6 +166,24 @@ def test_what_does_not_relax_is_one_line_and_all_else_waits_for_it(found):
     assert "did not relax" in summary["models"]["EMT"]["elastic"]["failure"]
 
 
+def test_given_structures_are_phases_beside_the_known_crystals(found, tmp_path):
+    strained = crystal("Cu")
+    strained.set_cell(strained.cell.array * [[1.02], [1], [0.99]], scale_atoms=True)
+    write(tmp_path / "strained.xyz", bare_structure(strained))
+    name = str(tmp_path / "strained.xyz")
+    phases = found(METAL, only=("phases",), settings=[f"phases.structures=[{name}]"])["models"]["EMT"][
+        "phases"
+    ]
+    assert {"Cu:fcc", "Cu:bcc", name} <= set(phases)
+    assert phases[name]["energy"] == pytest.approx(phases["Cu:fcc"]["energy"], abs=1e-5)
+
+
+def test_a_phase_of_another_composition_is_refused(found):
+    summary = found(METAL, only=("phases",), settings=["phases.structures=[CuAu:B2]"])
+    told = summary["models"]["EMT"]["phases"]["failure"]
+    assert "expected phases of the composition Cu, got CuAu:B2 of AuCu" in told
+
+
 def test_a_strain_that_breaks_the_crystal_is_one_line_and_others_go_on(found):
     summary = found(METAL, only=("elastic", "equation_of_state"), settings=["elastic.strain=0.4"])
     (problem,) = problems(summary)
