@@ -30,7 +30,8 @@ from gnnpot.properties.watch import NO_WATCH, Watch
 from gnnpot.sampling.ensembles import NVE, Ensemble, LangevinNVT
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.md import MDConfig, MolecularDynamicsSampler
-from gnnpot.sampling.replicas import replicas_of
+from gnnpot.sampling.replicas import Replicas, replicas_of
+from gnnpot.sampling.walk import Walks
 
 Array = np.ndarray
 
@@ -150,7 +151,7 @@ def dynamics(
         atoms: A crystal or a liquid; it is repeated to the size of the configuration.
         config: Temperature, length, runs.
         seed: Seed of all random numbers.
-        watch: Told which share of the steps is done.
+        watch: Told which share of the steps is done; an unfinished state in its file is taken up.
 
     Raises:
         PropertyError: All runs exploded.
@@ -173,18 +174,51 @@ def dynamics(
     return _averaged(whole, config, failed, interval=plan.interval * config.timestep)
 
 
+class _Recorded:
+    """Runs, and the frames that they have left so far; both are put aside together.
+
+    Args:
+        runs: What moves.
+        start: Structure of each run at the start.
+        count: Number of runs.
+    """
+
+    def __init__(self, runs: Replicas | Walks, start: Atoms, count: int) -> None:
+        self.runs = runs
+        self.start = start
+        self.frames: list[list[Atoms]] = [[] for _ in range(count)]
+
+    def state(self) -> dict[str, Any]:
+        """All that has to be kept to go on, numbers exactly."""
+        frames = [[[one.positions.tolist(), one.cell.array.tolist()] for one in run] for run in self.frames]
+        return {"runs": self.runs.state(), "frames": frames}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state of the same runs."""
+        self.runs.restore(state["runs"])
+        self.frames = [[self._frame(*one) for one in run] for run in state["frames"]]
+
+    def _frame(self, positions: Any, cell: Any) -> Atoms:
+        frame = self.start.copy()
+        frame.set_cell(cell)
+        frame.set_positions(positions)
+        return frame
+
+
 def _as_a_batch(
     calculator: GNNPotCalculator, start: Atoms, plan: MDConfig, rng: np.random.Generator, watch: Watch
 ) -> tuple[list[list[Atoms]], list[str]]:
     """Frames and failures of runs that move together."""
     runs = replicas_of(start, plan, rng, batch=calculator.replicas)
-    frames: list[list[Atoms]] = [[] for _ in runs.steps]
+    recorded = _Recorded(runs, start, plan.repetitions)
+    watch.take_up(recorded)
     while runs.is_going:
         for run in runs.advance():
             if not runs.failures[run] and runs.plan.schedule.is_frame(runs.steps[run]):
-                frames[run].append(runs.structure(run))
+                recorded.frames[run].append(runs.structure(run))
         watch.tell(runs.share)
-    return frames, runs.failures
+        watch.keep(recorded)
+    return recorded.frames, runs.failures
 
 
 def _one_by_one(
@@ -192,13 +226,19 @@ def _one_by_one(
 ) -> tuple[list[list[Atoms]], list[str]]:
     """Frames and failures of runs that take turns."""
     walks = MolecularDynamicsSampler(plan, calculator)([start], rng)
-    frames: list[list[Atoms]] = [[] for _ in walks.walks]
-    for walk in walks.walks:
-        walk.between = lambda: watch.tell(walks.share)
-    for frame in walks:
+    recorded = _Recorded(walks, start, plan.repetitions)
+    watch.take_up(recorded)
+
+    def between() -> None:
         watch.tell(walks.share)
-        frames[frame.info["run"]].append(frame)
-    return frames, [walk.failure for walk in walks.walks]
+        watch.keep(recorded)
+
+    for walk in walks.walks:
+        walk.between = between
+    for frame in walks:
+        recorded.frames[frame.info["run"]].append(frame)
+        between()
+    return recorded.frames, [walk.failure for walk in walks.walks]
 
 
 def _averaged(

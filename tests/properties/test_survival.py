@@ -85,6 +85,29 @@ def test_killed_runs_go_on_from_their_file_and_a_damaged_one_is_refused(kind, tm
         survival(calculator, crystal("Cu"), config=config, watch=watch)
 
 
+@pytest.mark.parametrize("kind", ["batch", "one by one"])
+def test_killed_dynamics_go_on_with_the_frames_that_they_had(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr("gnnpot.properties.watch._PAUSE", -1.0)
+    config = DynamicsConfig(time="80fs", equilibration="10fs", interval="10fs", timestep=2, size=3, seeds=2)
+    batch = GNNPotCalculator(small_potential("ani", elements=("Cu",)), device="cpu")
+    calculator = batch if kind == "batch" else EMT()
+    whole = dynamics(calculator, crystal("Cu"), config=config).as_dict()
+    path = tmp_path / "dynamics.state.json"
+
+    def die(share):
+        if path.exists() and share > 0.6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        dynamics(calculator, crystal("Cu"), config=config, watch=Watch(die, path))
+    shares = []
+    again = dynamics(calculator, crystal("Cu"), config=config, watch=Watch(shares.append, path))
+    assert min(shares) > 0.5
+    for name, key in (("radial", "total"), ("angular", "density"), ("displacement", "squares")):
+        np.testing.assert_allclose(again.as_dict()[name][key], whole[name][key], rtol=1e-4, atol=1e-6)
+    assert again.as_dict()["num_runs"] == 2
+
+
 def test_intervals_are_the_published_ones():
     assert wilson_interval(100, 100) == pytest.approx((0.9630, 1.0), abs=1e-4)
     assert wilson_interval(35, 100) == pytest.approx((0.2636, 0.4475), abs=1e-4)
