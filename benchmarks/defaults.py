@@ -1,9 +1,9 @@
 """Compare a bare ``model: ani`` with tuned configurations on several elements, in equal time.
 
 Each set is a file to train on, with one to test on behind a colon, or the name of a metal (Cu, Zr, Fe) whose
-cells are made here and labeled by an embedded-atom potential that comes with LAMMPS.  All train for the same
-time, one after another on one thread.  With ``--tries`` the candidates of the tuned configuration are trained
-in its place; what their validation showed stands in TUNED.
+cells are made here and labeled by an embedded-atom potential that comes with LAMMPS.  All train for as many
+epochs as fit into the same time of one idle core, whatever else runs.  With ``--tries`` the candidates of the
+tuned configuration are trained in its place; what their validation showed stands in TUNED.
 
     python benchmarks/defaults.py mlearn_Si_train.xyz:mlearn_Si_test.xyz Cu Zr Fe --minutes 1
 """
@@ -14,6 +14,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,10 @@ from gnnpot.config.base import with_overrides
 from gnnpot.data.reading import read_frames
 from gnnpot.data.scales import LengthScales
 from gnnpot.sampling.crystals import crystal
+from gnnpot.training.from_data import fitted
+from gnnpot.training.init.estimate import training_seconds
+from gnnpot.training.run_config import RunConfig
+from gnnpot.training.run_graphs import read_graphs
 from gnnpot.units import ERROR_UNITS
 
 METALS = {  # potential, crystal, lattice constant (Å), repeats
@@ -98,13 +103,34 @@ def metal_files(symbol: str, folder: Path) -> list[str]:
     return files
 
 
+def epochs_in(seconds: float, config: RunConfig, folder: Path) -> int:
+    """Epochs that take so long on an idle core, by the fastest of a few steps, whatever else runs.
+
+    Args:
+        seconds: The time (s).
+        config: The run, with a part of its structures for validation.
+        folder: Where graphs are put.
+    """
+    graphs = read_graphs(config, folder, cutoff=config.model.cutoff)
+    found = fitted(config, graphs)
+    one = found.model_copy(update={"training": found.training.model_copy(update={"max_epochs": 1})})
+    size = len(graphs.train.store)
+    frames = list(read_frames([file.path for file in config.train]))[:: max(size // 64, 1)]
+    held_out = round(0.1 * size)
+    epoch = training_seconds(one, frames, num_train=size - held_out, num_validation=held_out)
+    return max(round(seconds / epoch), 1)
+
+
 def run(config: dict[str, Any], data: list[str], folder: Path, minutes: float) -> dict[str, Any]:
     """Train in ``folder`` unless that was done before; gives the errors on the test structures."""
     metrics = folder / "metrics.json"
     if not metrics.exists():
-        training = {**config.get("training", {}), "max_time": f"{60 * minutes:.0f}s"}
         test = data[1] if len(data) > 1 else {"fraction": 0.1}
-        train({**config, "training": training}, folder, train=data[0], test=test)
+        settings = RunConfig.from_dict({**config, "train": data[0], "test": test}, source=str(folder))
+        with TemporaryDirectory() as aside:
+            epochs = epochs_in(60 * minutes, settings, Path(aside))
+        training = settings.training.model_copy(update={"max_epochs": epochs, "max_time": None})
+        train(settings.model_copy(update={"training": training}), folder, resume=True)
     return json.loads(metrics.read_text())
 
 

@@ -85,12 +85,14 @@ def merge(
     from gnnpot.data.writing import write_labeled
 
     repeats: list[str] = []
-    frames = read_frames(files, label_keys(keys or []), needed=())
-    count = write_labeled(output, without_repeats(frames, repeats.append))
+    frames = list(without_repeats(read_frames(files, label_keys(keys or []), needed=()), repeats.append))
+    count = write_labeled(output, frames)
     notes: dict[str, object] = {"structures": f"{count:,} in {output}"}
     if repeats:
         notes["left out"] = f"{len(repeats):,} that came before, first {repeats[0]}"
-    print_notes({**notes, "next": f"gnnpot validate {output}"})
+    if any(atoms.info["label_keys"] for atoms in frames):
+        notes["next"] = f"gnnpot validate {output}"
+    print_notes(notes)
 
 
 @data.command()

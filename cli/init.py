@@ -32,5 +32,5 @@ def init(
     with WorkDisplay() as display:
         text, facts = first_text(model, data, test=test or [], keys=keys, watch=display.watch)
     print_prose(Console(stderr=True), facts)
-    print_prose(Console(stderr=True), "next: gnnpot train FILE, where FILE is what this is written to")
+    print_prose(Console(stderr=True), "next: gnnpot train run.yaml")
     typer.echo(text, nl=False)

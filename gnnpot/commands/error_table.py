@@ -36,26 +36,29 @@ class ErrorTable:
         Raises:
             ImportError: There is no pandas.
         """
-        import pandas as pd
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("expected pandas, got none; pip install pandas, or use records()") from error
 
         return pd.DataFrame(self.records()).set_index(self.noun)
 
     def __str__(self) -> str:
         width = max(len(name) for name in (*self.rows, self.noun))
-        lines = [
-            f"{self.noun:{width}s}  structures" + "".join(f"  {_head(name):>24s}" for name in ERROR_UNITS)
-        ]
+        found = {
+            name: unit
+            for name, unit in ERROR_UNITS.items()
+            if any(row.get(name) for row in self.rows.values())
+        }
+        heads = "".join(f"  {f'{name} ({unit})':>18s}" for name, unit in found.items())
+        lines = ["MAE, RMSE", f"{self.noun:{width}s}  structures{heads}"]
         for name, errors in self.rows.items():
-            cells = "".join(f"  {_cell(errors.get(quantity)):>24s}" for quantity in ERROR_UNITS)
+            cells = "".join(f"  {_cell(errors.get(quantity)):>18s}" for quantity in found)
             lines.append(f"{name:{width}s}  {errors.get('num_structures', ''):>10}{cells}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         return metrics_table(self.rows, self.noun)
-
-
-def _head(name: str) -> str:
-    return f"{name} MAE, RMSE"
 
 
 def _cell(error: Mapping[str, float] | None) -> str:

@@ -36,11 +36,15 @@ class EvaluationResult(Evaluation):
     def errors(self) -> ErrorTable:
         """Errors of all structures and of each group, with units."""
         metrics = self.metrics()
-        return ErrorTable({"all": metrics, **metrics["groups"]}, "group")
+        groups = metrics["groups"]
+        return ErrorTable({"all": metrics, **(groups if len(groups) > 1 else {})}, "group")
 
     def figures(self) -> dict[str, Figure]:
         """Predictions against labels, by quantity."""
         return parity_figures(self)
+
+    def __repr__(self) -> str:
+        return str(self.errors)
 
     def _repr_html_(self) -> str:
         return self.errors._repr_html_()
@@ -86,13 +90,16 @@ class TrainingResult:
         """Loss, errors and learning rate over the epochs."""
         return history_figures(self.history)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} in {self.folder}\n{self.errors}"
+
     def _repr_html_(self) -> str:
         report = (self.folder / "report.html").resolve()
         link = f'<p>{escape(str(self.model))}, <a href="file://{escape(str(report))}">report</a></p>'
         return self.errors._repr_html_() + link
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TransferResult(TrainingResult):
     """A potential that was carried to other elements or another level of theory.
 
@@ -127,6 +134,9 @@ class StructuresResult:
     def frames(self) -> Sequence[Atoms]:
         """The structures; labels are in their calculators."""
         return list(read_as_found([str(self.path)])) if self.path.exists() else []
+
+    def __repr__(self) -> str:
+        return f"{len(self.frames):,} structures in {self.path}"
 
     def _repr_html_(self) -> str:
         return f"<p>{len(self.frames):,} structures in {escape(str(self.path))}</p>"

@@ -135,8 +135,8 @@ def _least_squares(
     source = f"least squares over {used.sum()} structures"
     if rank < len(elements):
         source += (
-            f" (smallest norm: their compositions fix {rank} of {len(elements)} values; "
-            f"{cure_for_open(undetermined(compositions, known))})"
+            f", smallest norm: their compositions fix {rank} of {len(elements)} values; "
+            f"{cure_for_open(undetermined(compositions, known))}"
         )
     return dict(zip(elements, solution.tolist(), strict=True)), source
 

@@ -126,7 +126,7 @@ def _tables(metrics: Mapping[str, Mapping[str, Any]], headline: str, report: Rep
         f"{name} (not trained on)" if name in unseen else name: errors
         for name, errors in of_headline["groups"].items()
     }
-    if groups:
+    if len(groups) > 1 or unseen:
         title, table = f"By group, {escape(headline)}", metrics_table(groups, "group")
         folded = f"<details><summary>{title} ({len(groups)} groups)</summary>{table}</details>"
         parts.append(folded if len(groups) > _MANY_GROUPS else f"<h3>{title}</h3>{table}")

@@ -244,7 +244,8 @@ class StrainSampler:
                 frame.set_cell(atoms.cell.array @ deformation_gradient(strain), scale_atoms=True)
                 frame.positions += self.config.rattle * rng.normal(size=frame.positions.shape)
                 named = {f"strain_{name}": value for name, value in strain.items()}
-                frame.info = {"sampler": "strain", "group": "strain", "seed": seed, **named}
+                group = str(atoms.info.get("group") or "strain")
+                frame.info = {"sampler": "strain", "group": group, "seed": seed, **named}
                 yield frame
 
 

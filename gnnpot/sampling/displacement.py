@@ -79,7 +79,8 @@ class DisplacementSampler:
             for copy in range(self.config.copies):
                 frame = bare_structure(atoms)
                 frame.positions += self.config.draw(rng, atoms.positions.shape)
-                frame.info = {"sampler": kind, "group": kind, "seed": seed, "copy": copy}
+                group = str(atoms.info.get("group") or kind)
+                frame.info = {"sampler": kind, "group": group, "seed": seed, "copy": copy}
                 yield frame
 
 

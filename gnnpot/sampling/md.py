@@ -120,7 +120,8 @@ def side_by_side(
                         f"expected atoms apart to start from, got {overlap}; mend structures or limits"
                     )
                 _check_calculates(atoms, cell_moves=isinstance(plan.ensemble, CELL_MOVES))
-            provenance = {"sampler": sampler, "group": sampler, "seed": seed, "run": len(found)}
+            group = str(structure.info.get("group") or sampler)
+            provenance = {"sampler": sampler, "group": group, "seed": seed, "run": len(found)}
             found.append(Walk(atoms, plan, rng.spawn(1)[0], action=action, provenance=provenance))
     if not found:
         raise DataError("expected structures to start from, got none; name files that hold some")

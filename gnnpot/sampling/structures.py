@@ -73,14 +73,19 @@ class NamedCrystalConfig(Section):
         if is_alloy(self.crystal):
             rng = np.random.default_rng(self.seed)
             for _ in range(self.copies):
-                yield random_alloy(self.crystal, self.repeats, rng, lattice_constant=self.lattice_constant)
+                length = self.lattice_constant
+                yield _named(
+                    random_alloy(self.crystal, self.repeats, rng, lattice_constant=length), self.crystal
+                )
             return
         if self.copies > 1:
             raise ConfigError(
                 f"expected copies of a random alloy such as Cu3Au:fcc, got {self.copies} of {self.crystal}, "
                 "which has one arrangement; leave copies out"
             )
-        yield crystal(self.crystal, lattice_constant=self.lattice_constant) * self.repeats
+        yield _named(
+            crystal(self.crystal, lattice_constant=self.lattice_constant) * self.repeats, self.crystal
+        )
 
 
 class MoleculeConfig(Section):
@@ -95,7 +100,7 @@ class MoleculeConfig(Section):
     def structures(self) -> Iterator[Atoms]:
         """The molecule."""
         try:
-            yield molecule(self.molecule)
+            yield _named(molecule(self.molecule), self.molecule)
         except (KeyError, NotImplementedError, ValueError) as error:
             raise ConfigError(
                 f"expected a molecule that ASE knows, got {self.molecule!r}; name a file of structures"
@@ -139,10 +144,26 @@ def as_section(value: Any) -> Any:
     """A path, the name of a crystal (``NiAl:B2``), or a list of such as the section that it stands for."""
     if isinstance(value, str):
         return {"crystal": value} if _is_name(value) else {"files": [value]}
+    if isinstance(value, dict):
+        _check_kind(value)
     if not isinstance(value, list | tuple):
         return value
     in_files = all(isinstance(one, str | Path) and not _is_name(str(one)) for one in value)
     return {"files": value} if in_files else {"several": value}
+
+
+def _check_kind(value: dict[Any, Any]) -> None:
+    """Refuse keys of two kinds, as are left where one key of a file is replaced.
+
+    Raises:
+        ValueError: With what to write.
+    """
+    first, *others = [key for key in ("element", "molecule", "files", "several") if key in value] or [""]
+    if others:
+        raise ValueError(
+            f"expected structures of one kind, got {others[0]} beside {first}; replace the whole section, as "
+            f"structures={{{others[0]}: {value[others[0]]}}}"
+        )
 
 
 def _is_name(word: str) -> bool:
@@ -198,6 +219,12 @@ StructuresSection = Annotated[
     Discriminator(_kind_of),
     BeforeValidator(as_section, json_schema_input_type=_Told | tuple[_Told, ...]),
 ]
+
+
+def _named(atoms: Atoms, group: str) -> Atoms:
+    """The structure with a group, by which errors are told apart."""
+    atoms.info["group"] = group
+    return atoms
 
 
 def _hash_of(path: Path) -> str:

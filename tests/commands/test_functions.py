@@ -65,7 +65,11 @@ def test_a_training_gives_its_potential_and_errors_with_units(result, frames):
     assert "meV/Å" in result._repr_html_()
     assert len(result.history) == 2
     assert all(isinstance(figure, Figure) for figure in result.figures().values())
-    assert "stress MAE, RMSE" in str(result.errors)
+    assert "stress (MPa)" in str(result.errors)
+    assert str(result).splitlines() == [
+        f"TrainingResult in {result.folder}",
+        *str(result.errors).splitlines(),
+    ]
 
 
 def test_errors_are_a_table_of_pandas(result):
@@ -80,6 +84,8 @@ def test_a_run_folder_is_evaluated_and_predictions_stand_beside_labels(result, f
     assert isinstance(judged, Evaluation)
     assert judged.metrics()["num_structures"] == 25
     assert "meV/Å" in judged._repr_html_()
+    assert "meV/Å" in repr(judged)
+    assert len(repr(judged).splitlines()) == 2 + len({*judged.groups, "all"})
     assert set(judged.figures()) == {"energy", "forces", "stress"}
     written = read(tmp_path / "judged" / "predictions.xyz", ":")
     for atoms, labeled in zip(written, frames, strict=True):
@@ -104,6 +110,8 @@ def test_structures_are_validated_in_memory(frames):
     report = gnnpot.validate(frames)
     assert (report.num_frames, report.faults) == (25, ())
     assert "no faults found" in report._repr_html_()
+    first, *_, last = str(report).splitlines()
+    assert (first.endswith(": 25 frames"), last) == (True, "no faults found")
 
 
 def test_a_potential_is_carried_over_from_a_folder(result, frames, tmp_path, monkeypatch):

@@ -37,8 +37,8 @@ def test_least_squares_finds_the_energies_that_the_compositions_fix(structures):
 def test_one_compound_alone_does_not_tell_its_elements_apart():
     references = reference_energies([{"Si": 1, "O": 2}, {"Si": 2, "O": 4}], [-965.0, -1930.0])
     assert references.source == (
-        "least squares over 2 structures (smallest norm: their compositions fix 1 of 2 values; add isolated "
-        "atoms of O, Si, or give reference_energies)"
+        "least squares over 2 structures, smallest norm: their compositions fix 1 of 2 values; add isolated "
+        "atoms of O, Si, or give reference_energies"
     )
     assert references.values == pytest.approx({"Si": -193.0, "O": -386.0})
 

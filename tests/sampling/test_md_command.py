@@ -15,7 +15,7 @@ from potentials import small_potential
 from gnnpot.engines.words import committee_from_words, engine_from_word
 from gnnpot.errors import ConfigError, DataError
 from gnnpot.potential.model_file import save_potential
-from gnnpot.sampling import SampleConfig
+from gnnpot.sampling import SampleConfig, sample
 from gnnpot.sampling.crystals import structure
 from gnnpot.sampling.limits import Limits
 from gnnpot.sampling.log import read_log
@@ -214,3 +214,15 @@ def test_copies_of_an_ordered_crystal_are_refused():
     values = {"structures": {"crystal": "NiAl:B2", "copies": 2}, "sampler": {"kind": "noise"}}
     with pytest.raises(ConfigError, match="got 2 of NiAl:B2, which has one arrangement"):
         list(SampleConfig.from_dict(values, source="test").structures.structures())
+
+
+def test_structures_of_two_kinds_are_refused_with_what_to_write():
+    structures = {"element": "Si", "crystal": "diamond", "lattice_constant": 5.4, "molecule": "H2O"}
+    with pytest.raises(ConfigError, match="got molecule beside element; replace the whole section, as str"):
+        SampleConfig.from_dict({"structures": structures, "sampler": {"kind": "noise"}}, source="test")
+
+
+def test_frames_are_in_the_group_of_what_they_come_from(tmp_path):
+    values = {"structures": ["NiAl:B2", {"molecule": "H2O"}], "sampler": {"kind": "noise", "copies": 1}}
+    sample(SampleConfig.from_dict(values, source="test"), tmp_path / "run")
+    assert [atoms.info["group"] for atoms in read(tmp_path / "run" / "frames.xyz", ":")] == ["NiAl:B2", "H2O"]

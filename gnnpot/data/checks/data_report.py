@@ -123,6 +123,14 @@ class DataReport:
         """The report as plain JSON."""
         return {"num_frames": self.num_frames, **asdict(self)}
 
+    def __str__(self) -> str:
+        files = [f"{file.file or 'structures'}: {file.frames:,} frames" for file in self.files]
+        found = [f"{kind}: {text}" for kind, texts in self._findings().items() for text in texts]
+        return "\n".join([*files, *found, *([] if self.faults else ["no faults found"])])
+
+    def _findings(self) -> dict[str, tuple[str, ...]]:
+        return {"fault": self.faults, "warning": self.warnings, "note": self.notes}
+
     def _repr_html_(self) -> str:
         from gnnpot.report.page import warnings_list  # with matplotlib, which takes time to import
         from gnnpot.report.tables import scrolled, table_row
