@@ -45,7 +45,7 @@ class SectionFromData(Section):
     def _left_to_the_data(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(value, Mapping):
             return handler(value)
-        texts = {name: value[name] for name in cls.FROM_DATA if isinstance(value.get(name), str)}
+        texts = {name: value[name] for name in cls.FROM_DATA if _is_word(value.get(name))}
         factors = {name: _factor(name, text, cls.LENGTHS) for name, text in texts.items() if text != AUTO}
         section = handler({name: given for name, given in value.items() if name not in texts})
         section._relative = factors
@@ -95,6 +95,17 @@ class SectionFromData(Section):
             outside = {key: kept.pop(key) for key in ("default", "description", "title") if key in kept}
             properties[name] = {"anyOf": [kept, told], **outside}
         return found
+
+
+def _is_word(value: Any) -> bool:
+    """Whether a value is a text that is no number; YAML takes 5e-3, without a point, for a text."""
+    if not isinstance(value, str):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
 
 
 def _factor(name: str, text: str, lengths: tuple[str, ...]) -> float:

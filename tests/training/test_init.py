@@ -163,6 +163,18 @@ def test_a_bare_configuration_means_what_init_writes(command, tmp_path, monkeypa
     assert fitted(timed, graphs).training.max_epochs >= 500  # the time is the budget
 
 
+def test_numbers_that_yaml_takes_for_texts_are_numbers(tmp_path):
+    (tmp_path / "run.yaml").write_text(
+        "{model: {kind: ani, cutoff: 5e0}, train: a.xyz,"
+        " training: {optimizer: {learning_rate: 5e-3, weight_decay: 1e-5}, loss: {energy: 1e1}}}"
+    )
+    config = RunConfig.from_yaml(tmp_path / "run.yaml")
+    optimizer, loss = config.training.optimizer, config.training.loss
+    assert (optimizer.learning_rate, optimizer.weight_decay) == (5e-3, 1e-5)
+    assert (config.model.cutoff, loss.energy) == (5.0, 10.0)
+    assert not {"training.optimizer.learning_rate", "training.loss.energy"} & set(config.open_names())
+
+
 def test_labels_that_are_there_and_not_trained_on_are_named(tmp_path):
     notes = Notes()
     train(settings(training={**ONE_EPOCH, "loss": {"stress": 0.0}}), tmp_path / "run", observer=notes)
