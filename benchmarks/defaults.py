@@ -39,6 +39,7 @@ METALS = {  # potential, crystal, lattice constant (Å), repeats
     "Fe": ("Fe_mm.eam.fs", "Fe:bcc", 2.855, (3, 3, 3)),
 }
 TRAINED, TESTED = 120, 60  # structures of a metal
+_TIMINGS = 4  # of which the fastest counts
 
 SILICON = Path(__file__).with_name("silicon-ani.yaml")
 BOND = 2.35  # Å between neighbors in silicon
@@ -47,7 +48,7 @@ INVERSE_SQUARES = ("radial_eta", "angular_eta")
 
 TRIES: dict[str, tuple[str, ...]] = {
     "short": ("model.cutoff=1.6 nn", "model.angular_cutoff=1.3 nn"),
-    "fast": ("training.optimizer.learning_rate=5e-3",),
+    "fast": ("training.optimizer.learning_rate=0.005",),
     "small": ("training.batch_size=2",),
     "forces": ("training.loss={energy: 1.0, forces: 1.0, stress: 25.0}",),
 }
@@ -117,7 +118,10 @@ def epochs_in(seconds: float, config: RunConfig, folder: Path) -> int:
     size = len(graphs.train.store)
     frames = list(read_frames([file.path for file in config.train]))[:: max(size // 64, 1)]
     held_out = round(0.1 * size)
-    epoch = training_seconds(one, frames, num_train=size - held_out, num_validation=held_out)
+    epoch = min(
+        training_seconds(one, frames, num_train=size - held_out, num_validation=held_out)
+        for _ in range(_TIMINGS)
+    )
     return max(round(seconds / epoch), 1)
 
 

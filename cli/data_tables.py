@@ -19,6 +19,8 @@ _RANGES = (
     ("stress", "mean normal\nstress (GPa)", units.GPa),
 )
 
+_MANY_GROUPS = 20  # are trajectories rather than kinds of structures
+
 
 def print_report(report: DataReport) -> None:
     """Print counts, ranges, what the stress labels are, and what is wrong."""
@@ -39,8 +41,9 @@ def print_report(report: DataReport) -> None:
 
 
 def _rows(file: Coverage, report: DataReport) -> list[tuple[str, Coverage]]:
-    """The file, its groups, and the frames with each element, as far as they differ."""
+    """The file, its groups unless they are many, and the frames with each element, as far as they differ."""
     groups = [(group.name or "(no group)", group) for group in report.groups if group.file == file.file]
+    groups = groups if len(groups) <= _MANY_GROUPS else []
     elements = [(f"with {element.name}", element) for element in report.elements if element.file == file.file]
     return [("all", file), *(part for parts in (groups, elements) if len(parts) > 1 for part in parts)]
 
@@ -48,6 +51,9 @@ def _rows(file: Coverage, report: DataReport) -> list[tuple[str, Coverage]]:
 def _title(file: Coverage, report: DataReport) -> str:
     symbols = ", ".join(element.name for element in report.elements if element.file == file.file)
     title = f"{file.file}: {file.frames:,} frames of {symbols}, {file.periodic:,} with three periods"
+    groups = sum(group.file == file.file for group in report.groups)
+    if groups > _MANY_GROUPS:
+        title += f", in {groups:,} groups"
     if file.isolated:
         title += f", {file.isolated} free atoms"
     return title

@@ -26,6 +26,8 @@ def validate(
     """Report what is in labeled structures, and fail if training on them would go wrong."""
     from gnnpot.cli.starting import importing
 
+    from gnnpot.errors import DataError
+
     with importing():
         from gnnpot.commands.display import counted
         from gnnpot.data.checks.inspection import inspect
@@ -40,7 +42,8 @@ def validate(
         from gnnpot.cli.data_tables import print_report
 
         print_report(report)
-    report.check()
+    if faults := len(report.faults):
+        raise DataError(f"expected data without faults, got {faults}; mend what is listed above")
     if not as_json:
         again = [word for setting in settings or [] for word in ("--keys", setting)]
         typer.echo(f"next: {shlex.join(['gnnpot', 'init', *map(str, data), *again])} > run.yaml")

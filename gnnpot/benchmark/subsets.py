@@ -84,7 +84,8 @@ def read_pool(
                 "groups that are left out; take a smaller test, or add data"
             )
         hashes, groups = [content_hash(atoms) for atoms in rest], [atoms.info["group"] for atoms in rest]
-        chosen = split_indices(hashes, groups, config=test, seed=0)
+        elements = [set(atoms.symbols) for atoms in rest]
+        chosen = split_indices(hashes, groups, config=test, seed=0, elements=elements)
         pool, held_out = ([rest[index] for index in indices] for indices in chosen)
     else:
         found, more = _inspected(apart, keys, exclude)

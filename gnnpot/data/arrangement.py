@@ -64,7 +64,8 @@ def divided(
         exact = split.model_copy(update={"fraction": None, "frames": size})
         hashes = [content_hash(frames[row]) for row in rows]
         groups = [str(frames[row].info.get("group", "")) for row in rows]
-        stay, out = split_indices(hashes, groups, config=exact, seed=seed)
+        elements = [set(frames[row].symbols) for row in rows]
+        stay, out = split_indices(hashes, groups, config=exact, seed=seed, elements=elements)
         parts[name] = [rows[place] for place in out]
         rows = [rows[place] for place in stay]
     isolated = [row for row, atoms in enumerate(frames) if is_isolated_atom(atoms)]

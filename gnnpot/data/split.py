@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -20,6 +21,7 @@ from gnnpot.system.files import write_text
 Array = np.ndarray
 FORMAT = 1
 _SHOWN = 5  # sizes of groups that a message tells
+_FEW = 5  # structures; element sets with fewer on average do not divide a group
 
 
 class SplitRow(NamedTuple):
@@ -42,8 +44,8 @@ class SplitConfig(Section):
     Args:
         fraction: Share of the structures; 0.1 if neither this nor ``frames`` is given.
         frames: Number of structures, in place of ``fraction``.
-        by: "stratified" takes the share of every group, "random" takes it of all together, "grouped"
-            holds whole groups out: a test of what the model makes of the unseen.
+        by: "stratified" takes the share of every group and set of elements, "random" takes it of all
+            together, "grouped" holds whole groups out: a test of what the model makes of the unseen.
         groups: The groups that "grouped" holds out; if not given, they are drawn, and those that would
             take more over the share than they leave to it are passed over.
         inherit: A ``splits.json`` of another run, whose structures stay where they were; only others are
@@ -76,6 +78,7 @@ def split_indices(
     config: SplitConfig,
     seed: int,
     part: str = "validation",
+    elements: Sequence[Iterable[str]] = (),
 ) -> tuple[Int[Array, "train"], Int[Array, "validation"]]:
     """Indices of the training structures and of those held out, each ascending.
 
@@ -88,11 +91,15 @@ def split_indices(
         config: Size and manner.
         seed: Any integer; another one gives another split.
         part: What the structures are held out for, as a split to inherit names it.
+        elements: Elements of each structure; a stratified split takes the same share of each set of elements
+            in a group, too, where these are few.
 
     Raises:
         DataError: One of the two sets would be empty, a named group is not there, no whole groups make
             between half and twice the share, or the split to inherit cannot be read.
     """
+    if config.by == "stratified" and elements:
+        groups = _divided_by_elements(groups, [" ".join(sorted(symbols)) for symbols in elements])
     members: dict[str, list[int]] = {}
     for index, content in enumerate(hashes):
         members.setdefault(content, []).append(index)
@@ -198,6 +205,17 @@ def _inherited(
         return kept
     drawn = SplitConfig(frames=max(1, round(lacking)), by=config.by)
     return kept | _held_out(new, {content: copies[content] for content in new}, drawn, seed)
+
+
+def _divided_by_elements(groups: Sequence[str], elements: Sequence[str]) -> list[str]:
+    """Group and elements of each structure; the group alone where most of its element sets are rare."""
+    sizes, kinds = Counter(groups), dict[str, set[str]]()
+    for group, symbols in zip(groups, elements, strict=True):
+        kinds.setdefault(group, set()).add(symbols)
+    return [
+        f"{group} of {symbols}" if sizes[group] >= _FEW * len(kinds[group]) else group
+        for group, symbols in zip(groups, elements, strict=True)
+    ]
 
 
 def _draw(text: str, seed: int) -> str:

@@ -120,7 +120,8 @@ def _divided(
 ) -> tuple[list[int], list[int]]:
     """Rows that stay, and rows that are taken out."""
     hashes, groups = [store.hashes[row] for row in rows], [store.groups[row] for row in rows]
-    chosen = split_indices(hashes, groups, config=split, seed=seed, part=name)
+    elements = [[chemical_symbols[number] for number in store.composition(row)] for row in rows]
+    chosen = split_indices(hashes, groups, config=split, seed=seed, part=name, elements=elements)
     stay, out = (places.tolist() for places in chosen)
     return [rows[place] for place in stay], [rows[place] for place in out]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
@@ -181,3 +182,22 @@ def test_indices_are_ascending_arrays():
     for part in parts:
         assert part.dtype.kind == "i"
         np.testing.assert_array_equal(part, np.sort(part))
+
+
+def test_stratified_takes_the_share_of_every_set_of_elements():
+    hashes, groups = [f"h{number}" for number in range(60)], [""] * 60
+    elements = [["Cu"], ["Al"], ["Cu", "Al"]] * 18 + [["Ni"]] * 6
+    config = SplitConfig(fraction=0.1)
+    for seed in range(5):
+        _, held_out = split_indices(hashes, groups, config=config, seed=seed, elements=elements)
+        taken = Counter(" ".join(elements[index]) for index in held_out)
+        assert set(taken.values()) <= {1, 2}
+        assert {"Cu", "Al", "Cu Al"} <= set(taken)
+
+
+def test_rare_sets_of_elements_are_held_out_like_others():
+    hashes, groups = [f"h{number}" for number in range(60)], [""] * 60
+    elements = [[f"E{number % 30}"] for number in range(60)]
+    plain = split_indices(hashes, groups, config=SplitConfig(), seed=0)
+    divided = split_indices(hashes, groups, config=SplitConfig(), seed=0, elements=elements)
+    assert [part.tolist() for part in plain] == [part.tolist() for part in divided]

@@ -163,6 +163,31 @@ def test_a_bare_configuration_means_what_init_writes(command, tmp_path, monkeypa
     assert fitted(timed, graphs).training.max_epochs >= 500  # the time is the budget
 
 
+def test_structures_from_which_nothing_is_learned_are_refused(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("bare.xyz", [bulk("Cu", a=3.5 + 0.1 * number) for number in range(4)])
+    code, out, err = command("init", "bare.xyz")
+    assert (code, out) == (2, "")
+    assert "expected energies or forces in bare.xyz, got none; name their keys" in err
+    write("one.xyz", [copper(0.0, 0)])
+    assert "expected two structures or more" in command("init", "one.xyz")[2]
+    code, out, err = command("validate", "bare.xyz")
+    assert code == 2
+    assert out.count("none of 4 frames has a label") == 1
+    assert err.endswith("gnnpot: expected data without faults, got 1; mend what is listed above\n")
+
+
+def test_many_groups_are_counted_rather_than_listed(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    frames = [copper(0.01 * (number % 3), number) for number in range(42)]
+    for number, atoms in enumerate(frames):
+        atoms.info["group"] = f"run {number // 2}"
+    write("data.xyz", frames)
+    _, out, _ = command("validate", "data.xyz")
+    assert "three periods, in 21 groups" in " ".join(out.split())
+    assert "\nrun 3" not in out
+
+
 def test_numbers_that_yaml_takes_for_texts_are_numbers(tmp_path):
     (tmp_path / "run.yaml").write_text(
         "{model: {kind: ani, cutoff: 5e0}, train: a.xyz,"

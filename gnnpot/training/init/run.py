@@ -12,7 +12,7 @@ from gnnpot.data.keys import LabelKeys
 from gnnpot.data.reading import read_frames
 from gnnpot.data.scales import evenly_spread
 from gnnpot.data.survey import Survey
-from gnnpot.errors import UnknownNameError, listed
+from gnnpot.errors import DataError, UnknownNameError, listed
 from gnnpot.graph.graph import LABELS
 from gnnpot.models import MODEL_CONFIGS
 from gnnpot.training.init.estimate import training_seconds
@@ -43,11 +43,12 @@ def first_text(
 
     Raises:
         UnknownNameError: There is no such kind.
-        DataError: The structures cannot be read.
+        DataError: The structures cannot be read, have no labels, or there is only one.
     """
     check_kind(kind)
     watch(f"reading {', '.join(files)}", 0.0)
     survey = Survey.of(read_frames(files, keys or LabelKeys()))
+    _check_enough(survey, files)
     values = first_config(kind, files, survey, test=test, keys=keys)
     config = RunConfig.from_dict(values, source="the new configuration")
     watch("timing training steps, for which loops may have to be compiled", 0.3)
@@ -85,6 +86,23 @@ def check_kind(kind: str) -> None:
         raise UnknownNameError(f"no model is called {kind!r}; {nearest(kind, MODEL_CONFIGS)}")
 
 
+def _check_enough(survey: Survey, files: Sequence[str]) -> None:
+    """Refuse structures from which nothing can be learned.
+
+    Raises:
+        DataError: No structure has energy or forces, or there is only one.
+    """
+    if not survey.labeled.get("energy") and not survey.labeled.get("forces"):
+        raise DataError(
+            f"expected energies or forces in {', '.join(files)}, got none; name their keys, as --keys "
+            "energy=dft_energy, or label the structures with `gnnpot label`"
+        )
+    if survey.num_structures < 2:
+        raise DataError(
+            "expected two structures or more, one of them for validation, got 1; `gnnpot sample` makes more"
+        )
+
+
 def _seconds(config: RunConfig, survey: Survey) -> float:
     held = [one.fraction or 0.0 for one in (config.validation, config.test) if not isinstance(one, tuple)]
     test = held[1] if len(held) > 1 else 0.0
@@ -103,7 +121,8 @@ def _in_words(survey: Survey, kind: str) -> str:
     if survey.scales is not None:
         extent += f"; nearest neighbors are {survey.scales.nearest:.2f} Å apart"
     if survey.widths is not None:
-        extent += f", cells {survey.widths[0]:.1f} to {survey.widths[1]:.1f} Å wide"
+        least, largest = (f"{width:.1f}" for width in survey.widths)
+        extent += f", cells {least if least == largest else f'{least} to {largest}'} Å wide"
     groups = sorted(name for name in survey.groups if name)
     extent += f", in groups {listed(groups)}" if 1 < len(groups) < _MANY else ""
     return f"{MODEL_CONFIGS[kind](kind=kind).name} potential of {elements}: {extent}."
