@@ -12,7 +12,7 @@ from gnnpot.config.registry import nearest
 from gnnpot.errors import shortened
 
 _DEEPEST = 4  # sections within sections
-_SHOWN = 10  # faults that a message tells
+_SHOWN, _ENOUGH = 10, 700  # faults that a message tells, and characters after which it ends
 _MANY = 100  # letters of the names that a value may have: of more the nearest is told
 _OWN = ("value_error", "assertion_error")  # of our validators, which say it all
 _TYPES = {
@@ -36,8 +36,11 @@ def faults_of(error: ValidationError, section: type[BaseModel]) -> str:
     schema = section.model_json_schema()
     keys = _Keys(schema)
     faults = list(dict.fromkeys(_fault(entry, keys) for entry in _without_branches(error, keys)))
-    more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
-    return "; ".join(shortened(fault, str) for fault in faults[:_SHOWN]) + more
+    lines = [shortened(fault, str) for fault in faults]
+    lengths = [sum(map(len, lines[:count])) for count in range(1, len(lines) + 1)]
+    shown = max(1, min(_SHOWN, sum(length <= _ENOUGH for length in lengths)))
+    more = f"; and {len(faults) - shown} more" if len(faults) > shown else ""
+    return "; ".join(lines[:shown]) + more
 
 
 class _Keys:
@@ -103,9 +106,10 @@ def _without_branches(error: ValidationError, keys: _Keys) -> Iterator[Any]:
     entries = error.errors()
     unions: dict[tuple[Any, ...], set[Any]] = {}
     for entry in entries:
-        for depth, part in enumerate(entry["loc"]):
+        place = entry["loc"]
+        for depth, part in enumerate(place[:-1] if entry["type"] == "extra_forbidden" else place):
             if isinstance(part, str) and part not in keys.names:
-                unions.setdefault(entry["loc"][:depth], set()).add(part)
+                unions.setdefault(place[:depth], set()).add(part)
     several = [place for place, branches in unions.items() if len(branches) > 1]
     for entry in entries:
         place = next((one for one in several if entry["loc"][: len(one)] == one), None)

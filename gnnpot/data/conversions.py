@@ -20,6 +20,7 @@ from gnnpot.data.keys import (
     STRESS_UNITS,
     LabelKeys,
 )
+from gnnpot.errors import shortened
 
 Array = np.ndarray
 
@@ -78,7 +79,7 @@ def numbers(value: Any, shapes: list[tuple[int, ...]], key: str) -> Float[Array,
         UnusableError: Another shape, or no numbers.
     """
     array = np.asarray(value)
-    got = "×".join(map(str, array.shape)) if array.shape else repr(value)
+    got = "×".join(map(str, array.shape)) if array.shape else shortened(value)
     while array.shape not in shapes and array.shape[:1] == (1,):
         array = array[0]
     if array.shape not in shapes or array.dtype.kind not in "iuf":

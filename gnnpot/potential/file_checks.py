@@ -14,6 +14,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from gnnpot.errors import ModelFileError, shortened
 
 _DTYPES = (torch.float32, torch.float64)
+_LARGEST = 1e15  # products of two such numbers are finite in float32
 _SLACK = 100_000  # elements that a model may make beside what it keeps, and numbers that are no widths
 
 
@@ -21,7 +22,8 @@ def check_tensors(tensors: Mapping[str, Tensor]) -> None:
     """Refuse weights with which no energy can be computed.
 
     Raises:
-        ModelFileError: A tensor holds NaN or infinity, or numbers of another precision.
+        ModelFileError: A tensor holds NaN, infinity or a number beyond measure, numbers of another
+            precision, or a deviation that is not positive.
     """
     for name, tensor in tensors.items():
         word = shortened(name, str)
@@ -29,6 +31,10 @@ def check_tensors(tensors: Mapping[str, Tensor]) -> None:
             raise ModelFileError(f"expected float32 or float64, got tensor {word} of {_named(tensor)}")
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelFileError(f"expected finite numbers, got NaN or infinity in tensor {word}")
+        if tensor.is_floating_point() and bool((tensor.abs() > _LARGEST).any()):
+            raise ModelFileError(f"expected numbers up to {_LARGEST:g}, got larger ones in tensor {word}")
+        if name.endswith("deviation") and not bool((tensor > 0).all()):
+            raise ModelFileError(f"expected standard deviations above 0, got others in tensor {word}")
 
 
 def check_same_kinds(found: Mapping[str, Tensor], expected: Mapping[str, Tensor], dtype: str) -> None:

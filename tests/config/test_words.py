@@ -116,3 +116,16 @@ def test_editors_accept_a_bare_kind(kind):
     assert schema.is_valid({**RUN, "model": {"kind": kind, "cutoff": "auto"}})
     assert not schema.is_valid({**RUN, "model": {"kind": kind, "cutoff": "far"}})
     assert not schema.is_valid({**RUN, "model": "shcnet"})
+
+
+def test_of_many_faults_some_are_told():
+    keys = {f"a_key_of_nobody_{number}_{'x' * 120}": 1 for number in range(40)}
+    message = said({**RUN, **keys})
+    assert message.endswith(" more")
+    assert len(message) < 1000
+
+
+def test_each_unknown_key_of_a_section_is_named():
+    message = said({"modle": "ani", "tarin": "data.xyz", "training": {"batch": 4, "epoch": 3}})
+    for name in ("modle", "tarin", "training.batch", "training.epoch"):
+        assert f"no key is called {name}; did you mean " in message

@@ -111,6 +111,12 @@ def test_a_label_of_the_wrong_shape_is_refused(tmp_path, comment, words):
         read_one(write(tmp_path / "a.xyz", comment))
 
 
+def test_a_label_of_junk_is_told_in_part(tmp_path):
+    with pytest.raises(DataError, match="numbers as 'stress', got ") as caught:
+        read_one(write(tmp_path / "a.xyz", f'stress="1 2 {"x" * 5000}"'))
+    assert len(str(caught.value).removeprefix(str(tmp_path))) < 400
+
+
 def test_a_virial_without_a_volume_is_refused(tmp_path):
     (tmp_path / "a.xyz").write_text('2\nvirial="1 0 0 0 1 0 0 0 1"\nSi 0 0 0\nSi 0 0 2\n')
     with pytest.raises(DataError, match=r"a.xyz:1: expected a cell with a volume for 'virial'"):

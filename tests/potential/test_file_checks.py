@@ -70,6 +70,24 @@ def test_weights_that_are_not_finite_are_refused(path, value):
     assert f"expected finite numbers, got NaN or infinity in tensor {name}" in refused(path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "ending", "value", "said"),
+    [
+        ("schnet", "weight", 1e30, "expected numbers up to 1e+15, got larger ones in tensor "),
+        ("ani", "deviation", 0.0, "expected standard deviations above 0, got others in tensor deviation"),
+        ("ani", "shifts", 1e30, "expected numbers up to 1e+15, got larger ones in tensor constant/"),
+    ],
+)
+def test_numbers_that_make_forces_infinite_are_refused(kind, ending, value, said, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_potential(small_potential(kind, dtype=torch.float32), path)
+    document, tensors = parts(path)
+    name = next(name for name in sorted(tensors) if name.endswith(ending))
+    tensors[name].view(-1)[0] = value
+    forge(path, document, tensors)
+    assert said in refused(path)
+
+
 @pytest.mark.parametrize("dtype", [torch.int32, torch.float16, torch.bfloat16, torch.bool, torch.complex64])
 def test_weights_of_other_numbers_are_refused(path, dtype):
     document, tensors = parts(path)
