@@ -88,10 +88,10 @@ def check_all_labeled(folder: Path, count: int) -> None:
         np.testing.assert_allclose(labeled.get_forces(), atoms.get_forces(), rtol=0, atol=1e-12)
 
 
-def test_every_label_survives_ten_kills_of_the_main_process(tmp_path):
+def test_every_label_survives_five_kills_of_the_main_process(tmp_path):
     rng = random.Random(0)
     script = Path(__file__).parents[1] / "label_copper.py"
-    for _ in range(10):
+    for _ in range(5):
         main = subprocess.Popen([sys.executable, str(script), str(tmp_path), "500", "0.01"])
         deadline = time.monotonic() + 20
         before = (tmp_path / "log").stat().st_size if (tmp_path / "log").exists() else 0
@@ -105,7 +105,7 @@ def test_every_label_survives_ten_kills_of_the_main_process(tmp_path):
     label_copper(tmp_path, 500, 0.01)
     check_all_labeled(tmp_path, 500)
     computed = len((tmp_path / "log").read_text().splitlines())
-    assert computed < 500 + 10 * 60  # each kill costs what was in flight
+    assert computed < 500 + 5 * 60  # each kill costs what was in flight
 
 
 def test_every_label_survives_ten_kills_of_workers(tmp_path):
