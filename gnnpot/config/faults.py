@@ -106,10 +106,10 @@ def _without_branches(error: ValidationError, keys: _Keys) -> Iterator[Any]:
     entries = error.errors()
     unions: dict[tuple[Any, ...], set[Any]] = {}
     for entry in entries:
-        place = entry["loc"]
-        for depth, part in enumerate(place[:-1] if entry["type"] == "extra_forbidden" else place):
+        where = entry["loc"]
+        for depth, part in enumerate(where[:-1] if entry["type"] == "extra_forbidden" else where):
             if isinstance(part, str) and part not in keys.names:
-                unions.setdefault(place[:depth], set()).add(part)
+                unions.setdefault(where[:depth], set()).add(part)
     several = [place for place, branches in unions.items() if len(branches) > 1]
     for entry in entries:
         place = next((one for one in several if entry["loc"][: len(one)] == one), None)
