@@ -44,8 +44,10 @@ def transfer(
     from gnnpot.cli.starting import importing
     from gnnpot.cli.stopping import RESUME, TRAINED, stoppable
     from gnnpot.cli.tables import print_notes, print_sets
+    from rich.console import Console
 
     with importing():
+        from gnnpot.commands.display import print_prose
         from gnnpot.commands.functions import transfer as run
 
     with stoppable(output, TRAINED, RESUME):
@@ -61,6 +63,6 @@ def transfer(
     sets = {words: result[name] for name, words in names.items() if result[name]}
     print_sets(sets, title=f"Errors on the {result['transferred']['split']} structures")
     if result["gain"]:
-        typer.echo(result["gain"])
+        print_prose(Console(), result["gain"])
     said = {f"warning {number}": text for number, text in enumerate(result["verdict"], start=1)}
     print_notes({**said, "model": output / "model.safetensors", "report": output / "report.html"})

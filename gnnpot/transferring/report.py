@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from ase.data import atomic_names, atomic_numbers
+
 from gnnpot.evaluation.tables import metrics_table
 from gnnpot.report.tables import facts_table, scrolled, table_row
 from gnnpot.units import ERROR_UNITS
@@ -75,21 +77,23 @@ def gain(result: Mapping[str, Any]) -> str:
         for name in ERROR_UNITS
         if ours[name] is not None and theirs[name] is not None and theirs[name]["rmse"] > 0
     }
-    cuts = [f"that of {name} by {change:.0f} %" for name, change in changes.items() if change >= 0.5]
-    raises = [f"that of {name} by {-change:.0f} %" for name, change in changes.items() if change <= -0.5]
+    cuts = [f"of {name} by {change:.0f} %" for name, change in changes.items() if change >= 0.5]
+    raises = [f"of {name} by {-change:.0f} %" for name, change in changes.items() if change <= -0.5]
     number = result["num_train"]
     start = f"With {number:,} structure{'' if number == 1 else 's'}, starting from {_source(result)}"
+    once = "That is one training each; gnnpot benchmark transfer tells how far others differ."
     if not cuts:
-        more = f": it raises the RMSE, {_listed(raises)}," if raises else ": errors are the same,"
-        return f"{start} does not help{more} against training from scratch."
-    told = f"cuts the RMSE, {_listed(cuts)}," + (f" but raises {_listed(raises)}," if raises else "")
-    return f"{start} {told} against training from scratch."
+        more = f"; it raises the RMSE {_listed(raises)}" if raises else "; the errors are the same"
+        return f"{start} does not help against training from scratch{more}. {once}"
+    but = f", but raises that {_listed(raises)}" if raises else ""
+    return f"{start} cuts the RMSE {_listed(cuts)} against training from scratch{but}. {once}"
 
 
 def _source(result: Mapping[str, Any]) -> str:
-    """Element symbols that the map takes weights from, else the file."""
+    """Elements that the map takes weights from, else the file."""
     symbols = re.findall(r"[A-Z][a-z]?", " ".join(map(str, result.get("map", {}).values())))
-    return ", ".join(dict.fromkeys(symbols)) or str(result["source"])
+    names = [atomic_names[atomic_numbers[symbol]].lower() for symbol in dict.fromkeys(symbols)]
+    return _listed(names) or str(result["source"])
 
 
 def _listed(parts: Sequence[str]) -> str:

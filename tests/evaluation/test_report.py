@@ -281,20 +281,22 @@ def test_a_transfer_is_told_where_it_is_worse_and_only_there():
     ("scratch", "sentence"),
     [
         (None, ""),
-        (errors(8.0, 100.0), "cuts the RMSE, that of energy by 25 % and that of forces by 20 %, against"),
+        (errors(8.0, 100.0), "cuts the RMSE of energy by 25 % and of forces by 20 % against training from"),
         (
             errors(8.0, 64.0),
-            "cuts the RMSE, that of energy by 25 %, but raises that of forces by 25 %, against",
+            "cuts the RMSE of energy by 25 % against training from scratch, but raises that of forces by "
+            "25 %.",
         ),
         (
             errors(5.0, 64.0),
-            "does not help: it raises the RMSE, that of energy by 20 % and that of forces by 25 %,",
+            "does not help against training from scratch; it raises the RMSE of energy by 20 % and of forces "
+            "by 25 %.",
         ),
-        (errors(6.0, 80.0), "does not help: errors are the same, against training from scratch."),
+        (errors(6.0, 80.0), "does not help against training from scratch; the errors are the same."),
     ],
 )
-def test_the_gain_over_scratch_is_one_sentence(scratch, sentence):
+def test_the_gain_over_scratch_is_a_sentence(scratch, sentence):
     source = {"source": "si.safetensors", "num_train": 18, "map": {"Ge": "Si"}}
     said = gain({**source, "transferred": errors(6.0, 80.0), "scratch": scratch})
     assert sentence in said
-    assert said.startswith("With 18 structures, starting from Si ") or not sentence
+    assert said.startswith("With 18 structures, starting from silicon ") or not sentence
