@@ -45,7 +45,8 @@ from gnnpot.data.split import read_splits
 from gnnpot.errors import GnnpotError
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models import MODELS, build_model
-from gnnpot.potential.model_file import checksum, load_potential, read_header, save_potential
+from gnnpot.potential.header import read_header
+from gnnpot.potential.model_file import checksum, load_potential, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.training.checkpoint import read_checkpoint
 from gnnpot.training.run_config import RunConfig

@@ -14,7 +14,7 @@ from gnnpot.commands.display import clock
 from gnnpot.units import ERROR_UNITS
 
 if TYPE_CHECKING:
-    from gnnpot.potential.model_file import ModelHeader
+    from gnnpot.potential.header import ModelHeader
 
 
 def info(
@@ -22,10 +22,10 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print all of it as JSON.")] = False,
 ) -> None:
     """Tell what is in a model file, and that it is whole."""
-    from gnnpot.potential.model_file import load_potential, read_header
+    from gnnpot.potential.header import read_whole
 
-    parameters = load_potential(model).model.num_parameters
-    header = read_header(model)
+    header, _ = read_whole(model)
+    parameters = header.provenance.pop("parameters", None) or _counted(model)
     if as_json:
         typer.echo(
             json.dumps({**header.model_dump(mode="json"), "parameters": parameters}, ensure_ascii=False)
@@ -112,3 +112,10 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(_text(part) for part in value) if len(value) < 9 else f"({len(value)} values)"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _counted(model: Path) -> int:
+    """Number of parameters of a model in a file of an older version, which does not tell it."""
+    from gnnpot.potential.model_file import load_potential
+
+    return int(load_potential(model).model.num_parameters)

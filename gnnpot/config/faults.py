@@ -142,7 +142,8 @@ def _fault(entry: Any, keys: _Keys) -> str:
     if entry["type"] == "literal_error" and len(expected) > _MANY and isinstance(entry["input"], str):
         known = expected.split(" or ")
         return f"{where}expected a known name, got {_short(entry['input'])}; {nearest(entry['input'], known)}"
-    return f"{where}expected {expected or entry['msg']}, got {_short(entry['input'])}"
+    said = entry["msg"].removeprefix("Input should be ")
+    return f"{where}expected {expected or said}, got {_short(entry['input'])}"
 
 
 def _short(value: Any) -> str:

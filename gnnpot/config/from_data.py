@@ -112,6 +112,6 @@ def _factor(name: str, text: str, lengths: tuple[str, ...]) -> float:
     """The number of nearest-neighbor distances that a text says."""
     found = _NEIGHBORS.fullmatch(text) if name in lengths else None
     if found is None or not float(found[1]) > 0:
-        example = " or nearest-neighbor distances such as 2.1 nn" if name in lengths else ""
-        raise ValueError(f"expected {name} as a number, auto{example}, got {text!r}")
+        others = ", auto or nearest-neighbor distances such as 2.1 nn" if name in lengths else " or auto"
+        raise ValueError(f"expected {name} as a number{others}, got {text!r}")
     return float(found[1])

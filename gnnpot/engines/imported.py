@@ -120,7 +120,7 @@ class TeacherConfig(EngineConfig):
 
     def elements(self) -> frozenset[str]:
         """Symbols that all members know."""
-        header = import_module("gnnpot.potential.model_file").read_header
+        header = import_module("gnnpot.potential.header").read_header
         headers = [header(path) for path in self.files()]
         return frozenset.intersection(*(frozenset(one.reference_energies) for one in headers))
 

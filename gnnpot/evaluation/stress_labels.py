@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gnnpot.data.keys import LabelKeys
-from gnnpot.potential.model_file import read_header
+from gnnpot.potential.header import read_header
 
 
 def other_stress_offset(model: Path, keys: LabelKeys) -> str:

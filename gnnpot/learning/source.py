@@ -14,7 +14,8 @@ from gnnpot.data.store import GraphStore
 from gnnpot.errors import ConfigError
 from gnnpot.models import MODEL_CONFIGS
 from gnnpot.potential.folder import member_files
-from gnnpot.potential.model_file import load_potential, read_header, save_potential
+from gnnpot.potential.header import read_header
+from gnnpot.potential.model_file import load_potential, save_potential
 from gnnpot.system.files import file_hash, make_folder, text_hash
 from gnnpot.transferring.config import ElementChange, check_model
 from gnnpot.transferring.element_map import resolve_element_map

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,8 +10,6 @@ from gnnpot.graph.coordination import coordination
 from gnnpot.graph.geometry import pair_lengths
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.kernels.dispatch import is_recorded
-
-FreeAtomEnergy = Literal["reference", "network"]
 
 
 def bonded_part(graph: AtomicGraph, cutoff: float) -> Float[Tensor, "N"] | None:

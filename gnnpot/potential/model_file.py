@@ -6,23 +6,19 @@ hyperparameters through the config class beside it.
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from ase import Atoms
 from ase.data import atomic_numbers as number_of
-from pydantic import Field, PositiveFloat, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from pydantic import ValidationError
+from safetensors.torch import load, save
 from torch import Tensor
 
-from gnnpot.config.base import Section
-from gnnpot.errors import GnnpotError, ModelFileError, one_line, shortened
+from gnnpot.errors import GnnpotError, ModelFileError
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models import MODEL_CONFIGS, MODELS, AtomicEnergyModel
 from gnnpot.potential.file_checks import (
@@ -33,59 +29,25 @@ from gnnpot.potential.file_checks import (
     check_tensors,
 )
 from gnnpot.potential.folder import single_file
-from gnnpot.potential.free_atoms import FreeAtomEnergy
+from gnnpot.potential.header import (
+    KEY,
+    ModelHeader,
+    RawTensor,
+    RepulsionHeader,
+    checksum_of,
+    one_line_of,
+    read_header,
+    read_whole,
+)
 from gnnpot.potential.potential import Potential
 from gnnpot.potential.repulsion import ZBLRepulsion
 from gnnpot.system.devices import choose_device
-from gnnpot.system.documents import parse_json
 from gnnpot.system.files import write_bytes
 from gnnpot.version import __version__
 
-FORMAT = 3
-UNITS = {"energy": "eV", "length": "Å", "forces": "eV/Å", "stress": "eV/Å³"}
-_KEY = "gnnpot"  # of the JSON document in the metadata
 _SUBTRACTED = 2  # format in which what the network gives free atoms was subtracted from all energies
 _CONSTANT = "constant/"  # before the names of tensors that are no state
 _UNBUILT = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
-
-
-class RepulsionHeader(Section):
-    """The short-range repulsion of a potential."""
-
-    kind: Literal["zbl"] = "zbl"
-    reach: float
-
-
-class ModelHeader(Section):
-    """Header of a model file.
-
-    Args:
-        kind: Kind of the file.
-        format: Version of the file format.  In the first two the network's energy of an atom counts whole;
-            reference energies of the second are those of free atoms nevertheless.
-        model: Kind and hyperparameters of the model.
-        reference_energies: Energy of each element (eV), that of the free atom unless ``free_atoms`` is
-            ``network``.
-        free_atoms: What gives the energy of a free atom: its reference energy, or the network as well.
-        scale: Unit of the model's output (eV).
-        repulsion: Short-range repulsion, or None without one.
-        units: Units of the results; a file with other units is refused.
-        dtype: Type of the weights.
-        provenance: Version, data, metrics: whatever JSON the writer knew.
-        checksum: SHA-256 over all of the above and the tensors.
-    """
-
-    kind: Literal["gnnpot potential"] = "gnnpot potential"
-    format: int = FORMAT
-    model: dict[str, Any]
-    reference_energies: dict[str, float]
-    free_atoms: FreeAtomEnergy = "reference"
-    scale: PositiveFloat
-    repulsion: RepulsionHeader | None
-    units: dict[str, str] = UNITS
-    dtype: str
-    provenance: dict[str, Any] = Field(default_factory=dict)
-    checksum: str = ""
 
 
 def save_potential(potential: Potential, path: str | Path, *, provenance: Mapping[str, Any] = {}) -> None:
@@ -108,11 +70,11 @@ def save_potential(potential: Potential, path: str | Path, *, provenance: Mappin
         scale=float(potential.scale),
         repulsion=None if potential.repulsion is None else RepulsionHeader(reach=potential.repulsion.reach),
         dtype=str(potential.dtype).removeprefix("torch."),
-        provenance={"gnnpot": __version__, **provenance},
+        provenance={"gnnpot": __version__, "parameters": potential.model.num_parameters, **provenance},
     ).model_dump(mode="json", exclude={"checksum"})
     header["checksum"] = checksum(header, tensors)
     document = json.dumps(header, ensure_ascii=False, allow_nan=False)
-    write_bytes(Path(path), save(tensors, metadata={_KEY: document}))
+    write_bytes(Path(path), save(tensors, metadata={KEY: document}))
 
 
 def add_provenance(path: str | Path, entries: Mapping[str, Any]) -> None:
@@ -124,17 +86,6 @@ def add_provenance(path: str | Path, entries: Mapping[str, Any]) -> None:
     """
     provenance = read_header(path).provenance
     save_potential(load_potential(path), path, provenance={**provenance, **entries})
-
-
-def read_header(path: str | Path) -> ModelHeader:
-    """Read the header of a model file; the tensors are neither read nor checked.
-
-    Raises:
-        ModelFileError: There is no whole model file of a format that this version knows.
-    """
-    path = single_file(path)
-    with _opened(path) as file:
-        return _header(_document(file, path), path)
 
 
 def load_potential(
@@ -153,12 +104,8 @@ def load_potential(
             changed since it was written.
     """
     path = single_file(path)
-    with _opened(path) as file:
-        document = _document(file, path)
-        tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    header = _header(document, path)
-    if checksum(document, tensors) != header.checksum:
-        raise ModelFileError(f"expected {path} as it was written, got a changed file; get a fresh copy")
+    header, content = read_whole(path)
+    tensors = {name: tensor.clone() for name, tensor in load(content).items()}
     try:
         potential = _build(header, tensors)
         if dtype is not None:
@@ -167,20 +114,22 @@ def load_potential(
             _subtract_free_atoms(potential)
     except (GnnpotError, ValidationError, *_UNBUILT) as error:
         raise ModelFileError(
-            f"expected a model that this gnnpot knows, got {path}: {_one_line(error)}; update gnnpot"
+            f"expected a model that this gnnpot knows, got {path}: {one_line_of(error)}; update gnnpot"
         ) from error
     return potential.to(choose_device(str(device))).eval()
 
 
 def checksum(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 over the JSON document, but for its own checksum, and the tensors with their names."""
-    values = {name: value for name, value in document.items() if name != "checksum"}
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().view(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    raw = {
+        name: RawTensor(
+            str(tensor.dtype),
+            tuple(tensor.shape),
+            tensor.contiguous().view(-1).view(torch.uint8).numpy().tobytes(),
+        )
+        for name, tensor in tensors.items()
+    }
+    return checksum_of(document, raw)
 
 
 def _tensors(model: AtomicEnergyModel) -> dict[str, Tensor]:
@@ -231,67 +180,3 @@ def _subtract_free_atoms(potential: Potential) -> None:
     for symbol in potential.elements:
         graph = AtomicGraph.from_ase(Atoms(symbol), potential.cutoff, potential.dtype)
         potential.reference_energies[number_of[symbol]] -= potential.interaction_energies(graph).sum()
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    if not path.is_file():
-        raise ModelFileError(f"expected a model file, got {path}, which is no file; check the path")
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except (SafetensorError, OSError) as error:
-        raise ModelFileError(
-            f"expected a whole model file, got {path} ({_one_line(error)}), which is cut off or not ours; "
-            "get a fresh copy"
-        ) from error
-
-
-def _document(file: Any, path: str | Path) -> dict[str, Any]:
-    """The JSON document of a file of ours."""
-    text = (file.metadata() or {}).get(_KEY)
-    if text is None:
-        raise ModelFileError(
-            f"expected a model file of gnnpot, got {path}, which another program wrote; give one of ours"
-        )
-    try:
-        document = parse_json(text)
-        version = document["format"]
-        if type(version) is not int:
-            raise TypeError(f"format {shortened(version)}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFileError(
-            f"expected a header that tells its format, got {path} ({_one_line(error)}); get a fresh copy"
-        ) from error
-    if version < 1:
-        raise ModelFileError(
-            f"expected a model file of format 1 to {FORMAT}, got {path} of format {version}; get a fresh copy"
-        )
-    if version > FORMAT:
-        raise ModelFileError(
-            f"expected a model file of format {FORMAT} at most, got {path} of format {version}, made by a "
-            "newer gnnpot; update gnnpot"
-        )
-    return document
-
-
-def _header(document: dict[str, Any], path: str | Path) -> ModelHeader:
-    try:
-        header = ModelHeader.model_validate(document)
-    except ValidationError as error:
-        raise ModelFileError(
-            f"expected a whole header, got {path}: {_one_line(error)}; get a fresh copy"
-        ) from error
-    if header.units != UNITS:
-        expected, got = (
-            ", ".join(f"{name} in {u}" for name, u in units.items()) for units in (UNITS, header.units)
-        )
-        raise ModelFileError(f"expected {expected}, got {path} with {got or 'no units'}; convert the model")
-    return header
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        return shortened(", ".join(faults), str)
-    return shortened(one_line(error), str)

@@ -19,7 +19,8 @@ from gnnpot.kernels.dispatch import differentiated_once
 from gnnpot.models.base import AtomicEnergyModel, sum_over_structures
 from gnnpot.ops.neighbor_sums import sum_opposite
 from gnnpot.ops.products import without_weight_gradients
-from gnnpot.potential.free_atoms import FreeAtomEnergy, bonded_part
+from gnnpot.potential.free_atoms import bonded_part
+from gnnpot.potential.header import FreeAtomEnergy
 from gnnpot.potential.repulsion import ZBLRepulsion
 
 

@@ -14,8 +14,9 @@ from gnnpot.data.structure_set import Structures
 from gnnpot.evaluation.evaluation import BATCH_ATOMS, Evaluation, evaluate_graphs
 from gnnpot.evaluation.report import write_report
 from gnnpot.potential.folder import MODEL_FILE as MODEL_FILE
+from gnnpot.potential.header import read_header
 from gnnpot.potential.last_layer import LastLayerUncertainty
-from gnnpot.potential.model_file import add_provenance, load_potential, read_header, save_potential
+from gnnpot.potential.model_file import add_provenance, load_potential, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.system.devices import choose_device
 from gnnpot.system.files import CONFIG, write_text

@@ -96,12 +96,13 @@ class MembersConfig(Section):
 def _split_or_files(value: Any) -> str:
     """Whether a section says how to split, or which files there are."""
     if isinstance(value, SplitConfig) or (isinstance(value, dict) and "path" not in value):
-        return "split"
-    return "files"
+        return "a split"
+    return "of files"
 
 
 _SplitOrFiles = Annotated[
-    Annotated[SplitConfig, Tag("split")] | Annotated[DataFiles, Tag("files")], Discriminator(_split_or_files)
+    Annotated[SplitConfig, Tag("a split")] | Annotated[DataFiles, Tag("of files")],
+    Discriminator(_split_or_files),
 ]
 
 

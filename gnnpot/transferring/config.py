@@ -212,7 +212,7 @@ class TransferConfig(RunConfig):
         if not isinstance(values["source"], str):
             raise ConfigError(f"expected source to be a model file, got {values['source']!r}; give its path")
         super().from_dict({**values, "model": {"kind": "ani"}}, source=source)  # wrong keys, before torch
-        from gnnpot.potential.model_file import read_header
+        from gnnpot.potential.header import read_header
 
         values = {**values, "source": str(single_file(values["source"]))}
         header = read_header(values["source"])

@@ -15,7 +15,8 @@ from gnnpot.evaluation.evaluation import Evaluation
 from gnnpot.evaluation.report import write_report
 from gnnpot.evaluation.stability import Stability, stability, starting_structure
 from gnnpot.potential.folder import MODEL_FILE
-from gnnpot.potential.model_file import load_potential, read_header, save_potential
+from gnnpot.potential.header import read_header
+from gnnpot.potential.model_file import load_potential, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.system.files import file_hash, make_folder, write_text
 from gnnpot.system.run_folder import RunFolder

@@ -30,7 +30,7 @@ from gnnpot.data.reading import read_frames
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import ConfigError, DataError, TrainingError
 from gnnpot.models import MODELS
-from gnnpot.potential.model_file import read_header
+from gnnpot.potential.header import read_header
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.loss_config import WeightedLoss
 

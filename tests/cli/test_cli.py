@@ -12,8 +12,10 @@ import yaml
 from ase.io import read, write
 from cli_examples import DEMO
 from jsonschema import Draft202012Validator
+from potentials import small_potential
 
 from gnnpot.config.base import shipped_configs
+from gnnpot.potential.model_file import save_potential
 
 
 def test_a_full_disk_while_a_checkpoint_is_written(config, tmp_path):
@@ -137,6 +139,16 @@ def test_wrong_keys_do_not_wait_for_torch(words, config):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "unheard" in done.stderr
     assert (done.returncode, done.stdout.strip()) == (2, "[]")
+
+
+def test_what_is_in_a_model_file_is_told_without_torch(tmp_path):
+    save_potential(small_potential(), tmp_path / "model.safetensors")
+    call = ["gnnpot", "info", str(tmp_path)]
+    code = f"import sys; sys.argv = {call}; from gnnpot.cli import main\ntry: main()\n"
+    code += "finally: print(sorted({'torch', 'numba', 'matplotlib'} & set(sys.modules)), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+    assert f"{small_potential().model.num_parameters:,} parameters" in done.stdout
 
 
 def test_help_comes_within_half_a_second():

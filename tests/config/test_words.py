@@ -129,3 +129,11 @@ def test_each_unknown_key_of_a_section_is_named():
     message = said({"modle": "ani", "tarin": "data.xyz", "training": {"batch": 4, "epoch": 3}})
     for name in ("modle", "tarin", "training.batch", "training.epoch"):
         assert f"no key is called {name}; did you mean " in message
+
+
+def test_a_share_that_is_none_is_refused_in_plain_words():
+    with pytest.raises(ConfigError) as raised:
+        RunConfig.from_dict({"model": "ani", "train": "a.xyz", "validation": {"fraction": 2}}, source="run")
+    assert str(raised.value).endswith(
+        "validation.fraction: expected a number above 0 and below 1 or null, got 2"
+    )

@@ -21,7 +21,7 @@ from gnnpot.data.stress_offset import stress_offsets
 from gnnpot.data.structure_set import Structures
 from gnnpot.errors import DataError
 from gnnpot.evaluation.stress_labels import other_stress_offset
-from gnnpot.potential.model_file import read_header
+from gnnpot.potential.header import read_header
 from gnnpot.training.fit import Observer
 from gnnpot.training.run import train
 from gnnpot.training.run_config import RunConfig

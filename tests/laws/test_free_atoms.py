@@ -13,7 +13,8 @@ from structures import ethanol
 from gnnpot import GNNPotCalculator
 from gnnpot.graph.graph import AtomicGraph, collate
 from gnnpot.potential.committee import Committee
-from gnnpot.potential.model_file import load_potential, read_header, save_potential
+from gnnpot.potential.header import read_header
+from gnnpot.potential.model_file import load_potential, save_potential
 from gnnpot.potential.potential import Potential
 from gnnpot.transferring.element_map import resolve_element_map
 from gnnpot.transferring.weights import carried

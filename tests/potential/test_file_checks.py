@@ -13,7 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gnnpot.errors import ModelFileError
-from gnnpot.potential.model_file import checksum, load_potential, read_header, save_potential
+from gnnpot.potential.header import read_header
+from gnnpot.potential.model_file import checksum, load_potential, save_potential
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from structures import rattled_crystal
 from gnnpot import __version__
 from gnnpot.errors import DeviceError, ModelFileError
 from gnnpot.graph.graph import AtomicGraph
-from gnnpot.potential.model_file import checksum, load_potential, read_header, save_potential
+from gnnpot.potential.header import read_header
+from gnnpot.potential.model_file import checksum, load_potential, save_potential
 
 DATA = Path(__file__).parent
 
@@ -122,7 +123,8 @@ def test_the_header_says_what_the_file_holds(path):
     assert header.repulsion.reach == 0.8
     assert header.units["stress"] == "eV/Å³"
     assert header.dtype == "float32"
-    assert header.provenance == {"gnnpot": __version__, "seed": 1}
+    count = load_potential(path).model.num_parameters
+    assert header.provenance == {"gnnpot": __version__, "parameters": count, "seed": 1}
 
 
 @pytest.mark.parametrize("kind", ["ani", "dimenet", "nequip", "schnet"])

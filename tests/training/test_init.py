@@ -20,7 +20,8 @@ from gnnpot.data.scales import LengthScales
 from gnnpot.data.split import read_splits
 from gnnpot.data.survey import Survey
 from gnnpot.models import MODEL_CONFIGS
-from gnnpot.potential.model_file import load_potential, read_header
+from gnnpot.potential.header import read_header
+from gnnpot.potential.model_file import load_potential
 from gnnpot.training.fit import Observer
 from gnnpot.training.from_data import fitted
 from gnnpot.training.init.first_config import first_config

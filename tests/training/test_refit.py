@@ -13,7 +13,8 @@ from ase.io import read, write
 
 from gnnpot.errors import ConfigError
 from gnnpot.models.hidden import last_layer
-from gnnpot.potential.model_file import load_potential, read_header
+from gnnpot.potential.header import read_header
+from gnnpot.potential.model_file import load_potential
 from gnnpot.training.config import RefitConfig
 from gnnpot.training.loss_config import WeightedLoss
 from gnnpot.training.preparation import initial_potential, prepare

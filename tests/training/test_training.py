@@ -26,7 +26,8 @@ from torch.optim.swa_utils import AveragedModel
 from gnnpot import GNNPotCalculator
 from gnnpot.data.split import read_splits
 from gnnpot.errors import ConfigError, DataError, TrainingError
-from gnnpot.potential.model_file import load_potential, read_header
+from gnnpot.potential.header import read_header
+from gnnpot.potential.model_file import load_potential
 from gnnpot.training.module import moving_average
 from gnnpot.training.run import train
 from gnnpot.training.run_config import RunConfig

@@ -21,7 +21,8 @@ from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.data.files import data_paths
 from gnnpot.errors import DataError, TrainingError
 from gnnpot.potential.folder import MODEL_FILE
-from gnnpot.potential.model_file import load_potential, read_header
+from gnnpot.potential.header import read_header
+from gnnpot.potential.model_file import load_potential
 from gnnpot.properties.judgment import judged
 from gnnpot.properties.targets import TargetsConfig
 from gnnpot.system.devices import choose_device

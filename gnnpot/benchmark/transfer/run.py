@@ -17,7 +17,7 @@ from gnnpot.data.files import data_paths
 from gnnpot.data.split import SplitConfig
 from gnnpot.errors import DataError
 from gnnpot.potential.folder import MODEL_FILE
-from gnnpot.potential.model_file import read_header
+from gnnpot.potential.header import read_header
 from gnnpot.system.files import file_hash
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.fit import StepsOnly
