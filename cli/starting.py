@@ -19,7 +19,7 @@ def importing() -> Iterator[None]:
         with console.status("importing torch"):
             yield
         return
-    late = Timer(_QUIET, console.print, ["importing torch takes longer than ten seconds, once"])
+    late = Timer(_QUIET, console.print, ["importing torch, which takes longer than ten seconds"])
     late.daemon = True
     late.start()
     try:

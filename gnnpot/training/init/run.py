@@ -51,7 +51,7 @@ def first_text(
     _check_enough(survey, files)
     values = first_config(kind, files, survey, test=test, keys=keys)
     config = RunConfig.from_dict(values, source="the new configuration")
-    watch("timing training steps, for which loops may have to be compiled", 0.3)
+    watch("timing training steps, for which loops may have to be compiled", 0.0)
     seconds = _seconds(config, survey)
     facts, duration = _in_words(survey, kind), _duration(seconds)
     command = shlex.join(["gnnpot", "init", *files, *(["--model", kind] if kind != "ani" else [])])
