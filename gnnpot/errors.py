@@ -23,6 +23,7 @@ import reprlib
 from collections.abc import Callable, Sequence
 
 _LONGEST = 200  # characters of a value in a message
+_LONGEST_ERROR = 700  # of what another library says
 
 
 class _Bounded(reprlib.Repr):
@@ -37,9 +38,10 @@ class GnnpotError(Exception):
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, on one line; its kind where it says nothing."""
+    """What an error says, on one line that is not too long; its kind where it says nothing."""
     words = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return " ".join(words.split()) or type(error).__name__
+    text = " ".join(words.split()) or type(error).__name__
+    return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]} …"
 
 
 def file_trouble(error: OSError) -> str:
