@@ -14,7 +14,7 @@ from jaxtyping import Int
 from pydantic import Field, PositiveInt, model_validator
 
 from gnnpot.config.base import Section
-from gnnpot.errors import DataError
+from gnnpot.errors import DataError, one_line
 from gnnpot.system.documents import read_json
 from gnnpot.system.files import write_text
 
@@ -167,7 +167,9 @@ def read_splits(path: Path) -> dict[str, list[SplitRow]]:
         parts = {name: rows for name, rows in content.items() if isinstance(rows, list)}
         return {name: [SplitRow(**row) for row in rows] for name, rows in parts.items()}
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
-        raise DataError(f"expected splits of format {FORMAT} in {path}, got {error}; split anew") from error
+        raise DataError(
+            f"expected splits of format {FORMAT} in {path}, got {one_line(error)}; split anew"
+        ) from error
 
 
 def _held_out(

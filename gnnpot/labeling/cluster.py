@@ -71,8 +71,8 @@ class DaskPool(WorkerPool):
             self._client = self._distributed.Client(address, timeout=_ANSWER, set_as_default=False)
         except OSError as error:
             raise EngineError(
-                f"expected a scheduler of Dask at {address}, got no answer ({error}); start one with "
-                "`dask scheduler`, or mend running.scheduler"
+                f"expected a scheduler of Dask at {address}, got no answer ({one_line(error)}); start one "
+                "with `dask scheduler`, or mend running.scheduler"
             ) from error
         self._futures: dict[str, Any] = {}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gnnpot.errors import OutputError
+from gnnpot.errors import OutputError, one_line
 from gnnpot.system.documents import read_json
 from gnnpot.system.files import make_folder, write_text
 
@@ -36,8 +36,8 @@ class Phases:
                 self._done = dict(read_json(path))
             except (OSError, ValueError, TypeError) as error:
                 raise OutputError(
-                    f"expected the phases of a round in {path}, got a damaged file ({error}); remove the "
-                    "folder of the round, whose labels are kept, and go on with --resume"
+                    f"expected the phases of a round in {path}, got a damaged file ({one_line(error)}); "
+                    "remove the folder of the round, whose labels are kept, and go on with --resume"
                 ) from error
 
     def __getitem__(self, phase: str) -> Facts:

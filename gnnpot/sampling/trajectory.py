@@ -12,7 +12,7 @@ from typing import Any, Self, TextIO
 from ase import Atoms
 from ase.io.extxyz import write_extxyz
 
-from gnnpot.errors import DataError, OutputError
+from gnnpot.errors import DataError, OutputError, one_line
 from gnnpot.system.documents import read_json
 from gnnpot.system.files import write_text
 
@@ -66,7 +66,7 @@ class FrameWriter:
             state, count = note["sampler"], note["frames"]
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"expected a state in {path}, got {error}; start anew in another folder"
+                f"expected a state in {path}, got {one_line(error)}; start anew in another folder"
             ) from error
         return cls(folder, *_opened(folder), count=count), state
 

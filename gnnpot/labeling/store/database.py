@@ -13,7 +13,7 @@ from typing import Any
 
 import ase.db
 
-from gnnpot.errors import DataError, EngineError, OutputError
+from gnnpot.errors import DataError, EngineError, OutputError, one_line
 from gnnpot.labeling.store import claims
 
 VERSION = 1
@@ -84,12 +84,13 @@ def explained(place: str) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise OutputError(
-            f"expected to write the label store {shown}, got an error ({error}); free space, mend its "
-            "permissions, or choose another --store"
+            f"expected to write the label store {shown}, got an error ({one_line(error)}); free space, mend "
+            "its permissions, or choose another --store"
         ) from error
     except sqlite3.DatabaseError as error:
         raise DataError(
-            f"expected a label store at {shown}, got something else ({error}); choose another --store"
+            f"expected a label store at {shown}, got something else ({one_line(error)}); choose another "
+            "--store"
         ) from error
     except ImportError as error:
         raise EngineError(f"expected the driver of PostgreSQL, got none; install it: {INSTALL}") from error

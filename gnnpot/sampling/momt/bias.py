@@ -14,7 +14,7 @@ from jaxtyping import Float
 from pydantic import Field, FiniteFloat, PositiveFloat, model_validator
 
 from gnnpot.config.base import Section
-from gnnpot.errors import ConfigError, DataError
+from gnnpot.errors import ConfigError, DataError, one_line
 from gnnpot.system.files import write_text
 
 Array = np.ndarray
@@ -310,7 +310,9 @@ class Bias:
         try:
             state = json.loads(Path(path).read_text())
         except (OSError, ValueError) as error:
-            raise DataError(f"expected a bias in {path}, got {error}; give a bias.json of momt") from error
+            raise DataError(
+                f"expected a bias in {path}, got {one_line(error)}; give a bias.json of momt"
+            ) from error
         if not (isinstance(state, dict) and "deposited" in state):
             raise DataError(f"expected a bias in {path}, got something else; give a bias.json of momt")
         self.restore(state)

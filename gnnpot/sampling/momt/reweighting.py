@@ -9,7 +9,7 @@ import numpy as np
 from ase import Atoms, units
 from jaxtyping import Float
 
-from gnnpot.errors import DataError
+from gnnpot.errors import DataError, one_line
 from gnnpot.units import kBar
 
 Array = np.ndarray
@@ -44,8 +44,8 @@ class BiasedSamples(NamedTuple):
             ]
         except (KeyError, RuntimeError) as error:
             raise DataError(
-                f"expected frames of momt with energies, order and bias, got one without ({error}); sample "
-                "with labels: keep"
+                f"expected frames of momt with energies, order and bias, got one without "
+                f"({one_line(error)}); sample with labels: keep"
             ) from error
         if not rows:
             raise DataError("expected frames of momt, got none; sample some")
