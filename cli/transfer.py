@@ -64,5 +64,6 @@ def transfer(
     print_sets(sets, title=f"Errors on the {result['transferred']['split']} structures")
     if result["gain"]:
         print_prose(Console(), result["gain"])
-    said = {f"warning {number}": text for number, text in enumerate(result["verdict"], start=1)}
-    print_notes({**said, "model": output / "model.safetensors", "report": output / "report.html"})
+    for text in result["verdict"]:
+        print_prose(Console(), f"warning: {text}", indent=9)
+    print_notes({"model": output / "model.safetensors", "report": output / "report.html"})

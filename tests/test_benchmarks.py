@@ -13,6 +13,7 @@ import pytest
 from potentials import small_potential
 
 from gnnpot.potential.model_file import save_potential
+from gnnpot.training.run_config import RunConfig
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -239,3 +240,16 @@ def test_mutated_labels_are_judged_by_the_cure_that_is_named(program):
     assert module.judged(frames, other) == "wrong"
     nothing = module.Mutation("forces", lambda value, _: value, "keys.stress_sign: pressure")
     assert module.judged(frames, nothing) == "silent"
+
+
+def test_defaults_are_held_against_configurations_that_fit_and_cells_that_can_be_made_again(program):
+    defaults = program("defaults")
+    for names in (*((name,) for name in defaults.TRIES), *defaults.TUNED.values()):
+        RunConfig.from_dict({**defaults.tried(names), "train": "a.xyz"}, source="tried")
+    assert set(defaults.TUNED) >= set(defaults.METALS)
+    tuned = RunConfig.from_dict({**defaults.silicon(2.5), "train": "a.xyz"}, source="silicon")
+    assert tuned.model.cutoff == pytest.approx(6.0 * 2.5 / 2.35)
+    for symbol, sizes in {"Cu": {31, 32}, "Zr": {35, 36}, "Fe": {53, 54}}.items():
+        cells, again = (defaults.metal_cells(symbol, 8, seed=1) for _ in range(2))
+        assert {len(atoms) for atoms in cells} == sizes
+        assert all((one.positions == other.positions).all() for one, other in zip(cells, again, strict=True))
