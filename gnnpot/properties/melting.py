@@ -57,7 +57,9 @@ class Melting:
     def uncertainty(self) -> float:
         """Standard error (K): the larger one of that over rounds and that over fifths of the second halves.
 
-        It knows nothing of the size of the cell, whose effect a second run with more atoms tells.
+        It knows nothing of the size of the cell, nor of interfaces that are too slow for the length of the
+        rounds, whose temperature then stays near the guess: a run with more atoms, and one that is longer or
+        starts elsewhere, tell of both.
         """
         values = [one.temperature for one in self.runs]
         between = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
