@@ -111,7 +111,9 @@ class Survey:
             "isolated atoms": ", ".join(self.isolated),
         }
         if self.widths is not None:
-            words["cells"] = f"{self.widths[0]:.2f} to {self.widths[1]:.2f} Å between the closest faces"
+            least, largest = (f"{width:.2f}" for width in self.widths)
+            extent = least if least == largest else f"{least} to {largest}"
+            words["cells"] = f"{extent} Å between the closest faces"
         if (scales := self.scales) is not None:
             words["distances"] = (
                 f"nearest neighbor {scales.nearest:.2f} Å (median), one in a hundred below "
