@@ -154,20 +154,23 @@ def find_start(config: TransferConfig, store: GraphStore) -> TransferStart:
     return TransferStart(source, elements, length, energy, tuple(steps))
 
 
-def fitted_length_scale(scaled: Callable[[float], Potential], frames: Sequence[Atoms]) -> float:
+def fitted_length_scale(
+    scaled: Callable[[float], Potential], frames: Sequence[Atoms], *, energy_scale: float | None = None
+) -> float:
     r"""The s at which forces and stress of the potential carried with it differ least from their labels.
 
     .. math:: \min_{s, \alpha} \frac{\sum |F - F^{ZBL} - \alpha \hat F|^2}{\sum |F|^2}
         + \frac{\sum |\sigma - \sigma^{ZBL} - \alpha \hat\sigma|^2}{\sum |\sigma|^2}
 
     over sixteen scales in equal ratios from 0.7 to 1.45, then by golden section to 1e-4 about the best;
-    α stands for the energy scale, which the repulsion does not have.  Without labels of stress forces decide
+    α is the energy scale, which the repulsion does not have.  Without labels of stress forces decide
     alone, and tend to a larger s.  Where labels vanish, as in a perfect crystal at rest, noise of DFT takes
     the place of their norm, and α is 1 if all of them do.
 
     Args:
         scaled: The potential carried with a length scale.
         frames: Structures with forces.
+        energy_scale: α, if the potential gets a certain one; the best for each s if it will be fitted, too.
 
     Raises:
         ConfigError: No structure has forces.
@@ -178,7 +181,7 @@ def fitted_length_scale(scaled: Callable[[float], Potential], frames: Sequence[A
         pairs = _derivatives(scaled(math.exp(logarithm)), labeled)
         predicted = np.concatenate([pair.predicted for pair in pairs])
         labels = np.concatenate([pair.labels for pair in pairs])
-        factor = _factor(predicted, labels) if any(pair.tells for pair in pairs) else 1.0
+        factor = energy_scale or (_factor(predicted, labels) if any(pair.tells for pair in pairs) else 1.0)
         return float(np.square(labels - factor * predicted).sum())
 
     grid = np.linspace(math.log(_RANGE[0]), math.log(_RANGE[1]), _GRID)
@@ -229,7 +232,8 @@ def _length_scale(
     config: TransferConfig, scaled: Callable[[float], Potential], frames: Sequence[Atoms]
 ) -> float:
     if config.lattice_scale == "fit":
-        return fitted_length_scale(scaled, frames)
+        given = None if config.energy_scale == "fit" else float(config.energy_scale or 1.0)
+        return fitted_length_scale(scaled, frames, energy_scale=given)
     return length_scale(config.lattice_scale)
 
 

@@ -45,9 +45,31 @@ def test_scales_are_found_that_made_the_labels(repulsion):
     def scaled(length):
         return carried(source, mapped({}, "Si", "Ge"), length_scale=length)
 
-    assert fitted_length_scale(scaled, frames) == pytest.approx(1.1, abs=2e-4)
+    for energy_scale in (None, 0.7):
+        assert fitted_length_scale(scaled, frames, energy_scale=energy_scale) == pytest.approx(1.1, abs=2e-4)
     right = carried(source, mapped({}, "Si", "Ge"), length_scale=1.1)
     assert fitted_energy_scale(right, frames) == pytest.approx(0.7, rel=1e-9)
+
+
+def test_a_length_scale_alone_makes_the_start_better_as_it_is():
+    source = potential_of("schnet", ("Si",))
+    weak = carried(source, mapped({}, "Si", "Ge"), length_scale=1.1, energy_scale=0.05)
+    atoms = renamed(silicon(), "Ge")
+    atoms.set_cell(1.1 * atoms.cell, scale_atoms=True)
+    labels = weak(AtomicGraph.from_ase(atoms, weak.cutoff, torch.float64)).forces.detach()
+    atoms.calc = SinglePointCalculator(atoms, forces=labels.numpy())
+
+    def scaled(length):
+        return carried(source, mapped({}, "Si", "Ge"), length_scale=length)
+
+    def error(length):
+        potential = scaled(length)
+        found = potential(AtomicGraph.from_ase(atoms, potential.cutoff, torch.float64))
+        return (found.forces - labels).norm().item()
+
+    free, fixed = (fitted_length_scale(scaled, [atoms], energy_scale=scale) for scale in (None, 1.0))
+    assert free == pytest.approx(1.1, abs=2e-4)
+    assert error(fixed) < 0.9 * min(error(free), error(1.0))
 
 
 def test_a_crystal_without_forces_is_fitted_to_its_stress():
