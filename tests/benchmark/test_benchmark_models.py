@@ -14,6 +14,8 @@ from model_comparisons import TINY, compare_with, run
 from gnnpot.data.reading import content_hash, read_frames
 from gnnpot.errors import TrainingError
 
+pytestmark = pytest.mark.xdist_group("benchmark_models")  # what they share is made once
+
 
 def hashes(path: Path) -> set[str]:
     return {content_hash(atoms) for atoms in read_frames([path])}

@@ -25,6 +25,8 @@ from gnnpot.benchmark.subsets import read_pool
 from gnnpot.benchmark.trials import Comparison, Measurement, Point, SeedStatistics, Trial
 from gnnpot.units import ERROR_UNITS
 
+pytestmark = pytest.mark.xdist_group("benchmark_models_report")  # what they share is made once
+
 
 @pytest.fixture
 def comparison() -> Comparison:

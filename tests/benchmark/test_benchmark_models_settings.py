@@ -34,6 +34,8 @@ from gnnpot.potential.header import read_header
 from gnnpot.training.config import TrainingConfig
 from gnnpot.training.loss_config import WeightedLoss
 
+pytestmark = pytest.mark.xdist_group("benchmark_models_settings")  # what they share is made once
+
 
 def test_small_parts_have_all_elements_if_they_can(tmp_path):
     frames = [labeled(bulk("Si", a=5.0 + 0.01 * step)) for step in range(38)]

@@ -21,6 +21,8 @@ from gnnpot.training.batches import EpochBatches
 from gnnpot.training.config import TrainingConfig
 from gnnpot.transferring.config import TransferConfig
 
+pytestmark = pytest.mark.xdist_group("benchmark_transfer")  # what they share is made once
+
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 
 

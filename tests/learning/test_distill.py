@@ -23,6 +23,8 @@ from gnnpot.learning.distillation_config import DistillConfig
 from gnnpot.training.run import train
 from gnnpot.training.run_config import RunConfig
 
+pytestmark = pytest.mark.xdist_group("distill")  # what they share is made once
+
 
 def copper(seed: int, rattle: float, *, labeled: bool = True):
     atoms = bulk("Cu", cubic=True, a=3.7)

@@ -21,6 +21,8 @@ from gnnpot.labeling.store.store import LabelStore
 from gnnpot.learning.run import learn
 from gnnpot.system.run_folder import locked
 
+pytestmark = pytest.mark.xdist_group("learn")  # what they share is made once
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:

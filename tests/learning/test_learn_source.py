@@ -20,6 +20,8 @@ from gnnpot.potential.model_file import load_potential
 from gnnpot.training.run import train
 from gnnpot.training.run_config import RunConfig
 
+pytestmark = pytest.mark.xdist_group("learn_source")  # what they share is made once
+
 
 def nickel(seed: int):
     atoms = bulk("Ni", cubic=True, a=3.52)

@@ -15,6 +15,8 @@ from gnnpot.models.dimenet import DimeNet, DimeNetConfig
 from gnnpot.ops.harmonics import solid_harmonics
 from gnnpot.ops.triplet_sums import TripletFactors, TripletGeometry, sum_over_triplets
 
+pytestmark = pytest.mark.xdist_group("dimenet")  # what they share is made once
+
 SIZES = {
     "channels": 16,
     "interaction_channels": 8,

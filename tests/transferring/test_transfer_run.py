@@ -23,6 +23,8 @@ from gnnpot.training.run_config import RunConfig
 from gnnpot.transferring.config import TransferConfig
 from gnnpot.transferring.run import transfer
 
+pytestmark = pytest.mark.xdist_group("transfer_run")  # what they share is made once
+
 DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 
 
