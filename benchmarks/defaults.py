@@ -49,8 +49,8 @@ TRIES: dict[str, tuple[str, ...]] = {
 TUNED: dict[str, tuple[str, ...]] = {  # names of TRIES by element; of others, the file of silicon
     "Cu": ("fast",),
     "Zr": ("fast",),
-    "Fe": ("fast",),
-    "Ni": (),  # no try was better than the bare configuration
+    "Fe": (),  # no try was better than the bare configuration
+    "Ni": (),
 }
 
 

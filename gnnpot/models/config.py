@@ -47,7 +47,7 @@ class ModelConfig(SectionFromData):
     LENGTHS: ClassVar[tuple[str, ...]] = ("cutoff",)
     NEIGHBORS: ClassVar[float] = 26.0  # mean number within the cutoff that the data choose
     LEAST_CUTOFF: ClassVar[float] = 4.5  # Å, of such a cutoff
-    LEARNING_RATE: ClassVar[float] = 2e-3  # of AdamW, where a configuration leaves it open
+    LEARNING_RATE: ClassVar[float] = 3e-3  # of AdamW, where a configuration leaves it open
     WEIGHT_DECAY: ClassVar[float] = 0.01
 
     kind: str
@@ -202,7 +202,6 @@ class SchNetConfig(ModelConfig):
     """
 
     NAME: ClassVar[str] = "SchNet"
-    LEARNING_RATE: ClassVar[float] = 3e-3
 
     kind: Literal["schnet"] = "schnet"
     channels: PositiveInt = 64
@@ -232,7 +231,6 @@ class DimeNetConfig(ModelConfig):
     """
 
     NAME: ClassVar[str] = "DimeNet++"
-    LEARNING_RATE: ClassVar[float] = 3e-3
     WEIGHT_DECAY: ClassVar[float] = 0.02
 
     kind: Literal["dimenet++"] = "dimenet++"

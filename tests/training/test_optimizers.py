@@ -22,7 +22,8 @@ def network() -> nn.Module:
 
 
 def rates(schedule: dict, network: nn.Module, kind: str = "adamw") -> LearningRates:
-    optimizers = built({"kind": kind}, network)
+    rate = {"learning_rate": 2e-3} if kind == "adamw" else {}
+    optimizers = built({"kind": kind, **rate}, network)
     return LearningRates(TypeAdapter(ScheduleConfig).validate_python(schedule), optimizers)
 
 
