@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from itertools import accumulate
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -36,9 +37,8 @@ def faults_of(error: ValidationError, section: type[BaseModel]) -> str:
     schema = section.model_json_schema()
     keys = _Keys(schema)
     faults = list(dict.fromkeys(_fault(entry, keys) for entry in _without_branches(error, keys)))
-    lines = [shortened(fault, str) for fault in faults]
-    lengths = [sum(map(len, lines[:count])) for count in range(1, len(lines) + 1)]
-    shown = max(1, min(_SHOWN, sum(length <= _ENOUGH for length in lengths)))
+    lines = [shortened(fault, str) for fault in faults[:_SHOWN]]
+    shown = max(1, sum(length <= _ENOUGH for length in accumulate(map(len, lines))))
     more = f"; and {len(faults) - shown} more" if len(faults) > shown else ""
     return "; ".join(lines[:shown]) + more
 

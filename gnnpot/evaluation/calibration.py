@@ -6,11 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import erf
 from scipy.stats import rankdata
 
 Array = np.ndarray
-SHARES = tuple(float(erf(width / np.sqrt(2))) for width in (1, 2))  # of a normal distribution: 68, 95 %
 
 
 class Calibration(NamedTuple):

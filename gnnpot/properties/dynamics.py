@@ -12,7 +12,6 @@ from ase.calculators.calculator import Calculator
 from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 
-from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.config.base import Section
 from gnnpot.config.durations import SimulatedTime, TimeFromZero
 from gnnpot.errors import PropertyError
@@ -26,16 +25,15 @@ from gnnpot.properties.correlations import (
     mean_square_displacement,
     radial_distribution,
 )
+from gnnpot.properties.runs import Recorder, run_all
 from gnnpot.properties.watch import NO_WATCH, Watch
-from gnnpot.sampling.ensembles import NVE, Ensemble, LangevinNVT
+from gnnpot.sampling.ensembles import Ensemble, LangevinNVT
 from gnnpot.sampling.limits import Limits
-from gnnpot.sampling.md import MDConfig, MolecularDynamicsSampler
-from gnnpot.sampling.replicas import Replicas, replicas_of
+from gnnpot.sampling.md import MDConfig
+from gnnpot.sampling.replicas import Replicas
 from gnnpot.sampling.walk import Walks
 
 Array = np.ndarray
-
-_BATCHED = (NVE, LangevinNVT)  # keep nothing from one step to the next but positions and momenta
 
 
 class DynamicsConfig(Section):
@@ -143,8 +141,8 @@ def dynamics(
 ) -> Dynamics:
     """Run several trajectories and average their structure and motion.
 
-    Runs of a potential at constant volume with friction move together as one batch
-    (:mod:`gnnpot.sampling.replicas`), others one after another.
+    Runs of a potential at constant volume with friction move together as one batch, others one after
+    another (:mod:`gnnpot.properties.runs`).
 
     Args:
         calculator: Forces, and stress where the cell moves.
@@ -160,10 +158,8 @@ def dynamics(
     start = supercell(atoms, config.size)
     plan = config.sampler()
     rng = np.random.default_rng(seed)
-    if isinstance(calculator, GNNPotCalculator) and isinstance(config.ensemble, _BATCHED):
-        frames, failures = _as_a_batch(calculator, start, plan, rng, watch)
-    else:
-        frames, failures = _one_by_one(calculator, start, plan, rng, watch)
+    frames: list[list[Atoms]] = [[] for _ in range(plan.repetitions)]
+    _, failures = run_all(calculator, start, plan, rng, watch, lambda runs: _Frames(runs, start, frames))
     whole = [run for run, failure in zip(frames, failures, strict=True) if not failure]
     failed = tuple(failure for failure in failures if failure)
     if not whole:
@@ -174,71 +170,35 @@ def dynamics(
     return _averaged(whole, config, failed, interval=plan.interval * config.timestep)
 
 
-class _Recorded:
+class _Frames(Recorder):
     """Runs, and the frames that they have left so far; both are put aside together.
 
     Args:
         runs: What moves.
         start: Structure of each run at the start.
-        count: Number of runs.
+        frames: Where the frames of each run go.
     """
 
-    def __init__(self, runs: Replicas | Walks, start: Atoms, count: int) -> None:
-        self.runs = runs
-        self.start = start
-        self.frames: list[list[Atoms]] = [[] for _ in range(count)]
+    def __init__(self, runs: Replicas | Walks, start: Atoms, frames: list[list[Atoms]]) -> None:
+        super().__init__(runs)
+        self.start, self.frames = start, frames
+
+    def take(self, run: int, frame: Atoms) -> None:
+        self.frames[run].append(frame)
 
     def state(self) -> dict[str, Any]:
-        """All that has to be kept to go on, numbers exactly."""
         frames = [[[one.positions.tolist(), one.cell.array.tolist()] for one in run] for run in self.frames]
-        return {"runs": self.runs.state(), "frames": frames}
+        return {"runs": super().state(), "frames": frames}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state of the same runs."""
-        self.runs.restore(state["runs"])
-        self.frames = [[self._frame(*one) for one in run] for run in state["frames"]]
+    def restore(self, state: Any) -> None:
+        super().restore(state["runs"])
+        self.frames[:] = [[self._frame(*one) for one in run] for run in state["frames"]]
 
     def _frame(self, positions: Any, cell: Any) -> Atoms:
         frame = self.start.copy()
         frame.set_cell(cell)
         frame.set_positions(positions)
         return frame
-
-
-def _as_a_batch(
-    calculator: GNNPotCalculator, start: Atoms, plan: MDConfig, rng: np.random.Generator, watch: Watch
-) -> tuple[list[list[Atoms]], list[str]]:
-    """Frames and failures of runs that move together."""
-    runs = replicas_of(start, plan, rng, batch=calculator.replicas)
-    recorded = _Recorded(runs, start, plan.repetitions)
-    watch.take_up(recorded)
-    while runs.is_going:
-        for run in runs.advance():
-            if not runs.failures[run] and runs.plan.schedule.is_frame(runs.steps[run]):
-                recorded.frames[run].append(runs.structure(run))
-        watch.tell(runs.share)
-        watch.keep(recorded)
-    return recorded.frames, runs.failures
-
-
-def _one_by_one(
-    calculator: Calculator, start: Atoms, plan: MDConfig, rng: np.random.Generator, watch: Watch
-) -> tuple[list[list[Atoms]], list[str]]:
-    """Frames and failures of runs that take turns."""
-    walks = MolecularDynamicsSampler(plan, calculator)([start], rng)
-    recorded = _Recorded(walks, start, plan.repetitions)
-    watch.take_up(recorded)
-
-    def between() -> None:
-        watch.tell(walks.share)
-        watch.keep(recorded)
-
-    for walk in walks.walks:
-        walk.between = between
-    for frame in walks:
-        recorded.frames[frame.info["run"]].append(frame)
-        between()
-    return recorded.frames, [walk.failure for walk in walks.walks]
 
 
 def _averaged(

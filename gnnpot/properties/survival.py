@@ -13,15 +13,14 @@ from jaxtyping import Float
 from pydantic import PositiveFloat, PositiveInt
 from scipy.stats import chi2
 
-from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.config.base import Section
 from gnnpot.config.durations import SimulatedTime
 from gnnpot.properties.calculation import supercell
+from gnnpot.properties.runs import run_all
 from gnnpot.properties.watch import NO_WATCH, Watch
 from gnnpot.sampling.ensembles import LangevinNVT
 from gnnpot.sampling.limits import LASTING_DISTANCE, Limits
-from gnnpot.sampling.md import MDConfig, MolecularDynamicsSampler
-from gnnpot.sampling.replicas import replicas_of
+from gnnpot.sampling.md import MDConfig
 
 Array = np.ndarray
 
@@ -139,8 +138,8 @@ def survival(
 ) -> Survival:
     """Run dynamics many times and count how many last.
 
-    Runs of a potential move together as one batch (:mod:`gnnpot.sampling.replicas`), those of other
-    calculators one after another.
+    Runs of a potential move together as one batch, those of other calculators one after another
+    (:mod:`gnnpot.properties.runs`).
 
     Args:
         calculator: Forces.
@@ -155,46 +154,12 @@ def survival(
     config = config or SurvivalConfig()
     start = supercell(atoms, config.size) if atoms.cell.rank == 3 else atoms
     plan, rng = config.sampler(), np.random.default_rng(seed)
-    if isinstance(calculator, GNNPotCalculator):
-        steps, failures = _as_a_batch(calculator, start, plan, rng, watch)
-    else:
-        steps, failures = _one_by_one(calculator, start, plan, rng, watch)
+    steps, failures = run_all(calculator, start, plan, rng, watch)
     return Survival(
         times=tuple(step * config.timestep / 1000 for step in steps),
         failures=tuple(failures),
         length=plan.steps * config.timestep / 1000,
     )
-
-
-def _as_a_batch(
-    calculator: GNNPotCalculator, start: Atoms, plan: MDConfig, rng: np.random.Generator, watch: Watch
-) -> tuple[list[int], list[str]]:
-    """Steps and failures of runs that move together."""
-    runs = replicas_of(start, plan, rng, batch=calculator.replicas)
-    watch.take_up(runs)
-    while runs.is_going:
-        runs.advance()
-        watch.tell(runs.share)
-        watch.keep(runs)
-    return runs.steps, runs.failures
-
-
-def _one_by_one(
-    calculator: Calculator, start: Atoms, plan: MDConfig, rng: np.random.Generator, watch: Watch
-) -> tuple[list[int], list[str]]:
-    """Steps and failures of runs that take turns."""
-    walks = MolecularDynamicsSampler(plan, calculator)([start], rng)
-    watch.take_up(walks)
-
-    def between() -> None:
-        watch.tell(walks.share)
-        watch.keep(walks)
-
-    for walk in walks.walks:
-        walk.between = between
-    for _ in walks:
-        between()
-    return [walk.step for walk in walks.walks], [walk.failure for walk in walks.walks]
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:

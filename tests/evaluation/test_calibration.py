@@ -13,9 +13,10 @@ from structures import silicon
 
 from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.errors import ModelFileError
-from gnnpot.evaluation.calibration import SHARES, calibration
+from gnnpot.evaluation.calibration import calibration
 from gnnpot.evaluation.evaluation import evaluate
 from gnnpot.potential.committee import Committee, load_model
+from gnnpot.potential.last_layer import SHARES
 from gnnpot.potential.model_file import save_potential
 
 

@@ -59,6 +59,16 @@ def test_dynamics_that_explode_are_counted_and_not_raised():
         dynamics(Unstable(), crystal("Cu"), config=DynamicsConfig(time="2ps", size=3, seeds=2))
 
 
+def dying(path, *, after):
+    """Keeps the state in a file, and is killed after so much of the work."""
+
+    def die(share):
+        if path.exists() and share > after:
+            raise KeyboardInterrupt
+
+    return Watch(die, path)
+
+
 @pytest.mark.parametrize("kind", ["batch", "one by one"])
 def test_killed_runs_go_on_from_their_file_and_a_damaged_one_is_refused(kind, tmp_path, monkeypatch):
     monkeypatch.setattr("gnnpot.properties.watch._PAUSE", -1.0)
@@ -68,12 +78,8 @@ def test_killed_runs_go_on_from_their_file_and_a_damaged_one_is_refused(kind, tm
     whole = survival(calculator, crystal("Cu"), config=config)
     path = tmp_path / "stability.state.json"
 
-    def die(share):
-        if path.exists() and share > 0.4:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        survival(calculator, crystal("Cu"), config=config, watch=Watch(die, path))
+        survival(calculator, crystal("Cu"), config=config, watch=dying(path, after=0.4))
     shares = []
     watch = Watch(shares.append, path)
     assert survival(calculator, crystal("Cu"), config=config, watch=watch) == whole
@@ -94,12 +100,8 @@ def test_killed_dynamics_go_on_with_the_frames_that_they_had(kind, tmp_path, mon
     whole = dynamics(calculator, crystal("Cu"), config=config)
     path = tmp_path / "dynamics.state.json"
 
-    def die(share):
-        if path.exists() and share > 0.6:
-            raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        dynamics(calculator, crystal("Cu"), config=config, watch=Watch(die, path))
+        dynamics(calculator, crystal("Cu"), config=config, watch=dying(path, after=0.6))
     shares = []
     again = dynamics(calculator, crystal("Cu"), config=config, watch=Watch(shares.append, path))
     assert min(shares) > 0.5
@@ -142,7 +144,7 @@ def test_seeds_of_a_potential_move_as_one_batch_to_the_same_distributions(ensemb
     config = config.model_copy(update={"ensemble": {"nve": NVE(), "langevin": LangevinNVT()}[ensemble]})
     together = dynamics(calculator, crystal("Cu"), config=config)
     assert not asked
-    monkeypatch.setattr("gnnpot.properties.dynamics._BATCHED", ())
+    monkeypatch.setattr("gnnpot.properties.runs._BATCHED", ())
     alone = dynamics(calculator, crystal("Cu"), config=config)
     assert asked
     np.testing.assert_allclose(together.radial.total, alone.radial.total, atol=1e-6)
