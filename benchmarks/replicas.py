@@ -1,9 +1,9 @@
-"""Runs of dynamics as one batch against runs one after another, in turns.
+"""Runs of dynamics as batches against runs one after another, in turns.
 
 ``python benchmarks/replicas.py MODEL`` runs Langevin dynamics of a crystal of about 64 atoms with a
 model file: one run after another as :class:`gnnpot.sampling.md.MolecularDynamicsSampler` makes them, and
-batches of ``--copies`` as the stability property does.  Both look at forces every ten steps and at distances
-every twenty, and draw the same random numbers.  It prints medians over ``--rounds`` of the time for one atom
+``--copies`` of them as the stability property does, a batch for each thread.  Both look at forces every ten
+steps and at distances every twenty, and draw the same random numbers.  It prints medians over ``--rounds`` of the time for one atom
 and step: wall time, and with one thread that of the processor, which other work on the machine disturbs less.
 """
 
@@ -21,7 +21,6 @@ import torch
 from ase import Atoms
 
 from gnnpot import GNNPotCalculator
-from gnnpot.sampling import replicas
 from gnnpot.sampling.crystals import crystal
 from gnnpot.sampling.md import MDConfig, MolecularDynamicsSampler
 from gnnpot.sampling.replicas import Replicas
@@ -48,8 +47,9 @@ def as_a_batch(calculator: GNNPotCalculator, atoms: Atoms, copies: int, given: a
     config = plan(max(20, given.steps // copies // 20 * 20), copies, given.temperature)
     (ramp,) = ramps(config.temperatures)
     walk_plan = WalkPlan(config.ensemble, Schedule(config, ramp), config.limits)
-    replicas.MOST_ATOMS = copies * len(atoms)
-    runs = Replicas(atoms, walk_plan, np.random.default_rng(0).spawn(copies), batch=calculator.replicas)
+    generators = np.random.default_rng(0).spawn(copies)
+    threads = torch.get_num_threads()
+    runs = Replicas(atoms, walk_plan, generators, batch=calculator.replicas, threads=threads)
     while runs.is_going:
         runs.advance()
     return sum(runs.steps)
@@ -84,7 +84,7 @@ def main() -> None:
     works: dict[str, Callable[[], int]] = {
         "one after another": lambda: one_after_another(calculator, atoms, given),
         **{
-            f"{copies} as a batch": lambda copies=copies: as_a_batch(calculator, atoms, copies, given)
+            f"{copies} together": lambda copies=copies: as_a_batch(calculator, atoms, copies, given)
             for copies in given.copies
         },
     }

@@ -141,7 +141,7 @@ def dynamics(
 ) -> Dynamics:
     """Run several trajectories and average their structure and motion.
 
-    Runs of a potential at constant volume with friction move together as one batch, others one after
+    Runs of a potential at constant volume with friction move together as batches, others one after
     another (:mod:`gnnpot.properties.runs`).
 
     Args:

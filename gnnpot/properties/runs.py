@@ -1,4 +1,4 @@
-"""Several runs of one structure: as one batch where the calculator can, else in turns."""
+"""Several runs of one structure: as batches where the calculator can, else in turns."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
@@ -51,7 +52,7 @@ def run_all(
 ) -> tuple[list[int], list[str]]:
     """Steps of all runs of a plan, and how each has failed, or nothing.
 
-    Runs of a potential whose ensemble has no memory move together as one batch
+    Runs of a potential whose ensemble has no memory move together as batches, one for each of torch's threads
     (:mod:`gnnpot.sampling.replicas`), others one after another.
 
     Args:
@@ -66,7 +67,8 @@ def run_all(
         DataError: The calculator cannot treat the structure at the start.
     """
     if isinstance(calculator, GNNPotCalculator) and isinstance(plan.ensemble, _BATCHED):
-        runs = replicas_of(start, plan, rng, batch=calculator.replicas)
+        threads = torch.get_num_threads() if calculator.device.type == "cpu" else 1
+        runs = replicas_of(start, plan, rng, batch=calculator.replicas, threads=threads)
         recorder = record(runs)
         watch.take_up(recorder)
         while runs.is_going:

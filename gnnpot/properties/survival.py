@@ -138,7 +138,7 @@ def survival(
 ) -> Survival:
     """Run dynamics many times and count how many last.
 
-    Runs of a potential move together as one batch, those of other calculators one after another
+    Runs of a potential move together as batches, those of other calculators one after another
     (:mod:`gnnpot.properties.runs`).
 
     Args:

@@ -1,11 +1,13 @@
-"""Many runs of one structure, moved together as one batch."""
+"""Many runs of one structure, moved together as batches."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, CalculatorError
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -36,6 +38,8 @@ class Replicas:
         plan: Ensemble without memory, schedule at a constant temperature, limits.
         generators: Of initial momenta and thermostat, one for each run.
         batch: Gives the calculator of so many copies.
+        threads: Number of batches that move at a time, with one thread each: small operations gain more from
+            this than from threads that share them.
 
     Raises:
         DataError: Atoms of the structure are too close, or the calculator cannot treat it.
@@ -48,6 +52,7 @@ class Replicas:
         generators: Sequence[np.random.Generator],
         *,
         batch: Callable[[int], Calculator],
+        threads: int = 1,
     ) -> None:
         self._start = bare_structure(atoms)
         if overlap := plan.limits.overlap_in(self._start):
@@ -59,8 +64,8 @@ class Replicas:
         self.failures = [""] * len(self.generators)
         self.positions = np.repeat(self._start.positions[None], len(self.generators), axis=0)
         self.momenta = np.array([self._first_momenta(generator) for generator in self.generators])
-        self._batch = batch
-        self._moving: _Batch | None = None
+        self._batch, self._threads = batch, threads
+        self._moving: dict[tuple[int, ...], _Batch] = {}
 
     @property
     def is_going(self) -> bool:
@@ -77,17 +82,12 @@ class Replicas:
         return 1 - left / (whole * len(self.steps))
 
     def advance(self) -> list[int]:
-        """Move the present batch to where it is looked at next, and look; gives the numbers of its runs."""
+        """Move all runs to where they are looked at next, and look; gives their numbers."""
         runs = self._going()
         stop = self._next_stop(self.steps[runs[0]])
-        states = [self.generators[run].bit_generator.state for run in runs]
-        try:
-            self._move(runs, stop)
-        except _ERRORS:
-            self._moving = None
-            for run, state in zip(runs, states, strict=True):
-                self.generators[run].bit_generator.state = state
-                self._move_alone(run, stop)
+        batches = self._batches(runs)
+        self._moving = {batch: moving for batch, moving in self._moving.items() if batch in batches}
+        _at_once(lambda batch: self._move_safely(batch, stop), batches, self._threads)
         for run in runs:
             self.steps[run] = stop
         return runs
@@ -115,7 +115,7 @@ class Replicas:
         self.positions, self.momenta = np.array(state["positions"]), np.array(state["momenta"])
         for generator, kept in zip(self.generators, state["generators"], strict=True):
             generator.bit_generator.state = kept
-        self._moving = None
+        self._moving = {}
 
     def _first_momenta(self, generator: np.random.Generator) -> Array:
         atoms = self._start.copy()
@@ -123,45 +123,55 @@ class Replicas:
         return atoms.get_momenta()
 
     def _going(self) -> list[int]:
-        """The runs of the first batch that has steps left, all at the same step."""
-        size = max(1, MOST_ATOMS // len(self._start))
-        for first in range(0, len(self.steps), size):
-            runs = [
-                run
-                for run in range(first, min(first + size, len(self.steps)))
-                if not self.failures[run] and self.steps[run] < self.plan.schedule.steps
-            ]
-            if runs:
-                return runs
-        return []
+        """The runs with steps left of which the fewest are done: all, as they keep step."""
+        going = [run for run, failure in enumerate(self.failures) if not failure]
+        done = min((self.steps[run] for run in going), default=self.plan.schedule.steps)
+        return [run for run in going if self.steps[run] == done < self.plan.schedule.steps]
+
+    def _batches(self, runs: Sequence[int]) -> list[tuple[int, ...]]:
+        """These runs in batches, each of its own share of all runs, so that a failure changes one only."""
+        whole = len(self.steps)
+        size = max(1, min(MOST_ATOMS // len(self._start), -(-whole // self._threads)))
+        shares = (range(first, first + size) for first in range(0, whole, size))
+        found = (tuple(run for run in runs if run in share) for share in shares)
+        return [batch for batch in found if batch]
 
     def _next_stop(self, step: int) -> int:
         return min(self.plan.schedule.next_frame(step), (step // CHECK + 1) * CHECK)
 
-    def _move(self, runs: Sequence[int], stop: int) -> None:
-        """Move these runs and look at each; nothing has changed but generators where an error is raised."""
-        if self._moving is None or self._moving.runs != list(runs):
-            self._moving = _Batch(self, runs)
-        moving = self._moving
+    def _move_safely(self, runs: tuple[int, ...], stop: int) -> None:
+        """Move these runs and look at each; where one raises an error, each moves without the others."""
+        states = [self.generators[run].bit_generator.state for run in runs]
+        try:
+            if runs not in self._moving:
+                self._moving[runs] = _Batch(self, runs)
+            self._move(self._moving[runs], stop)
+        except _ERRORS:
+            self._moving.pop(runs, None)
+            for run, state in zip(runs, states, strict=True):
+                self.generators[run].bit_generator.state = state
+                self._move_alone(run, stop)
+
+    def _move(self, moving: _Batch, stop: int) -> None:
+        """Move a batch and look at its runs; nothing has changed but generators where an error is raised."""
         with np.errstate(over="ignore", invalid="ignore"):  # the limits tell of an explosion
-            moving.driver.run(stop - self.steps[runs[0]])
+            moving.driver.run(stop - self.steps[moving.runs[0]])
             forces = moving.parts(moving.atoms.get_forces())
         positions, momenta = moving.parts(moving.atoms.positions), moving.parts(moving.atoms.get_momenta())
-        for place, run in enumerate(runs):
+        for place, run in enumerate(moving.runs):
             self.positions[run], self.momenta[run] = positions[place], momenta[place]
             self.failures[run] = self._look(run, forces[place], stop)
 
     def _move_alone(self, run: int, stop: int) -> None:
         """Move a run without the others, one of which has raised an error."""
+        moving = _Batch(self, [run])
         try:
-            self._move([run], stop)
+            self._move(moving, stop)
         except _ERRORS as error:
-            atoms = self._moving.atoms if self._moving else self._start
-            motion = self.plan.limits.motion_of(atoms, self.plan.schedule.temperature(stop))
+            motion = self.plan.limits.motion_of(moving.atoms, self.plan.schedule.temperature(stop))
             self.failures[run] = motion or one_line(error)
             if not motion and not isinstance(error, GnnpotError | CalculatorError):
                 raise
-        self._moving = None
 
     def _look(self, run: int, forces: Array, stop: int) -> str:
         """What has gone wrong with a run, or nothing."""
@@ -174,7 +184,12 @@ class Replicas:
 
 
 def replicas_of(
-    atoms: Atoms, plan: MDConfig, rng: np.random.Generator, *, batch: Callable[[int], Calculator]
+    atoms: Atoms,
+    plan: MDConfig,
+    rng: np.random.Generator,
+    *,
+    batch: Callable[[int], Calculator],
+    threads: int = 1,
 ) -> Replicas:
     """The runs of one structure at the one temperature of ``plan``, with its repetitions.
 
@@ -183,7 +198,23 @@ def replicas_of(
     """
     (ramp,) = ramps(plan.temperatures)
     walk_plan = WalkPlan(plan.ensemble, Schedule(plan, ramp), plan.limits)
-    return Replicas(atoms, walk_plan, rng.spawn(plan.repetitions), batch=batch)
+    return Replicas(atoms, walk_plan, rng.spawn(plan.repetitions), batch=batch, threads=threads)
+
+
+def _at_once(
+    work: Callable[[tuple[int, ...]], None], batches: Sequence[tuple[int, ...]], threads: int
+) -> None:
+    """Do the work on all batches, on as many at a time as there are threads."""
+    if threads == 1 or len(batches) == 1:
+        for batch in batches:
+            work(batch)
+        return
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            list(pool.map(work, batches))
+    finally:
+        torch.set_num_threads(before)
 
 
 class _Batch:

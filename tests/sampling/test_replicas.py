@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from ase.calculators.calculator import Calculator, all_changes
 from potentials import SMALL, small_potential
 from structures import rattled_crystal
@@ -41,11 +42,12 @@ class Fragile(Calculator):
         self.results = {"energy": 0.0, "forces": -2 * away.reshape(-1, 3)}
 
 
-def runs_of(atoms, plan, batch, seed=0):
+def runs_of(atoms, plan, batch, seed=0, threads=1):
     walk_plan = WalkPlan(
         plan.ensemble, Schedule(plan, Ramp(first=plan.temperatures, last=plan.temperatures)), plan.limits
     )
-    return Replicas(atoms, walk_plan, np.random.default_rng(seed).spawn(plan.repetitions), batch=batch)
+    generators = np.random.default_rng(seed).spawn(plan.repetitions)
+    return Replicas(atoms, walk_plan, generators, batch=batch, threads=threads)
 
 
 def finished(runs):
@@ -70,13 +72,15 @@ def test_copies_in_a_batch_have_the_forces_that_each_has_alone(kind):
         np.testing.assert_allclose(forces, calculator.get_forces(single), atol=1e-9)
 
 
-@pytest.mark.parametrize("most_atoms", [2048, 4])
-def test_runs_of_a_batch_are_those_that_walk_one_by_one(most_atoms, monkeypatch):
-    monkeypatch.setattr(module, "MOST_ATOMS", most_atoms)  # one batch, and batches of two and one
+@pytest.mark.parametrize(("most_atoms", "threads"), [(2048, 1), (4, 1), (2048, 2)])
+def test_runs_of_a_batch_are_those_that_walk_one_by_one(most_atoms, threads, monkeypatch):
+    monkeypatch.setattr(module, "MOST_ATOMS", most_atoms)  # one batch, or batches of two and one
+    torch_threads = torch.get_num_threads()
     calculator, start = GNNPotCalculator(small_potential("ani"), device="cpu"), rattled_crystal()
     walks = MolecularDynamicsSampler(PLAN, calculator)([start], np.random.default_rng(0))
     assert len(list(walks)) == 6
-    runs = finished(runs_of(start, PLAN, calculator.replicas))
+    runs = finished(runs_of(start, PLAN, calculator.replicas, threads=threads))
+    assert torch.get_num_threads() == torch_threads
     assert runs.steps == [40] * 3
     assert runs.failures == [""] * 3
     for walk, positions, momenta in zip(walks.walks, runs.positions, runs.momenta, strict=True):
@@ -84,14 +88,15 @@ def test_runs_of_a_batch_are_those_that_walk_one_by_one(most_atoms, monkeypatch)
         np.testing.assert_allclose(momenta, walk.atoms.get_momenta(), atol=1e-7)
 
 
-def test_a_run_that_fails_leaves_the_others_as_they_were():
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_run_that_fails_leaves_the_others_as_they_were(threads):
     start = rattled_crystal()
     home = start.positions.copy()
     plan = PLAN.model_copy(update={"repetitions": 8, "steps": 200, "ensemble": LangevinNVT(friction=0.05)})
     calm = Fragile(home, 100.0)
     whole = finished(runs_of(start, plan, lambda copies: calm))
     reach = float(np.median(calm.farthest))
-    mixed = finished(runs_of(start, plan, lambda copies: Fragile(home, reach)))
+    mixed = finished(runs_of(start, plan, lambda copies: Fragile(home, reach), threads=threads))
     failed = [bool(failure) for failure in mixed.failures]
     assert any(failed)
     assert not all(failed)
