@@ -3,8 +3,9 @@
 ``python benchmarks/replicas.py MODEL`` runs Langevin dynamics of a crystal of about 64 atoms with a
 model file: one run after another as :class:`gnnpot.sampling.md.MolecularDynamicsSampler` makes them, and
 ``--copies`` of them as the stability property does, a batch for each thread.  Both look at forces every ten
-steps and at distances every twenty, and draw the same random numbers.  It prints medians over ``--rounds`` of the time for one atom
-and step: wall time, and with one thread that of the processor, which other work on the machine disturbs less.
+steps and at distances every twenty, and draw the same random numbers.  It prints medians over ``--rounds`` of
+the time for one atom and step: wall time, and with one thread that of the processor, which other work on the
+machine disturbs less.
 """
 
 from __future__ import annotations

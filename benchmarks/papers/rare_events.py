@@ -1,9 +1,12 @@
 """Rare events: the work of pulling hexane apart, round by round of active learning.
 
 ``python benchmarks/papers/rare_events.py`` runs the shipped loop ``learn/hexane`` (the reference is GFN2-xTB;
-the paper's is DFTB3, whose program few have) and prints for each round the labels so far, the errors, and
-the largest work by the committee, beside the work by the reference and the paper's figures.  ``KEY=VALUE``
-changes the loop, such as ``rounds=2``.  Killed loops go on where they were.
+the paper's is DFTB3, whose program few have).  Then the committee of each of the last ``--rounds`` rounds and
+the reference pull at the paper's 1 Å/ps with ``--seeds`` seeds each, and it prints for each round, as the mean
+over pairs of the same seed with its standard error, by how much the largest work, the largest force and the
+work at 8.6 Å of the spring differ, and how often the same kind of bond breaks.  ``KEY=VALUE`` changes the
+loop, such as ``rounds=2``; ``--loop`` takes another configuration of the loop.  Killed runs go on where they
+were; pulls of several processes started on one folder with other ``--first`` seeds are put together.
 
 Source: Jung, Choi, Lee, Digital Discovery 3, 514 (2024).
 """
@@ -13,19 +16,80 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from ase.io import read
 
 from gnnpot.commands.progress import TrainingDisplay
 from gnnpot.config.base import shipped_config
+from gnnpot.engines import EngineConfig
+from gnnpot.engines.imported import TeacherConfig
 from gnnpot.learning.config import LearnConfig
 from gnnpot.learning.run import learn
 from gnnpot.learning.story import STORY
+from gnnpot.sampling.config import SampleConfig
+from gnnpot.sampling.run import sample
+from gnnpot.sampling.steered import SteeredConfig, read_work_curves
+from gnnpot.sampling.trajectory import FRAMES, LOG
 
 # eV, for the barrier of DFTB3
 PAPER = (
     "6.34 by the reference, 1.0 by the first potential, 5.5 from 6500 frames of pulling, 6.33 after the loop"
 )
+PULL = {
+    "velocity": 1.0, "stiffness": 10.0, "temperature": 10, "ensemble": {"kind": "berendsen", "time": 100},
+    "timestep": 0.5, "equilibration": 400, "steps": 7000, "interval": 20,
+}  # fmt: skip
+LENGTH = 8.6  # Å of the spring at which the work is compared, short of the rupture
+CARBON_BOND, BROKEN = 1.8, 2.2  # Å
+
+
+class Pulled(NamedTuple):
+    """What one pull says."""
+
+    work: float  # eV, the largest
+    force: float  # eV/Å, the largest
+    work_before: float  # eV, at LENGTH
+    broken: tuple[int, ...]  # places of broken bonds along the chain, counted from its nearer end
+
+
+def pulled(config: LearnConfig, engine: EngineConfig, folder: Path, seed: int) -> Pulled:
+    """One pull, or the one that is there."""
+    sampler = SteeredConfig.model_validate({**PULL, "between": config.work_sampler.between})  # type: ignore[union-attr]
+    settings = SampleConfig(structures=config.structures, sampler=sampler, calculator=engine, seed=seed)
+    path = folder / f"seed-{seed}"
+    sample(settings, path, resume=True)
+    (curve,) = read_work_curves(path / LOG).values()
+    first, last = read(path / FRAMES, 0), read(path / FRAMES, -1)
+    chain = [atom.index for atom in first if atom.symbol == "C"]
+    bonds = [
+        (one, other)
+        for place, one in enumerate(chain)
+        for other in chain[place + 1 :]
+        if first.get_distance(one, other) < CARBON_BOND
+    ]
+    broken = [number for number, bond in enumerate(bonds) if last.get_distance(*bond) > BROKEN]
+    return Pulled(
+        float(curve.work.max() - curve.work[0]),
+        float(curve.forces.max()),
+        float(np.interp(LENGTH, curve.targets, curve.work) - curve.work[0]),
+        tuple(sorted(min(number, len(bonds) - 1 - number) for number in broken)),
+    )
+
+
+def compared(learned: list[Pulled], reference: list[Pulled]) -> str:
+    """Differences of pairs: means and their standard errors."""
+    cells = []
+    for name in ("work", "force", "work_before"):
+        found = [
+            getattr(one, name) - getattr(other, name) for one, other in zip(learned, reference, strict=True)
+        ]
+        error = np.std(found, ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan
+        cells.append(f"{np.mean(found):+.3f} ± {error:.3f}")
+    same = sum(one.broken == other.broken for one, other in zip(learned, reference, strict=True))
+    return "".join(f"{cell:>20s}" for cell in (*cells, f"{same} of {len(learned)}"))
 
 
 def main() -> None:
@@ -33,25 +97,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="e.g. rounds=2")
     parser.add_argument("--output", type=Path, default=Path("rare-events"))
+    parser.add_argument("--loop", type=Path, help="configuration; by default learn/hexane")
+    parser.add_argument("--rounds", type=int, default=4, help="the last ones whose committees pull")
+    parser.add_argument("--seeds", type=int, default=8, help="of pulls")
+    parser.add_argument("--first", type=int, default=0, help="seed to begin with")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    overrides = ["converge.reference=true", *given.overrides]
-    config = LearnConfig.from_yaml(shipped_config("learn/hexane"), overrides)
+    config = LearnConfig.from_yaml(given.loop or shipped_config("learn/hexane"), given.overrides)
     with TrainingDisplay() as display:
-        result = learn(config, given.output, resume=True, observer=display)
-    print(f"{'round':>5s} {'labels':>7s} {'meV/atom':>9s} {'meV/Å':>8s} {'work (eV)':>10s}")
-    rounds: dict[int, dict[str, dict[str, float]]] = {}
-    for phase in json.loads((given.output / STORY).read_text()):
-        rounds.setdefault(phase["round"], {})[phase["phase"]] = phase
-    labels = 0
-    for number, done in sorted(rounds.items()):
-        labels += int(done.get("label", {}).get("structures", 0))
-        errors = done.get("train", {}).get("errors", {})
-        work = done.get("property", {}).get("mean", float("nan"))
-        cells = [errors.get(name, float("nan")) for name in ("energy", "forces")]
-        print(f"{number:5d} {labels:7d} {cells[0]:9.2f} {cells[1]:8.1f} {work:10.3f}")
-    print(f"reference {result['reference']:.3f} eV; {result['stopped']}")
+        result = learn(config, given.output / "loop", resume=True, observer=display)
+    story = json.loads((given.output / "loop" / STORY).read_text())
+    total, labels, errors = 0, dict[int, int](), dict[int, dict[str, float]]()
+    for phase in story:
+        if phase["phase"] == "label":
+            labels[phase["round"]] = total = total + int(phase["structures"])
+        if phase["phase"] == "train":
+            errors[phase["round"]] = phase.get("errors", {})
+    seeds = range(given.first, given.first + given.seeds)
+    reference = [pulled(config, config.labeling.method, given.output / "reference", seed) for seed in seeds]
+    works = [one.work for one in reference]
+    print(f"{result['stopped']}; reference {np.mean(works):.3f} eV, from {min(works):.3f} to {max(works):.3f}")
     print(f"paper (DFTB3, eV): {PAPER}")
+    titles = ("labels", "meV/atom", "meV/Å", "largest work (eV)", "force (eV/Å)", f"work at {LENGTH} Å (eV)")
+    print(f"{'round':>5s}{titles[0]:>7s}{titles[1]:>9s}{titles[2]:>7s}", end="")
+    print("".join(f"{title:>20s}" for title in (*titles[3:], "same bond")))
+    for number in sorted(errors)[-given.rounds :]:
+        engine = TeacherConfig(model=(given.output / "loop" / f"round-{number:02d}",))
+        learned = [
+            pulled(config, engine, given.output / "pulls" / f"round-{number:02d}", seed) for seed in seeds
+        ]
+        known = [errors[number].get(name, np.nan) for name in ("energy", "forces")]
+        print(f"{number:5d}{labels[number]:7d}{known[0]:9.2f}{known[1]:7.1f}", end="")
+        print(compared(learned, reference), flush=True)
 
 
 if __name__ == "__main__":

@@ -36,19 +36,24 @@ def list_triplets(begin, end, order, start, index, r, cutoff, rows, num_elements
     """Edges of each triplet, those of each sum in the order of the edges."""
     width = num_elements * (num_elements + 1) // 2
     place_of = np.empty(width, np.int64)
+    most = 0
+    for atom in range(begin, end):
+        most = max(most, start[atom + 1] - start[atom])
+    near, near_rows = np.empty(most, np.int64), np.empty(most, np.int64)
     for atom in range(begin, end):
         place_of[:] = bounds[atom * width : (atom + 1) * width]
-        for one in range(start[atom], start[atom + 1]):
-            edge = order[one]
-            if not r[edge >> 1] < cutoff:  # as it is counted: NaN is not short
-                continue
-            row = rows[index[0, edge]]
-            for two in range(one + 1, start[atom + 1]):
-                other = order[two]
-                if r[other >> 1] < cutoff:
-                    pair = _pair_row(row, rows[index[0, other]], num_elements)
-                    first[place_of[pair]], second[place_of[pair]] = edge, other
-                    place_of[pair] += 1
+        count = 0
+        for place in range(start[atom], start[atom + 1]):
+            edge = order[place]
+            if r[edge >> 1] < cutoff:  # as it is counted: NaN is not short
+                near[count], near_rows[count] = edge, rows[index[0, edge]]
+                count += 1
+        for one in range(count):
+            edge, row = near[one], near_rows[one]
+            for two in range(one + 1, count):
+                pair = _pair_row(row, near_rows[two], num_elements)
+                first[place_of[pair]], second[place_of[pair]] = edge, near[two]
+                place_of[pair] += 1
 
 
 @compiled

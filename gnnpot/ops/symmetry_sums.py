@@ -114,7 +114,7 @@ def _angular(functions: AngleParameters, cosine: Float[Tensor, "T"]) -> Float[Te
 
 
 def _power(base: Tensor, exponent: float) -> Tensor:
-    """base ** exponent; a whole exponent by squaring, in a fifth of the time."""
+    """Powers; of a whole exponent by squaring, in a fifth of the time."""
     if exponent != int(exponent):
         return base**exponent
     left, result = int(exponent), None
