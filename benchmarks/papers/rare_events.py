@@ -2,9 +2,9 @@
 
 ``python benchmarks/papers/rare_events.py`` runs the shipped loop ``learn/hexane`` (the reference is GFN2-xTB;
 the paper's is DFTB3, whose program few have).  Then the committee of each of the last ``--rounds`` rounds and
-the reference pull at the paper's 1 Å/ps with ``--seeds`` seeds each, and it prints for each round, as the mean
-over pairs of the same seed with its standard error, by how much the largest work, the largest force and the
-work at 8.6 Å of the spring differ, and how often the same kind of bond breaks.  ``KEY=VALUE`` changes the
+the reference pull at the paper's 1 Å/ps with ``--seeds`` seeds each, and it prints for each round, as the
+mean over pairs of the same seed with its standard error, by how much the largest work, the largest force and
+the work at 8.6 Å of the spring differ, and how often the same kind of bond breaks.  ``KEY=VALUE`` changes the
 loop, such as ``rounds=2``; ``--loop`` takes another configuration of the loop.  Killed runs go on where they
 were; pulls of several processes started on one folder with other ``--first`` seeds are put together.
 
@@ -116,7 +116,7 @@ def main() -> None:
     seeds = range(given.first, given.first + given.seeds)
     reference = [pulled(config, config.labeling.method, given.output / "reference", seed) for seed in seeds]
     works = [one.work for one in reference]
-    print(f"{result['stopped']}; reference {np.mean(works):.3f} eV, from {min(works):.3f} to {max(works):.3f}")
+    print(f"{result['stopped']}; reference {np.mean(works):.3f} eV ({min(works):.3f} to {max(works):.3f})")
     print(f"paper (DFTB3, eV): {PAPER}")
     titles = ("labels", "meV/atom", "meV/Å", "largest work (eV)", "force (eV/Å)", f"work at {LENGTH} Å (eV)")
     print(f"{'round':>5s}{titles[0]:>7s}{titles[1]:>9s}{titles[2]:>7s}", end="")
