@@ -4,9 +4,10 @@
 the paper's is DFTB3, whose program few have).  Then the committee of each of the last ``--rounds`` rounds and
 the reference pull at the paper's 1 Å/ps with ``--seeds`` seeds each, and it prints for each round, as the
 mean over pairs of the same seed with its standard error, by how much the largest work, the largest force and
-the work at 8.6 Å of the spring differ, and how often the same kind of bond breaks.  ``KEY=VALUE`` changes the
-loop, such as ``rounds=2``; ``--loop`` takes another configuration of the loop.  Killed runs go on where they
-were; pulls of several processes started on one folder with other ``--first`` seeds are put together.
+the work at 8.6 Å of the spring differ, and how often the same kind of bond breaks; ``pulls.svg`` shows it.
+``KEY=VALUE`` changes the loop, such as ``rounds=2``; ``--loop`` takes another configuration of the loop.
+Killed runs go on where they were; processes with other ``--first`` seeds may work in one folder, which a last
+call then puts together.
 
 Source: Jung, Choi, Lee, Digital Discovery 3, 514 (2024).
 """
@@ -18,9 +19,11 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 import torch
 from ase.io import read
+from matplotlib.figure import Figure
 
 from gnnpot.commands.progress import TrainingDisplay
 from gnnpot.config.base import shipped_config
@@ -29,9 +32,10 @@ from gnnpot.engines.imported import TeacherConfig
 from gnnpot.learning.config import LearnConfig
 from gnnpot.learning.run import learn
 from gnnpot.learning.story import STORY
+from gnnpot.report.figures import COLORS, FIGURE_STYLE, GREY
 from gnnpot.sampling.config import SampleConfig
 from gnnpot.sampling.run import sample
-from gnnpot.sampling.steered import SteeredConfig, read_work_curves
+from gnnpot.sampling.steered import SteeredConfig, WorkCurve, read_work_curves
 from gnnpot.sampling.trajectory import FRAMES, LOG
 
 # eV, for the barrier of DFTB3
@@ -44,6 +48,7 @@ PULL = {
 }  # fmt: skip
 LENGTH = 8.6  # Å of the spring at which the work is compared, short of the rupture
 CARBON_BOND, BROKEN = 1.8, 2.2  # Å
+TOLERANCE = 0.043  # eV, 1 kcal/mol
 
 
 class Pulled(NamedTuple):
@@ -53,6 +58,7 @@ class Pulled(NamedTuple):
     force: float  # eV/Å, the largest
     work_before: float  # eV, at LENGTH
     broken: tuple[int, ...]  # places of broken bonds along the chain, counted from its nearer end
+    curve: WorkCurve
 
 
 def pulled(config: LearnConfig, engine: EngineConfig, folder: Path, seed: int) -> Pulled:
@@ -76,6 +82,7 @@ def pulled(config: LearnConfig, engine: EngineConfig, folder: Path, seed: int) -
         float(curve.forces.max()),
         float(np.interp(LENGTH, curve.targets, curve.work) - curve.work[0]),
         tuple(sorted(min(number, len(bonds) - 1 - number) for number in broken)),
+        curve,
     )
 
 
@@ -90,6 +97,28 @@ def compared(learned: list[Pulled], reference: list[Pulled]) -> str:
         cells.append(f"{np.mean(found):+.3f} ± {error:.3f}")
     same = sum(one.broken == other.broken for one, other in zip(learned, reference, strict=True))
     return "".join(f"{cell:>20s}" for cell in (*cells, f"{same} of {len(learned)}"))
+
+
+def drawn(rounds: dict[int, list[Pulled]], reference: list[Pulled], path: Path) -> None:
+    """Forces of the last committee over those of the reference, and the differences of the largest work."""
+    with mpl.rc_context(FIGURE_STYLE):
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        force, work = figure.subplots(1, 2)
+        named = {"reference": (reference, GREY, 2.0), "learned": (rounds[max(rounds)], COLORS[0], 0.5)}
+        for name, (pulls, color, width) in named.items():
+            for number, one in enumerate(pulls):
+                label = None if number else name
+                force.plot(one.curve.targets, one.curve.forces, color=color, lw=width, label=label)
+        force.set(title="Force of the spring", xlabel="Length of the spring (Å)", ylabel="Force (eV/Å)")
+        force.legend(frameon=False)
+        for number, learned in rounds.items():
+            found = [one.work - other.work for one, other in zip(learned, reference, strict=True)]
+            work.plot([number] * len(found), found, "o", color=COLORS[0], ms=3, alpha=0.5)
+            error = np.std(found, ddof=1) / np.sqrt(len(found)) if len(found) > 1 else 0.0
+            work.errorbar(number, np.mean(found), error, fmt="o", color=COLORS[1], capsize=3)
+        work.axhspan(-TOLERANCE, TOLERANCE, color=GREY, alpha=0.2, lw=0)
+        work.set(title="Largest work, learned − reference", xlabel="Round", ylabel="eV", xticks=list(rounds))
+        figure.savefig(path)
 
 
 def main() -> None:
@@ -121,6 +150,7 @@ def main() -> None:
     titles = ("labels", "meV/atom", "meV/Å", "largest work (eV)", "force (eV/Å)", f"work at {LENGTH} Å (eV)")
     print(f"{'round':>5s}{titles[0]:>7s}{titles[1]:>9s}{titles[2]:>7s}", end="")
     print("".join(f"{title:>20s}" for title in (*titles[3:], "same bond")))
+    rounds = dict[int, list[Pulled]]()
     for number in sorted(errors)[-given.rounds :]:
         engine = TeacherConfig(model=(given.output / "loop" / f"round-{number:02d}",))
         learned = [
@@ -129,6 +159,8 @@ def main() -> None:
         known = [errors[number].get(name, np.nan) for name in ("energy", "forces")]
         print(f"{number:5d}{labels[number]:7d}{known[0]:9.2f}{known[1]:7.1f}", end="")
         print(compared(learned, reference), flush=True)
+        rounds[number] = learned
+    drawn(rounds, reference, given.output / "pulls.svg")
 
 
 if __name__ == "__main__":
