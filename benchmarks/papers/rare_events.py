@@ -5,6 +5,7 @@ the paper's is DFTB3, whose program few have).  Then the committee of each of th
 the reference pull at the paper's 1 Å/ps with ``--seeds`` seeds each, and it prints for each round, as the
 mean over pairs of the same seed with its standard error, by how much the largest work, the largest force and
 the work at 8.6 Å of the spring differ, and how often the same kind of bond breaks; ``pulls.svg`` shows it.
+``--chains 5 7 8`` also pulls pentane, heptane and octane, which the committee has not seen.
 ``KEY=VALUE`` changes the loop, such as ``rounds=2``; ``--loop`` takes another configuration of the loop.
 Killed runs go on where they were; processes with other ``--first`` seeds may work in one folder, which a last
 call then puts together.
@@ -16,18 +17,21 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 import torch
-from ase.io import read
+from ase import Atoms
+from ase.io import read, write
+from ase.optimize import BFGS
 from matplotlib.figure import Figure
 
 from gnnpot.commands.progress import TrainingDisplay
 from gnnpot.config.base import shipped_config
-from gnnpot.engines import EngineConfig
+from gnnpot.engines import EngineConfig, calculator_from
 from gnnpot.engines.imported import TeacherConfig
 from gnnpot.learning.config import LearnConfig
 from gnnpot.learning.run import learn
@@ -36,6 +40,7 @@ from gnnpot.report.figures import COLORS, FIGURE_STYLE, GREY
 from gnnpot.sampling.config import SampleConfig
 from gnnpot.sampling.run import sample
 from gnnpot.sampling.steered import SteeredConfig, WorkCurve, read_work_curves
+from gnnpot.sampling.structures import FilesConfig, StructuresSection
 from gnnpot.sampling.trajectory import FRAMES, LOG
 
 # eV, for the barrier of DFTB3
@@ -44,8 +49,9 @@ PAPER = (
 )
 PULL = {
     "velocity": 1.0, "stiffness": 10.0, "temperature": 10, "ensemble": {"kind": "berendsen", "time": 100},
-    "timestep": 0.5, "equilibration": 400, "steps": 7000, "interval": 20,
+    "timestep": 0.5, "equilibration": 400, "interval": 20,
 }  # fmt: skip
+STEPS = 7000  # for hexane
 LENGTH = 8.6  # Å of the spring at which the work is compared, short of the rupture
 CARBON_BOND, BROKEN = 1.8, 2.2  # Å
 TOLERANCE = 0.043  # eV, 1 kcal/mol
@@ -61,10 +67,12 @@ class Pulled(NamedTuple):
     curve: WorkCurve
 
 
-def pulled(config: LearnConfig, engine: EngineConfig, folder: Path, seed: int) -> Pulled:
+def pulled(
+    engine: EngineConfig, folder: Path, seed: int, structures: StructuresSection, between: Any, steps: int
+) -> Pulled:
     """One pull, or the one that is there."""
-    sampler = SteeredConfig.model_validate({**PULL, "between": config.work_sampler.between})  # type: ignore[union-attr]
-    settings = SampleConfig(structures=config.structures, sampler=sampler, calculator=engine, seed=seed)
+    sampler = SteeredConfig.model_validate({**PULL, "between": between, "steps": steps})
+    settings = SampleConfig(structures=structures, sampler=sampler, calculator=engine, seed=seed)
     path = folder / f"seed-{seed}"
     sample(settings, path, resume=True)
     (curve,) = read_work_curves(path / LOG).values()
@@ -84,6 +92,48 @@ def pulled(config: LearnConfig, engine: EngineConfig, folder: Path, seed: int) -
         tuple(sorted(min(number, len(bonds) - 1 - number) for number in broken)),
         curve,
     )
+
+
+def chain(size: int, engine: EngineConfig, path: Path) -> FilesConfig:
+    """An all-trans alkane with its carbon atoms first, relaxed by the reference."""
+    carbons = [np.array([1.27 * place, 0.0, 0.43 * (-1) ** place]) for place in range(size)]
+    hydrogens = [
+        carbon + np.array([0.0, side, 0.64 * (-1) ** place])
+        for place, carbon in enumerate(carbons)
+        for side in (-0.88, 0.88)
+    ]
+    hydrogens += [carbons[0] + [-0.91, 0.0, -0.6], carbons[-1] + [0.91, 0.0, -0.6 * (-1) ** (size - 1)]]
+    atoms = Atoms(f"C{size}H{2 * size + 2}", [*carbons, *hydrogens])
+    atoms.calc = calculator_from(engine)
+    BFGS(atoms, logfile=None).run(fmax=0.01, steps=200)
+    write(path, atoms, format="extxyz", columns=["symbols", "positions"], write_results=False)
+    return FilesConfig(files=(str(path),))
+
+
+def chains(
+    sizes: Sequence[int], learned: EngineConfig, reference: EngineConfig, folder: Path, seeds: Sequence[int]
+) -> None:
+    """Pull chains that the committee has not learned from, by it and by the reference."""
+    print(f"{'carbons':>7s}" + "".join(f"{title:>28s}" for title in ("largest work (eV)", "force (eV/Å)")))
+    for size in sizes:
+        place = folder / f"chain-{size}"
+        place.mkdir(parents=True, exist_ok=True)
+        path = place / "chain.xyz"
+        structures = FilesConfig(files=(str(path),)) if path.exists() else chain(size, reference, path)
+        pulls = {
+            name: [
+                pulled(engine, place / name, seed, structures, (0, size - 1), STEPS * (size - 1) // 5)
+                for seed in seeds
+            ]
+            for name, engine in (("learned", learned), ("reference", reference))
+        }
+        cells = [
+            f"{np.mean([getattr(one, name) for one in pulls['learned']]):.2f}"
+            f" ({np.mean([getattr(one, name) for one in pulls['reference']]):.2f})"
+            for name in ("work", "force")
+        ]
+        broken = [sorted({one.broken for one in found}) for found in pulls.values()]
+        print(f"{size:7d}" + "".join(f"{cell:>28s}" for cell in cells), *broken, flush=True)
 
 
 def compared(learned: list[Pulled], reference: list[Pulled]) -> str:
@@ -129,6 +179,9 @@ def main() -> None:
     parser.add_argument("--loop", type=Path, help="configuration; by default learn/hexane")
     parser.add_argument("--rounds", type=int, default=4, help="the last ones whose committees pull")
     parser.add_argument("--seeds", type=int, default=8, help="of pulls")
+    parser.add_argument(
+        "--chains", type=int, nargs="*", default=[], help="numbers of carbon atoms, e.g. 5 7 8"
+    )
     parser.add_argument("--first", type=int, default=0, help="seed to begin with")
     given = parser.parse_args()
     torch.set_num_threads(1)
@@ -143,7 +196,12 @@ def main() -> None:
         if phase["phase"] == "train":
             errors[phase["round"]] = phase.get("errors", {})
     seeds = range(given.first, given.first + given.seeds)
-    reference = [pulled(config, config.labeling.method, given.output / "reference", seed) for seed in seeds]
+    method, ends = config.labeling.method, config.work_sampler.between  # type: ignore[union-attr]
+
+    def hexane(engine: EngineConfig, folder: Path) -> list[Pulled]:
+        return [pulled(engine, folder, seed, config.structures, ends, STEPS) for seed in seeds]
+
+    reference = hexane(method, given.output / "reference")
     works = [one.work for one in reference]
     print(f"{result['stopped']}; reference {np.mean(works):.3f} eV ({min(works):.3f} to {max(works):.3f})")
     print(f"paper (DFTB3, eV): {PAPER}")
@@ -153,14 +211,15 @@ def main() -> None:
     rounds = dict[int, list[Pulled]]()
     for number in sorted(errors)[-given.rounds :]:
         engine = TeacherConfig(model=(given.output / "loop" / f"round-{number:02d}",))
-        learned = [
-            pulled(config, engine, given.output / "pulls" / f"round-{number:02d}", seed) for seed in seeds
-        ]
+        learned = hexane(engine, given.output / "pulls" / f"round-{number:02d}")
         known = [errors[number].get(name, np.nan) for name in ("energy", "forces")]
         print(f"{number:5d}{labels[number]:7d}{known[0]:9.2f}{known[1]:7.1f}", end="")
         print(compared(learned, reference), flush=True)
         rounds[number] = learned
     drawn(rounds, reference, given.output / "pulls.svg")
+    if given.chains:
+        print("other chains by the last committee (by the reference), and which bonds break")
+        chains(given.chains, engine, method, given.output / "chains", seeds[:2])
 
 
 if __name__ == "__main__":
