@@ -39,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("eam", type=Path)
     parser.add_argument("dft", type=Path)
+    parser.add_argument("--test", type=Path, help="test structures; by default 24 of the others")
     parser.add_argument("--output", type=Path, default=Path("eam-to-dft"))
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 40])
     parser.add_argument("--steps", type=int, default=600, help="of each training at least")
@@ -52,6 +53,7 @@ def main() -> None:
             "training": TRAINING,
             "train": str(given.dft),
             "keys": {"stress_offset": "2.95 GPa"},
+            **({"test": str(given.test)} if given.test else {}),
         },
         source="EAM to DFT",
     )
@@ -75,7 +77,7 @@ def main() -> None:
             models[f"{side} {size}"] = given.output / "study" / "trainings" / name / MODEL_FILE
     results = judged(models, "Ni:fcc", given.output / "properties", only=["relaxation", "elastic", "vacancy"])
     titles = ("meV/atom", "meV/Å", "a (Å)", "C11 (GPa)", "C12", "C44", "vacancy (eV)")
-    print(f"{given.steps} steps, one split, test of {config.held_out} structures")
+    print(f"{given.steps} steps, one split, test of {given.test or f'{config.held_out} structures'}")
     print(f"{'':13s}" + "".join(f"{title:>13s}" for title in titles))
     print(f"{'labels':13s}{'':26s}" + "".join(f"{value:13.4g}" for value in LABELS.values()))
     for name, ones in results.items():
