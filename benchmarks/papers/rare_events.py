@@ -55,6 +55,7 @@ STEPS = 7000  # for hexane
 LENGTH = 8.6  # Å of the spring at which the work is compared, short of the rupture
 CARBON_BOND, BROKEN = 1.8, 2.2  # Å
 TOLERANCE = 0.043  # eV, 1 kcal/mol
+FIGURE_EVERY = 10  # steps between two points of the figure
 
 
 class Pulled(NamedTuple):
@@ -158,7 +159,10 @@ def drawn(rounds: dict[int, list[Pulled]], reference: list[Pulled], path: Path) 
         for name, (pulls, color, width) in named.items():
             for number, one in enumerate(pulls):
                 label = None if number else name
-                force.plot(one.curve.targets, one.curve.forces, color=color, lw=width, label=label)
+                every = slice(None, None, FIGURE_EVERY)
+                force.plot(
+                    one.curve.targets[every], one.curve.forces[every], color=color, lw=width, label=label
+                )
         force.set(title="Force of the spring", xlabel="Length of the spring (Å)", ylabel="Force (eV/Å)")
         force.legend(frameon=False)
         for number, learned in rounds.items():
