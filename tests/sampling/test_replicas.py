@@ -72,11 +72,14 @@ def test_copies_in_a_batch_have_the_forces_that_each_has_alone(kind):
         np.testing.assert_allclose(forces, calculator.get_forces(single), atol=1e-9)
 
 
-@pytest.mark.parametrize(("most_atoms", "threads"), [(2048, 1), (4, 1), (2048, 2)])
-def test_runs_of_a_batch_are_those_that_walk_one_by_one(most_atoms, threads, monkeypatch):
+@pytest.mark.parametrize(
+    ("kind", "most_atoms", "threads"),
+    [("ani", 2048, 1), ("ani", 4, 1), ("ani", 2048, 2), ("schnet", 2048, 3)],
+)
+def test_runs_of_a_batch_are_those_that_walk_one_by_one(kind, most_atoms, threads, monkeypatch):
     monkeypatch.setattr(module, "MOST_ATOMS", most_atoms)  # one batch, or batches of two and one
     torch_threads = torch.get_num_threads()
-    calculator, start = GNNPotCalculator(small_potential("ani"), device="cpu"), rattled_crystal()
+    calculator, start = GNNPotCalculator(small_potential(kind), device="cpu"), rattled_crystal()
     walks = MolecularDynamicsSampler(PLAN, calculator)([start], np.random.default_rng(0))
     assert len(list(walks)) == 6
     runs = finished(runs_of(start, PLAN, calculator.replicas, threads=threads))
