@@ -80,7 +80,7 @@ def test_runs_as_a_batch_are_timed_beside_runs_one_after_another(tmp_path):
     save_potential(small_potential("ani"), tmp_path / "model.safetensors", provenance={})
     words = ["--repeat", 1, "--copies", 2, "--steps", 20, "--rounds", 1, "--output", tmp_path / "times.json"]
     table = run("replicas.py", tmp_path / "model.safetensors", *words, "--temperature", 10)
-    assert [line.split("  ")[0] for line in table.splitlines()[1:]] == ["one after another", "2 as a batch"]
+    assert [line.split("  ")[0] for line in table.splitlines()[1:]] == ["one after another", "2 together"]
     found = json.loads((tmp_path / "times.json").read_text())
     assert found["atoms"] == 8
     assert all(value > 0 for times in found["times"].values() for pair in times for value in pair)
