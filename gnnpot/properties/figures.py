@@ -17,6 +17,7 @@ from gnnpot.report.figures import COLORS, FIGURE_STYLE, GREY
 _PANEL = (4.4, 3.2)  # inches, of a figure beside others
 _BLACK = "#111827"
 _LEGEND = 32  # letters in a line of a legend
+_WITHIN = 3  # lines whose names have room between curves
 _DEEPEST, _HIGHEST = 1.3, 3.0  # of the deepest well of dimers, the part that is shown
 
 
@@ -88,8 +89,24 @@ def _simple(
         for line in lines:
             draw(axes, line)
         axes.set(title=title, xlabel=labels[0], ylabel=labels[1])
-        axes.legend(frameon=False, fontsize="small")
+        _named(axes, lines, within=_WITHIN)
     return Curves(name, f"{title} by {', '.join(line.name for line in lines)}", figure)
+
+
+def _named(axes: Axes, lines: list[_Line], *, within: int) -> None:
+    """A legend: between the curves for so many lines, else below, where it covers none."""
+    if len(lines) <= within:
+        axes.legend(frameon=False, fontsize="small")
+        return
+    figure = axes.get_figure()
+    assert isinstance(figure, Figure)
+    columns = int(figure.get_figwidth() // 2)
+    height = sum(
+        max(line.name.count("\n") + 1 for line in lines[first : first + columns])
+        for first in range(0, len(lines), columns)
+    )
+    figure.set_figheight(figure.get_figheight() + 0.2 * height)
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False, fontsize="small")
 
 
 @contextmanager
@@ -128,7 +145,7 @@ def _phonons(lines: list[_Line]) -> Curves | None:
             axes.axhline(0, color=GREY, lw=0.6, zorder=0)
         bands.set(title="Phonons", ylabel="Frequency (THz)", xlim=(0, 1))
         states.set(title="Density of states", xlabel="1/THz per cell")
-        bands.legend(frameon=False, fontsize="small")
+        _named(bands, lines, within=1)
     return Curves("phonons", f"Phonons by {', '.join(line.name for line in lines)}", figure)
 
 

@@ -18,6 +18,7 @@ from gnnpot.engines.words import engine_from_word
 from gnnpot.labeling.store.store import LabelStore
 from gnnpot.labeling.stored_calculator import StoredCalculator
 from gnnpot.properties.config import PropertiesConfig
+from gnnpot.properties.figures import figures
 from gnnpot.properties.relaxation import RelaxationConfig, relax_crystal
 from gnnpot.properties.rest import at_rest
 from gnnpot.properties.run import as_told, properties
@@ -89,6 +90,17 @@ def test_models_stand_side_by_side_and_one_that_cannot_does_not_stop_the_others(
 def test_the_numbers_of_a_single_model_stand_at_the_top(found):
     summary = found(METAL)
     assert as_told(summary)["elastic"] == summary["models"]["EMT"]["elastic"]
+
+
+@pytest.mark.parametrize(("count", "below"), [(3, 0), (4, 1)])
+def test_the_legend_of_many_lines_is_below_their_curves(count, below):
+    volumes = {"volumes": [10.0, 11.0, 12.0], "energies": [-1.0, -2.0, -1.0], "energy": -2.0}
+    models = {f"model {number}": {"equation_of_state": volumes} for number in range(count)}
+    (one,) = figures({"models": models, "reference": None})
+    (axes,) = one.figure.axes
+    assert len(one.figure.legends) == below
+    legend = one.figure.legends[0] if below else axes.get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == list(models)
 
 
 def test_figures_of_curves_are_files_and_in_the_page(found, tmp_path):
