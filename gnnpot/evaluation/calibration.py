@@ -10,6 +10,8 @@ from scipy.stats import rankdata
 
 Array = np.ndarray
 
+_ROUNDING = 1e-6  # eV or eV/Å
+
 
 class Calibration(NamedTuple):
     r"""How errors :math:`e` and spreads :math:`s` of held-out data go together.
@@ -37,16 +39,19 @@ class Calibration(NamedTuple):
 def calibration(
     errors: Float[Array, "D"], spreads: Float[Array, "D"], width: float = 2.0
 ) -> Calibration | None:
-    """The calibration of spreads on these errors; None with fewer than three, or where a spread is zero.
+    """The calibration of spreads on these errors; None with fewer than three that have a spread.
+
+    Values on which all agree to a millionth, as symmetry makes the forces of a perfect crystal, say nothing
+    of how sure a committee is, and are left out.
 
     Args:
         errors: Prediction less label; NaN without a label, which is left out.
         spreads: Standard deviations, of the same unit.
         width: Number of them that should hold 95 % of the errors.
     """
-    there = np.isfinite(errors)
+    there = np.isfinite(errors) & (np.asarray(spreads) > _ROUNDING)
     errors, spreads = np.asarray(errors, dtype=float)[there], np.asarray(spreads, dtype=float)[there]
-    if len(errors) < 3 or not (spreads > 0).all():
+    if len(errors) < 3:
         return None
     ratios = np.square(errors / spreads)
     factor = float(np.sqrt(ratios.mean()))

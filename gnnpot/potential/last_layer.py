@@ -29,6 +29,7 @@ SHARES = (0.6827, 0.9545)  # of a normal distribution within one and two standar
 _RIDGE = 1e-6  # of the mean variance of a feature
 _DRAWS = 4
 _MOST = 1 << 24  # numbers of which torch takes quantiles
+_ROUNDING = 1e-6  # of the largest σ
 
 
 class Deviations(NamedTuple):
@@ -150,12 +151,12 @@ class LastLayerUncertainty(nn.Module):
         )
         draws = torch.linalg.solve_triangular(factor.T, normal, upper=True)
         plain = cls(potential, factor, draws, Scale(), Scale())
-        energies, forces = list[Tensor](), list[Tensor]()
+        energies, forces = list[tuple[Tensor, Tensor]](), list[tuple[Tensor, Tensor]]()
         for graph in held_out:
             prediction, deviations = potential(graph), plain.deviations(graph)
             assert deviations.forces is not None
-            energies.append((prediction.energy.detach() - graph.energy) / deviations.energy)
-            forces.append((prediction.forces.detach().double() - graph.forces) / deviations.forces)
+            energies.append((prediction.energy.detach() - graph.energy, deviations.energy))
+            forces.append((prediction.forces.detach().double() - graph.forces, deviations.forces))
         scales = _scale(energies), _scale(forces)
         if scales == (None, None):
             raise DataError("expected held-out structures with labels to scale by, got none; label some")
@@ -267,12 +268,18 @@ def _means(features: Float[Tensor, "N F"], graph: AtomicGraph) -> Float[Tensor, 
     return sum_over_structures(features, graph) / graph.num_atoms[:, None]
 
 
-def _scale(ratios: list[Tensor]) -> Scale | None:
-    """Quantiles of errors in σ; a little higher for few, so that the next error lies within as often."""
-    if not ratios:
+def _scale(pairs: list[tuple[Tensor, Tensor]]) -> Scale | None:
+    """Quantiles of errors in σ; a little higher for few, so that the next error lies within as often.
+
+    Where symmetry makes σ zero but for rounding, as in perfect crystals, an error says nothing of it.
+    """
+    if not pairs:
         return None
-    there = torch.cat([ratio.reshape(-1) for ratio in ratios]).abs()
-    there = there[~torch.isnan(there)][:_MOST]
+    errors, deviations = (
+        torch.cat([part.reshape(-1).double() for part in parts]) for parts in zip(*pairs, strict=True)
+    )
+    counts = ~torch.isnan(errors) & (deviations > _ROUNDING * deviations.max())
+    there = (errors / deviations)[counts].abs()[:_MOST]
     if not len(there):
         return None
     shares = (there.new_tensor(SHARES) * (len(there) + 1) / len(there)).clamp(max=1.0)

@@ -44,6 +44,15 @@ def test_without_labels_or_spread_there_is_no_calibration():
     assert calibration(np.ones(10), np.zeros(10)) is None
 
 
+def test_forces_that_symmetry_makes_zero_say_nothing():
+    rng = np.random.default_rng(2)
+    spreads = rng.uniform(0.5, 2.0, size=100)
+    errors = spreads * rng.normal(size=100)
+    crystal = np.full(50, 7e-5), rng.uniform(0, 1e-16, size=50)
+    with_crystal = calibration(np.append(errors, crystal[0]), np.append(spreads, crystal[1]))
+    assert with_crystal == calibration(errors, spreads)
+
+
 @pytest.fixture
 def folder(tmp_path):
     """The folder of a committee's training, as far as others need to know it."""

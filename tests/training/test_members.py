@@ -26,7 +26,7 @@ DEMO = Path(str(files("gnnpot.configs"))) / "silicon-demo.xyz"
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("data") / "silicon.xyz"
-    write(path, read(DEMO, "::10"))
+    write(path, read(DEMO, "1::10"))
     return path
 
 
