@@ -19,7 +19,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -47,10 +47,7 @@ from gnnpot.sampling.trajectory import FRAMES, LOG
 PAPER = (
     "6.34 by the reference, 1.0 by the first potential, 5.5 from 6500 frames of pulling, 6.33 after the loop"
 )
-PULL = {
-    "velocity": 1.0, "stiffness": 10.0, "temperature": 10, "ensemble": {"kind": "berendsen", "time": 100},
-    "timestep": 0.5, "equilibration": 400, "interval": 20,
-}  # fmt: skip
+PULL = {"velocity": 1.0, "interval": 20}
 STEPS = 7000  # for hexane
 LENGTH = 8.6  # Å of the spring at which the work is compared, short of the rupture
 CARBON_BOND, BROKEN = 1.8, 2.2  # Å
@@ -69,10 +66,9 @@ class Pulled(NamedTuple):
 
 
 def pulled(
-    engine: EngineConfig, folder: Path, seed: int, structures: StructuresSection, between: Any, steps: int
+    engine: EngineConfig, folder: Path, seed: int, structures: StructuresSection, sampler: SteeredConfig
 ) -> Pulled:
     """One pull, or the one that is there."""
-    sampler = SteeredConfig.model_validate({**PULL, "between": between, "steps": steps})
     settings = SampleConfig(structures=structures, sampler=sampler, calculator=engine, seed=seed)
     path = folder / f"seed-{seed}"
     sample(settings, path, resume=True)
@@ -112,7 +108,11 @@ def chain(size: int, engine: EngineConfig, path: Path) -> FilesConfig:
 
 
 def chains(
-    sizes: Sequence[int], learned: EngineConfig, reference: EngineConfig, folder: Path, seeds: Sequence[int]
+    sizes: Sequence[int],
+    engines: dict[str, EngineConfig],
+    folder: Path,
+    seeds: Sequence[int],
+    sampler: SteeredConfig,
 ) -> None:
     """Pull chains that the committee has not learned from, by it and by the reference."""
     print(f"{'carbons':>7s}" + "".join(f"{title:>28s}" for title in ("largest work (eV)", "force (eV/Å)")))
@@ -120,13 +120,14 @@ def chains(
         place = folder / f"chain-{size}"
         place.mkdir(parents=True, exist_ok=True)
         path = place / "chain.xyz"
-        structures = FilesConfig(files=(str(path),)) if path.exists() else chain(size, reference, path)
+        there = FilesConfig(files=(str(path),))
+        structures = there if path.exists() else chain(size, engines["reference"], path)
+        longer = sampler.model_copy(
+            update={"between": (0, size - 1), "steps": sampler.steps * (size - 1) // 5}
+        )
         pulls = {
-            name: [
-                pulled(engine, place / name, seed, structures, (0, size - 1), STEPS * (size - 1) // 5)
-                for seed in seeds
-            ]
-            for name, engine in (("learned", learned), ("reference", reference))
+            name: [pulled(engine, place / name, seed, structures, longer) for seed in seeds]
+            for name, engine in engines.items()
         }
         cells = [
             f"{np.mean([getattr(one, name) for one in pulls['learned']]):.2f}"
@@ -137,15 +138,21 @@ def chains(
         print(f"{size:7d}" + "".join(f"{cell:>28s}" for cell in cells), *broken, flush=True)
 
 
+def differences(
+    name: str, learned: list[Pulled], reference: list[Pulled]
+) -> tuple[list[float], float, float]:
+    """Of all pairs, their mean, and its standard error."""
+    found = [getattr(one, name) - getattr(other, name) for one, other in zip(learned, reference, strict=True)]
+    error = np.std(found, ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan
+    return found, float(np.mean(found)), float(error)
+
+
 def compared(learned: list[Pulled], reference: list[Pulled]) -> str:
     """Differences of pairs: means and their standard errors."""
     cells = []
     for name in ("work", "force", "work_before"):
-        found = [
-            getattr(one, name) - getattr(other, name) for one, other in zip(learned, reference, strict=True)
-        ]
-        error = np.std(found, ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan
-        cells.append(f"{np.mean(found):+.3f} ± {error:.3f}")
+        _, mean, error = differences(name, learned, reference)
+        cells.append(f"{mean:+.3f} ± {error:.3f}")
     same = sum(one.broken == other.broken for one, other in zip(learned, reference, strict=True))
     return "".join(f"{cell:>20s}" for cell in (*cells, f"{same} of {len(learned)}"))
 
@@ -166,10 +173,9 @@ def drawn(rounds: dict[int, list[Pulled]], reference: list[Pulled], path: Path) 
         force.set(title="Force of the spring", xlabel="Length of the spring (Å)", ylabel="Force (eV/Å)")
         force.legend(frameon=False)
         for number, learned in rounds.items():
-            found = [one.work - other.work for one, other in zip(learned, reference, strict=True)]
+            found, mean, error = differences("work", learned, reference)
             work.plot([number] * len(found), found, "o", color=COLORS[0], ms=3, alpha=0.5)
-            error = np.std(found, ddof=1) / np.sqrt(len(found)) if len(found) > 1 else 0.0
-            work.errorbar(number, np.mean(found), error, fmt="o", color=COLORS[1], capsize=3)
+            work.errorbar(number, mean, error, fmt="o", color=COLORS[1], capsize=3)
         work.axhspan(-TOLERANCE, TOLERANCE, color=GREY, alpha=0.2, lw=0)
         work.set(title="Largest work, learned − reference", xlabel="Round", ylabel="eV", xticks=list(rounds))
         figure.savefig(path)
@@ -200,10 +206,12 @@ def main() -> None:
         if phase["phase"] == "train":
             errors[phase["round"]] = phase.get("errors", {})
     seeds = range(given.first, given.first + given.seeds)
-    method, ends = config.labeling.method, config.work_sampler.between  # type: ignore[union-attr]
+    assert config.work_sampler is not None
+    method = config.labeling.method
+    sampler = config.work_sampler.model_copy(update={**PULL, "steps": STEPS})
 
     def hexane(engine: EngineConfig, folder: Path) -> list[Pulled]:
-        return [pulled(engine, folder, seed, config.structures, ends, STEPS) for seed in seeds]
+        return [pulled(engine, folder, seed, config.structures, sampler) for seed in seeds]
 
     reference = hexane(method, given.output / "reference")
     works = [one.work for one in reference]
@@ -223,7 +231,8 @@ def main() -> None:
     drawn(rounds, reference, given.output / "pulls.svg")
     if given.chains:
         print("other chains by the last committee (by the reference), and which bonds break")
-        chains(given.chains, engine, method, given.output / "chains", seeds[:2])
+        engines = {"learned": engine, "reference": method}
+        chains(given.chains, engines, given.output / "chains", seeds[:2], sampler)
 
 
 if __name__ == "__main__":

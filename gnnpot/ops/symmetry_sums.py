@@ -117,14 +117,10 @@ def _power(base: Tensor, exponent: float) -> Tensor:
     """Powers; of a whole exponent by squaring, in a fifth of the time."""
     if exponent != int(exponent):
         return base**exponent
-    left, result = int(exponent), None
-    while left:
-        if left % 2:
-            result = base if result is None else result * base
-        left //= 2
-        base = base * base if left else base
-    assert result is not None
-    return result
+    if exponent == 1:
+        return base
+    rest = _power(base * base, exponent // 2)
+    return rest * base if exponent % 2 else rest
 
 
 class _Geometry:
