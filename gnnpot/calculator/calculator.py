@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,7 +39,8 @@ class GNNPotCalculator(PredictingCalculator):
     committee gives the means and adds the standard deviations ``energy_uncertainty`` (eV),
     ``energies_uncertainty`` (N) and ``forces_uncertainty`` (N, 3) with M − 1 in the denominator, and under
     MACE's names ``energy_var`` (eV², with M) and ``forces_comm`` (M, N, 3), the forces of the members.  One
-    potential with an ``uncertainty`` has the first three when they are asked for by ``get_property``.
+    potential with an ``uncertainty`` has the first two always, and the third when it is asked for by
+    ``get_property``.
 
     A potential that is given, rather than a path, is copied: later training does not change the results.
     Steps of small structures are recorded and repeated (:mod:`gnnpot.calculator.recording`), with the same
@@ -92,10 +92,11 @@ class GNNPotCalculator(PredictingCalculator):
         function: Callable[[AtomicGraph], Any] = resident
         if isinstance(resident, Committee):
             function = resident.predictions
+        elif isinstance(resident, LastLayerUncertainty):
+            function = resident.prediction_with_deviations
         super().__init__(resident, function, skin=skin, device=place)
         if isinstance(resident, LastLayerUncertainty):
-            ask = resident.deviations
-            self._further = {"energies": Replay(partial(ask, forces=False)), "forces": Replay(ask)}
+            self._further = {"forces_uncertainty": Replay(resident.deviations)}
         more = {Committee: _COMMITTEE_PROPERTIES, LastLayerUncertainty: _COMMITTEE_PROPERTIES[:3]}
         self.implemented_properties = [*self.implemented_properties, *more.get(type(resident), [])]
 
@@ -116,11 +117,13 @@ class GNNPotCalculator(PredictingCalculator):
             DataError: An element that the potential was not made for, two atoms on one spot, positions
                 that are not finite, or a periodic cell without a volume.
         """
-        prediction = self.predicted()
-        if isinstance(prediction, Prediction):
-            results = _results(prediction)
+        said = self.predicted()
+        if isinstance(self.potential, Committee):
+            results = _results(mean_prediction(said)) | _committee_results(said)
+        elif isinstance(self.potential, LastLayerUncertainty):
+            results = _results(said[0]) | _energy_deviations(said[1])
         else:
-            results = _results(mean_prediction(prediction)) | _committee_results(prediction)
+            results = _results(said)
         if self.atoms.pbc.all():  # else ASE says that it is not implemented
             results["stress"] = full_3x3_to_voigt_6_stress(results.pop("stress")[0])
         else:
@@ -129,11 +132,9 @@ class GNNPotCalculator(PredictingCalculator):
 
     @torch.inference_mode(False)
     def more(self, names: Sequence[str]) -> dict[str, Any]:
-        """The deviations of one potential with an uncertainty; those of forces only if they are asked for."""
-        if not isinstance(self.potential, LastLayerUncertainty):
-            return {}
-        kind = "forces" if "forces_uncertainty" in names else "energies"
-        return _deviations(self._said_by(self._further[kind]))
+        """The deviations of forces of one potential with an uncertainty, which cost derivatives."""
+        asked = [name for name in names if name in self._further]
+        return {name: _array(self._said_by(self._further[name]).forces) for name in asked}
 
 
 def _unsure(
@@ -183,12 +184,11 @@ def _committee_results(predictions: Sequence[Prediction]) -> dict[str, Any]:
     }
 
 
-def _deviations(found: Deviations) -> dict[str, Any]:
-    results = {
+def _energy_deviations(found: Deviations) -> dict[str, Any]:
+    return {
         "energy_uncertainty": found.energy.item(),
         "energies_uncertainty": _array(found.atomic_energies),
     }
-    return results if found.forces is None else {**results, "forces_uncertainty": _array(found.forces)}
 
 
 def _array(values: Tensor) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -29,22 +29,36 @@ def hidden_features(model: AtomicEnergyModel, graph: AtomicGraph) -> Float[Tenso
     Raises:
         DataError: The model has no such layers.
     """
+    with watched(model) as hidden:
+        model.atomic_energies(graph)
+    return hidden()
+
+
+@contextmanager
+def watched(model: AtomicEnergyModel) -> Iterator[Callable[[], Float[Tensor, "N F"]]]:
+    """Watch the model make the energies of one graph; gives what tells its hidden features afterwards.
+
+    Args:
+        model: Any model whose energies are outputs of linear layers of width one.
+
+    Raises:
+        DataError: The model has no such layers.
+    """
     outputs = list(_outputs(model))
     if not outputs:
         raise DataError(
             f"expected a model that ends with linear layers of width 1, got {model.config.kind}; choose by "
             "spread instead of features"
         )
-    found: list[Tensor] = []
+    calls: list[tuple[nn.Module, tuple[Any, ...]]] = []
 
-    def take(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-        found.append(_hidden(module, *inputs))
+    def note(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        calls.append((module, inputs))
 
     with ExitStack() as stack:
         for module in outputs:
-            stack.callback(module.register_forward_pre_hook(take).remove)
-        model.atomic_energies(graph)
-    return torch.cat(found, dim=1)
+            stack.callback(module.register_forward_pre_hook(note).remove)
+        yield lambda: torch.cat([_hidden(module, *inputs) for module, inputs in calls], dim=1)
 
 
 def last_layer(model: AtomicEnergyModel) -> list[str]:

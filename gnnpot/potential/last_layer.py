@@ -18,7 +18,7 @@ from gnnpot.errors import DataError, ModelFileError, one_line
 from gnnpot.graph.geometry import Neighborhoods, pair_vectors
 from gnnpot.graph.graph import AtomicGraph
 from gnnpot.models.base import sum_over_structures
-from gnnpot.models.hidden import hidden_features
+from gnnpot.models.hidden import hidden_features, watched
 from gnnpot.ops.neighbor_sums import sum_opposite
 from gnnpot.potential.committee import Committee
 from gnnpot.potential.potential import Potential, Prediction
@@ -170,15 +170,29 @@ class LastLayerUncertainty(nn.Module):
             graph: The batch.
             forces: Whether to tell it of forces, which costs a few derivatives.
         """
-        if forces:
-            features, drawn = self._derivatives(graph)
-            of_forces = self.forces.sigma * torch.stack(drawn).double().square().mean(dim=0).sqrt()
-        else:
-            features, of_forces = _features(self.potential, graph), None
+        if not forces:
+            return self.prediction_with_deviations(graph)[1]
+        features, drawn = self._derivatives(graph)
+        spread = self.forces.sigma * torch.stack(drawn).double().square().mean(dim=0).sqrt()
+        return self._of_energies(features, graph)._replace(forces=spread)
+
+    @torch.no_grad()
+    def prediction_with_deviations(self, graph: AtomicGraph) -> tuple[Prediction, Deviations]:
+        """What the potential says of a batch, and from the same pass how sure it is of energies.
+
+        Args:
+            graph: The batch.
+        """
+        with watched(self.potential.model) as hidden:
+            prediction = self.potential(graph)
+        features = _of_network(self.potential, hidden().double(), graph)
+        return prediction, self._of_energies(features, graph)
+
+    def _of_energies(self, features: Float[Tensor, "N F"], graph: AtomicGraph) -> Deviations:
         per_atom = self.energy.sigma * self._lengths(_means(features, graph))
         return Deviations(
             energy=per_atom * graph.num_atoms,
-            forces=of_forces,
+            forces=None,
             atomic_energies=self.energy.sigma * self._lengths(features),
         )
 
@@ -254,7 +268,12 @@ def with_kept_uncertainty(
 
 def _caught(potential: Potential, graph: AtomicGraph) -> Float[Tensor, "N F"]:
     """Features in which the energies of atoms are linear."""
-    features = hidden_features(potential.model, graph)
+    return _of_network(potential, hidden_features(potential.model, graph), graph)
+
+
+def _of_network(
+    potential: Potential, features: Float[Tensor, "N F"], graph: AtomicGraph
+) -> Float[Tensor, "N F"]:
     part = potential.network_part(graph)
     return features if part is None else features * part[:, None]
 
