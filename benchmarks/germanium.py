@@ -91,7 +91,7 @@ def elsewhere(output: Path) -> Iterator[Atoms]:
 
 def tested(config: LearnConfig, output: Path) -> Path:
     """The structures from elsewhere with labels of the loop's method."""
-    path = output / "structures.xyz"
+    path = output / "structures.traj"
     if not path.exists():
         output.mkdir(parents=True, exist_ok=True)
         write_frames(list(elsewhere(output)), path)
@@ -103,7 +103,7 @@ def from_scratch(config: LearnConfig, number: int, known: list[Atoms], folder: P
     """The same committee without silicon, at its own learning rate."""
     potential = config.potential.written()
     training = potential["training"] | {"optimizer": {"kind": "adamw", "learning_rate": 3e-3}}
-    path = folder / f"labels-{number:02d}.xyz"
+    path = folder / f"labels-{number:02d}.traj"
     folder.mkdir(parents=True, exist_ok=True)
     write_frames(known, path)
     values = potential | {

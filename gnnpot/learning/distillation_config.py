@@ -75,11 +75,13 @@ class DistillConfig(Configuration):
         compare: Other rules, grown from the same first set to the same sizes, for the same figure.
         score: The spread by which structures are added.
         target: Mean absolute error of the energy at which growing ends (meV/atom).
-        translate: The set for another material.
+        translate: The set for another material; it may be added when the set is there.
         seed: Seed of the first set and of what is drawn later.
     """
 
-    FREE: ClassVar = frozenset(["compare", "pool", "target", "labeling.running", "labeling.time_limit"])
+    FREE: ClassVar = frozenset(
+        ["compare", "pool", "target", "translate", "labeling.running", "labeling.time_limit"]
+    )
 
     pool: DataFiles = Field(min_length=1)
     keys: LabelKeys = LabelKeys()

@@ -9,12 +9,13 @@ from pathlib import Path
 from ase import Atoms
 
 from gnnpot.data.files import DataFile
-from gnnpot.errors import DataError
+from gnnpot.errors import ConfigError, DataError
 from gnnpot.labeling.export import LABELS
 from gnnpot.learning.distillation_config import DistillConfig
 from gnnpot.learning.labeling import label_chosen, write_frames
 from gnnpot.learning.story import Facts, Phases
 from gnnpot.sampling.substitution import transferred
+from gnnpot.system.run_folder import changed_values, in_words
 from gnnpot.training.fit import Observer
 from gnnpot.training.members import MemberProcesses
 from gnnpot.training.run import train
@@ -48,6 +49,7 @@ def translate(
         Numbers of structures and labels, and the errors of the training.
 
     Raises:
+        ConfigError: Another translation has begun in the folder.
         DataError: An element of ``map`` is not in the set, or no structure could be labeled.
     """
     change = config.translate
@@ -58,7 +60,13 @@ def translate(
             f"expected elements of the set ({', '.join(sorted(present))}) to replace, got "
             f"{', '.join(absent)}; mend translate.map"
         )
-    phases = Phases(folder)
+    phases, written = Phases(folder), change.model_dump(mode="json")
+    before = phases.once("begin", lambda: {"translate": written})["translate"]
+    if changes := changed_values(before, written, free=("labeling.running", "labeling.time_limit")):
+        raise ConfigError(
+            f"expected the translation in {folder}, got other values of {in_words(changes)}; remove the folder "
+            "for another"
+        )
     moved = [transferred(atoms, names=change.names, scale=change.length_scale) for atoms in frames]
     write_frames(folder / _BARE, moved)
     observer.note(f"translated: {len(moved)} structures, {change.change}")

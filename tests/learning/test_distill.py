@@ -205,8 +205,12 @@ def test_a_student_is_judged_by_its_teacher_and_by_the_labels(pool, tmp_path):
 def test_a_set_is_translated_to_another_element(pool, tmp_path):
     translate = {"map": "Ag=Cu", "lattice_scale": [4.1, 3.7], "labeling": EMT_LABELS}
     output = tmp_path / "out"
-    config = config_of(pool, translate=translate, rounds=1, fraction=0.25)
-    result = distill(config, output)
+    bare, config = (
+        config_of(pool, translate=change, rounds=1, fraction=0.25) for change in (None, translate)
+    )
+    first = distill(bare, output)
+    result = distill(config, output, resume=True)  # grows nothing again
+    assert result["curves"] == first["curves"]
     assert result["translated"]["labeled"] == 10
     before, after = (
         read(path, ":") for path in (output / "distilled.xyz", output / "translated/labels/labels.xyz")
@@ -223,6 +227,9 @@ def test_a_set_is_translated_to_another_element(pool, tmp_path):
     assert distill(config, output, resume=True)["translated"] == result["translated"]
     assert (output / "translated" / "done.json").stat().st_mtime_ns == changed
     assert "Ag=Cu, lengths × 1.108" in (output / "report.html").read_text()
+    other = config_of(pool, translate=translate | {"lattice_scale": 1.2}, rounds=1, fraction=0.25)
+    with pytest.raises(ConfigError, match=r"^expected the translation in .*lattice_scale.*; remove the folder"):
+        distill(other, output, resume=True)
 
 
 @pytest.mark.parametrize(
