@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.stats import rankdata
 
 Array = np.ndarray
@@ -49,7 +49,7 @@ def calibration(
         spreads: Standard deviations, of the same unit.
         width: Number of them that should hold 95 % of the errors.
     """
-    there = np.isfinite(errors) & (np.asarray(spreads) > _ROUNDING)
+    there = has_spread(errors, spreads)
     errors, spreads = np.asarray(errors, dtype=float)[there], np.asarray(spreads, dtype=float)[there]
     if len(errors) < 3:
         return None
@@ -68,6 +68,11 @@ def calibration(
         rank_correlation=_rank_correlation(np.abs(errors), spreads),
         width=width,
     )
+
+
+def has_spread(errors: Float[Array, "D"], spreads: Float[Array, "D"]) -> Bool[Array, "D"]:
+    """Where there are an error and a spread beyond rounding (eV or eV/Å)."""
+    return np.isfinite(errors) & (np.asarray(spreads) > _ROUNDING)
 
 
 def _coverage(errors: Float[Array, "D"], spreads: Float[Array, "D"], width: float) -> tuple[float, float]:

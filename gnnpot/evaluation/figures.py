@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gnnpot.evaluation.calibration import Calibration
+from gnnpot.evaluation.calibration import Calibration, has_spread
 from gnnpot.evaluation.evaluation import Evaluation
 from gnnpot.report.figures import (
     BLUE,
@@ -117,11 +117,11 @@ def calibration_images(evaluation: Evaluation) -> list[Image]:
     images = []
     for name, found in evaluation.calibration().items():
         quantity, pair = _QUANTITIES[name], getattr(evaluation, name)
-        errors = np.abs(pair[1] - pair[0]).ravel() / quantity.error_scale
-        spreads = getattr(evaluation, f"{name}_spread").ravel() / quantity.error_scale
-        there = np.isfinite(errors) & (errors > 0)
+        errors, spreads = np.abs(pair[1] - pair[0]).ravel(), getattr(evaluation, f"{name}_spread").ravel()
+        there = has_spread(errors, spreads) & (errors > 0)
+        scaled = [values[there] / quantity.error_scale for values in (errors, spreads)]
         with mpl.rc_context(FIGURE_STYLE):
-            images.append(_calibration_image(errors[there], spreads[there], found, quantity))
+            images.append(_calibration_image(*scaled, found, quantity))
     return images
 
 

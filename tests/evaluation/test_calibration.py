@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.errors import ModelFileError
 from gnnpot.evaluation.calibration import calibration
 from gnnpot.evaluation.evaluation import evaluate
+from gnnpot.evaluation.figures import calibration_images
 from gnnpot.potential.committee import Committee, load_model
 from gnnpot.potential.last_layer import SHARES
 from gnnpot.potential.model_file import save_potential
@@ -93,6 +95,14 @@ def test_a_committee_is_evaluated_with_its_spread_in_one_pass(folder):
     factor = np.sqrt(np.mean((errors / found.forces_spread.ravel()) ** 2))
     assert found.metrics()["uncertainty"]["forces"]["factor"] == pytest.approx(factor)
     assert "uncertainty" not in evaluate(small_potential(), frames).metrics()
+
+
+def test_what_symmetry_makes_zero_is_left_out_of_figures(folder):
+    found = evaluate(load_model(folder), labeled(4))
+    spread = np.tile(found.forces_spread, (10, 1))
+    spread[:24] = 0.0  # and an error beside it
+    many = replace(found, forces=np.tile(found.forces, (1, 10, 1)), forces_spread=spread)
+    assert len(calibration_images(many)) == 2
 
 
 def test_the_folder_of_a_committee_is_evaluated_as_one_model(folder, tmp_path, command):
