@@ -31,12 +31,13 @@ from gnnpot.system.files import make_folder, write_text
 from gnnpot.system.processes import end_with_parent
 from gnnpot.system.run_folder import RunFolder
 from gnnpot.training.fit import Observer, StepsOnly
-from gnnpot.training.run_config import RunConfig
+from gnnpot.training.run_config import MOST_MEMBERS, RunConfig
 from gnnpot.training.run_graphs import RunGraphs, read_graphs
 from gnnpot.units import ERROR_UNITS
 from gnnpot.version import __version__
 
 TrainOne = Callable[..., None]  # of graphs, configuration, folder and observer
+_LOOK = 1.0  # s between two looks at how far members are
 
 
 def train_members(
@@ -180,17 +181,21 @@ def _in_processes(
     train_one: TrainOne,
 ) -> None:
     """Train several members at a time; the first error ends the others, which go on with ``--resume``."""
+    assert config.members is not None
+    count, begun = config.members.count, time.monotonic()
     waiting: set[Future[int]] = {
         jobs.pool().submit(_one_member, train_one, config, output, number) for number in numbers
     }
-    done = config.members.count - len(numbers) if config.members else 0
+    shares = jobs.shares
+    shares[:count] = [0.0 if number in numbers else 1.0 for number in range(count)]
+    observer.stage(f"{len(waiting)} members, {jobs.count} at a time")
     try:
         while waiting:
-            finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+            finished, waiting = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
             for future in finished:
+                shares[future.result()] = 1.0
                 observer.note(f"member {future.result()} is trained")
-                done += 1
-                observer.step(done / (done + len(waiting)), 0.0)
+            observer.step(sum(shares[:count]) / count, time.monotonic() - begun)
     except BaseException:
         jobs.end()
         raise
@@ -205,15 +210,16 @@ class MemberProcesses:
 
     def __init__(self, count: int) -> None:
         self.count = count
+        self._context = multiprocessing.get_context("spawn")
+        self.shares: Any = self._context.Array("d", MOST_MEMBERS, lock=False)  # of a training, by member
         self._pool: ProcessPoolExecutor | None = None
 
     def pool(self) -> ProcessPoolExecutor:
         """The processes."""
         if self._pool is None:
             threads = max(1, len(os.sched_getaffinity(0)) // self.count)
-            context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(
-                self.count, mp_context=context, initializer=_begin, initargs=(threads,)
+                self.count, mp_context=self._context, initializer=_begin, initargs=(threads, self.shares)
             )
         return self._pool
 
@@ -237,9 +243,22 @@ class MemberProcesses:
             pool.shutdown()
 
 
-def _begin(threads: int) -> None:
+class _ShareObserver(Observer):
+    """Tells the process that waits how much of its training a member has behind it."""
+
+    shares: Any = None  # of this process
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def step(self, progress: float, seconds: float) -> None:
+        self.shares[self.number] = min(progress, 1.0)
+
+
+def _begin(threads: int, shares: Any) -> None:
     """Prepare a process: it ends with the one that started it, which alone answers to Ctrl-C."""
     end_with_parent()
+    _ShareObserver.shares = shares
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(threads)
 
@@ -252,7 +271,7 @@ def _one_member(train_one: TrainOne, config: RunConfig, output: Path, number: in
             f"expected graphs up to {config.model.cutoff:g} Å in {output}, got others; start anew"
         )
     with _folder(output, number).held(resume=True) as own:
-        train_one(graphs, _config(config, number, own), own, observer=Observer())
+        train_one(graphs, _config(config, number, own), own, observer=_ShareObserver(number))
     return number
 
 

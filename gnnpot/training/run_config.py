@@ -52,6 +52,9 @@ class SeedsConfig(Section):
     order: int | None = None
 
 
+MOST_MEMBERS = 1000
+
+
 class MembersConfig(Section):
     """A committee, trained as one run.
 
@@ -71,6 +74,8 @@ class MembersConfig(Section):
     def _several(cls, value: int) -> int:
         if value < 2:
             raise ValueError(f"expected two members or more, got {value}; leave members out for one")
+        if value > MOST_MEMBERS:
+            raise ValueError(f"expected at most {MOST_MEMBERS} members, got {value}; give fewer")
         return value
 
     @model_validator(mode="after")

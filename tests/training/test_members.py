@@ -147,6 +147,17 @@ def test_a_member_that_cannot_train_ends_all_in_its_own_words(data, tmp_path):
         train(config_of(data, training=wild), tmp_path / "run", jobs=2)
 
 
+def test_members_in_processes_tell_how_far_they_are(data, tmp_path):
+    told = Told()
+    config = config_of(data, training={"max_steps": 400})
+    train(config, tmp_path / "run", jobs=2, observer=told)
+    shares = [share for share, _ in told.steps]
+    assert "2 members, 2 at a time" in told.stages
+    assert shares == sorted(shares)
+    assert any(0.0 < share < 0.5 for share in shares)  # before any is trained
+    assert shares[-1] == 1.0
+
+
 def test_a_shared_split_leaves_structures_that_no_member_has_seen(data, tmp_path):
     metrics = train(config_of(data, members={"count": 2, "split": "same"}), tmp_path / "run")
     assert metrics["split"] == "validation"
