@@ -2,9 +2,10 @@
 
 ``python benchmarks/papers/distillation.py DATA`` trains one small ANI on each of four sets with labels of the
 same embedded-atom potential: dynamics of the fcc crystal, dynamics of the liquid, frames of MOMT (the group
-``MOMT`` of DATA), and a part of these that ``gnnpot distill`` chooses.  It prints bond length and energy of
-fcc, bcc and hcp beside the paper's table.  With ``--aluminum`` the chosen frames are scaled and renamed,
-labeled by a potential of aluminum, and trained on likewise.  Killed runs go on where they were.
+``momt`` of DATA, such as the frames of ``sampling/momt``), and a part of these that ``gnnpot distill``
+chooses.  It prints bond length and energy of fcc, bcc and hcp beside the paper's table.  With ``--aluminum``
+the chosen frames are scaled and renamed, labeled by a potential of aluminum, and trained on likewise.  Killed
+runs go on where they were.
 
 Source: Jung, "Data Distillation for Neural Network Potentials toward Foundational Dataset".
 """
@@ -73,8 +74,9 @@ def training(given: argparse.Namespace, path: Path) -> dict[str, Any]:
     return {
         "model": MODEL,
         "training": {
-            "batch_size": 8, "max_steps": given.steps, "loss": {"energy": 4.0, "forces": 1.0, "stress": 0.0},
-            "optimizer": {"kind": "adamw", "learning_rate": 2e-3},
+            "batch_size": 4, "max_steps": given.steps, "loss": {"energy": 4.0, "forces": 1.0, "stress": 0.0},
+            "optimizer": {"kind": "adamw", "learning_rate": 3e-3},
+            "schedule": {"kind": "cosine", "final": 0.005},
         },
         "train": str(path),
         "validation": {"fraction": 0.1},
@@ -149,7 +151,8 @@ def main() -> None:
     )
     given = parser.parse_args()
     torch.set_num_threads(1)
-    momt = [frame for frame in read_frames([str(given.data)], LabelKeys()) if frame.info["group"] == "MOMT"]
+    frames = read_frames([str(given.data)], LabelKeys())
+    momt = [frame for frame in frames if frame.info["group"].lower() == "momt"]
     places = np.linspace(0, len(momt) - 1, min(given.frames, len(momt))).astype(int)
     files = {
         "fcc": kept(sampled(given, "fcc", 3.516, [300, 700, 1100]), given.output / "fcc.traj"),

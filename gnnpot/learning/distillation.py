@@ -34,8 +34,8 @@ def distill(
     """Grow a small set out of a pool by each rule, judging the potential on the whole pool at each size.
 
     ``distilled.xyz`` is the last set of the rule, each structure with the reason why it was taken; a folder
-    for each rule holds the trainings, ``translated/`` that of another material; ``result.json`` and
-    ``report.html`` tell errors against the share of the pool.
+    for each rule holds the trainings (that of the rule also the first, which all share), ``translated/``
+    that of another material; ``result.json`` and ``report.html`` tell errors against the share of the pool.
 
     Source: Jung, "Data Distillation for Neural Network Potentials toward Foundational Dataset" (2023).
 

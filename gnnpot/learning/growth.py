@@ -60,9 +60,9 @@ class Growth:
         """
         curve: list[Facts] = []
         for number, size in enumerate(self.config.sizes(len(self.pool.frames))):
-            current = Round(self.output / self.rule, number)
+            current = self._round(number)
             if size > len(self.reasons):
-                self._add(current, size - len(self.reasons), Round(self.output / self.rule, number - 1))
+                self._add(current, size - len(self.reasons), self._round(number - 1))
             observer.note(f"{self.rule}: {len(self.reasons)} of {len(self.pool.frames)} structures")
             if self.pool.is_bare:
                 self._label(current, observer)
@@ -89,6 +89,10 @@ class Growth:
     def chosen(self) -> list[int]:
         """Places of the set in the pool, ascending; without those that could not be labeled."""
         return sorted(self.labeled if self.pool.is_bare else self.reasons)
+
+    def _round(self, number: int) -> Round:
+        """The folder of a round; all rules share the first, which has the same set."""
+        return Round(self.output / (self.rule if number else self.config.rule), number)
 
     def _frames(self) -> list[Atoms]:
         source: Mapping[int, Atoms] | Sequence[Atoms] = (

@@ -64,8 +64,8 @@ def translate(
     before = phases.once("begin", lambda: {"translate": written})["translate"]
     if changes := changed_values(before, written, free=("labeling.running", "labeling.time_limit")):
         raise ConfigError(
-            f"expected the translation in {folder}, got other values of {in_words(changes)}; remove the folder "
-            "for another"
+            f"expected the translation in {folder}, got other values of {in_words(changes)}; remove the "
+            "folder for another"
         )
     moved = [transferred(atoms, names=change.names, scale=change.length_scale) for atoms in frames]
     write_frames(folder / _BARE, moved)

@@ -69,6 +69,7 @@ def test_sets_grow_by_each_rule_from_one_first_set(distilled, pool):
         assert curve[0]["energy_mae"] == curves["spread"][0]["energy_mae"]
         added = json.loads((distilled / rule / "round-01" / "chosen.json").read_text())
         assert len(added) == 3
+    assert [path.parent.name for path in sorted(distilled.glob("*/round-00"))] == ["spread"]  # trained once
     added = json.loads((distilled / "spread" / "round-01" / "chosen.json").read_text())
     scores = np.load(distilled / "spread" / "round-00" / "scores.npz")["scores"]
     taken = read(distilled / "distilled.xyz", ":")
@@ -228,7 +229,7 @@ def test_a_set_is_translated_to_another_element(pool, tmp_path):
     assert (output / "translated" / "done.json").stat().st_mtime_ns == changed
     assert "Ag=Cu, lengths × 1.108" in (output / "report.html").read_text()
     other = config_of(pool, translate=translate | {"lattice_scale": 1.2}, rounds=1, fraction=0.25)
-    with pytest.raises(ConfigError, match=r"^expected the translation in .*lattice_scale.*; remove the folder"):
+    with pytest.raises(ConfigError, match=r"^expected the translation in .*lattice_scale.*; remove"):
         distill(other, output, resume=True)
 
 
