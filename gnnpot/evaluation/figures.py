@@ -119,9 +119,9 @@ def calibration_images(evaluation: Evaluation) -> list[Image]:
         quantity, pair = _QUANTITIES[name], getattr(evaluation, name)
         errors, spreads = np.abs(pair[1] - pair[0]).ravel(), getattr(evaluation, f"{name}_spread").ravel()
         there = has_spread(errors, spreads) & (errors > 0)
-        scaled = [values[there] / quantity.error_scale for values in (errors, spreads)]
+        errors, spreads = (values[there] / quantity.error_scale for values in (errors, spreads))
         with mpl.rc_context(FIGURE_STYLE):
-            images.append(_calibration_image(*scaled, found, quantity))
+            images.append(_calibration_image(errors, spreads, found, quantity))
     return images
 
 
