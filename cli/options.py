@@ -25,10 +25,13 @@ class MultiValueCommand(TyperCommand):
         try:
             return super().parse_args(ctx, list(repeated(args, names)))
         except typer.BadParameter as error:
-            if error.param is None or not error.param.required or names.isdisjoint(args):
+            param = error.param
+            if param is None or not param.required or param.param_type_name == "option":
+                raise
+            if names.isdisjoint(args):
                 raise
             raise ConfigError(
-                f"expected {str(error.param.name).upper()} before options that take several words, got none; "
+                f"expected {str(param.name).upper()} before options that take several words, got none; "
                 "put it first"
             ) from error
 

@@ -10,8 +10,8 @@ from gnnpot.config.base import Configuration, read_values, with_overrides
 from gnnpot.config.registry import nearest
 from gnnpot.engines.base import ENGINES, Engine, EngineConfig
 from gnnpot.errors import ConfigError
+from gnnpot.potential.folder import MEMBERS, MODEL_FILE
 
-MODEL = "model.safetensors"  # in the folder of a training run
 _SECTIONS = ("method", "calculator")  # of a labeling and of a sampling run
 _YAML = (".yaml", ".yml")
 _EXAMPLES = (
@@ -29,7 +29,7 @@ class _Method(Configuration):
 def engine_from_word(word: str, *, device: str = "cpu") -> EngineConfig:
     """The method that a word names.
 
-    - a model file, or the folder of a run that holds ``model.safetensors``;
+    - a model file, or the folder of a training, which may be that of a committee;
     - a YAML file with the section ``method`` or ``calculator``, or with the section alone;
     - a name in :data:`ENGINES` with its settings: ``xtb``, ``kim:model=NAME``,
       ``eam:file=Ni.eam.fs``, ``ase:calculator_class=ase.calculators.emt.EMT``.
@@ -45,9 +45,9 @@ def engine_from_word(word: str, *, device: str = "cpu") -> EngineConfig:
     kind, _, settings = word.partition(":")
     if path.suffix in _YAML:
         return _checked(_section(path), word)
-    if path.is_dir() and (path / MODEL).exists():
-        return _checked({"kind": "gnnpot", "model": [str(path / MODEL)], "device": device}, word)
-    if path.is_file():
+    if path.is_dir() and (path / MODEL_FILE).exists():
+        path = path / MODEL_FILE
+    if path.is_file() or (path / MEMBERS).is_dir():
         return _checked({"kind": "gnnpot", "model": [str(path)], "device": device}, word)
     if kind in ENGINES:
         pairs = [pair for pair in settings.split(",") if pair]
@@ -82,7 +82,7 @@ def _checked(section: Any, word: str) -> EngineConfig:
 
 def _advice(path: Path, kind: str) -> str:
     if path.is_dir():
-        return f"the folder holds no {MODEL}"
+        return f"the folder holds no {MODEL_FILE}"
     if path.suffix or len(path.parts) > 1:
         return "there is no such file; check the path"
     close = nearest(kind, ENGINES)

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from gnnpot.config.base import Configuration, with_overrides
 from gnnpot.engines import Engine, EngineConfig
-from gnnpot.engines.words import MODEL, engine_from_word
+from gnnpot.engines.words import engine_from_word
 from gnnpot.errors import ConfigError
+from gnnpot.potential.folder import MODEL_FILE
 from gnnpot.properties.catalog import DEFAULT, PropertyName
 from gnnpot.properties.certificate.certify import CertificateConfig
 from gnnpot.properties.defects import DefectConfig
@@ -148,7 +149,7 @@ def _names(words: Sequence[str], engines: Sequence[EngineConfig]) -> list[str]:
 def _short(word: str, engine: EngineConfig) -> str:
     path = Path(word)
     if engine.kind == "gnnpot" and path.suffix not in (".yaml", ".yml"):
-        return (path.parent.name if path.name == MODEL else path.stem) or word
+        return (path.parent.name if path.name == MODEL_FILE else path.stem) or word
     if path.exists():
         return path.stem
     settings = engine.model_dump()

@@ -12,11 +12,14 @@ from ase.build import fcc111, molecule
 from ase.calculators.calculator import CalculationFailed
 from ase.calculators.emt import EMT
 from ase.io import write
+from potentials import small_potential
 
 from gnnpot.data.structure import bare_structure
-from gnnpot.engines.words import engine_from_word
+from gnnpot.engines.words import committee_from_words, engine_from_word
 from gnnpot.labeling.store.store import LabelStore
 from gnnpot.labeling.stored_calculator import StoredCalculator
+from gnnpot.potential.folder import FINISHED, MODEL_FILE
+from gnnpot.potential.model_file import save_potential
 from gnnpot.properties.config import PropertiesConfig
 from gnnpot.properties.figures import figures
 from gnnpot.properties.relaxation import RelaxationConfig, relax_crystal
@@ -288,3 +291,24 @@ def test_numbers_are_written_with_as_many_digits_as_say_something():
     assert [number(value) for value in (None, True, 0.0, -0.0071, 2.5, 134.5, "hcp", 3)] == [
         "–", "yes", "0", "−0.0071", "2.500", "134.5", "hcp", "3",
     ]  # fmt: skip
+
+
+def test_the_folder_of_a_committee_is_one_model(tmp_path):
+    for seed in (1, 2):
+        place = tmp_path / "run" / "members" / str(seed)
+        place.mkdir(parents=True)
+        save_potential(small_potential(seed=seed), place / MODEL_FILE)
+    (tmp_path / "run" / FINISHED).write_text("{}")
+    committee = committee_from_words([str(tmp_path / "run")])
+    assert len(committee.files()) == 2
+    twice = committee_from_words([str(tmp_path / "run"), str(tmp_path / "run" / "members" / "1")])
+    assert len(twice.files()) == 3
+    config = PropertiesConfig.from_words([str(tmp_path / "run")], "Si:diamond", only=["relaxation"])
+    assert list(properties(config, tmp_path / "out")["models"]) == ["run"]
+
+
+def test_a_structure_that_is_not_given_is_missing_as_an_option(command):
+    code, _, err = command("properties", SILICON, "Si:diamond", "--only", "relaxation")
+    assert code == 2
+    assert "--structure" in err
+    assert "put it first" not in err
