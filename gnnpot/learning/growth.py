@@ -21,7 +21,7 @@ from gnnpot.learning.distillation_config import DistillConfig, RuleName
 from gnnpot.learning.labeling import label_chosen, write_frames
 from gnnpot.learning.pool import STORE, Pool
 from gnnpot.learning.scoring import ScoringCommittee, atomic_features, scores_of_graphs
-from gnnpot.learning.selection import at_random, farthest, gridded, highest
+from gnnpot.learning.selection import at_random, farthest, gridded, highest, means
 from gnnpot.learning.story import Facts, Round
 from gnnpot.potential.committee import Committee, load_model
 from gnnpot.system.documents import read_json
@@ -182,7 +182,7 @@ class Growth:
             return gridded(scores, plane[list(free)], count, known=plane[known], seed=seed)
         model = load_model(previous.path)
         first = model.potentials[0] if isinstance(model, Committee) else model
-        features = np.stack([one.mean(axis=0) for one in atomic_features(first, self.pool.frames)])
+        features = means(atomic_features(first, self.pool.frames))
         return farthest(scores, features[list(free)], count, known=features[known])
 
 

@@ -113,9 +113,7 @@ def score(place: Workplace, current: Round, previous: Round) -> Facts:
     found = candidates_of(_sampled(current), committee, config.score)
     training = np.empty(0)
     if any(isinstance(rule, AboveConfig) and rule.reference == "training" for rule in config.select):
-        store = GraphStore.open(previous.path / "graphs" / "train")
-        known = GraphDataset(store, store.structure_rows(), dtype=committee.dtype)
-        training = scores_of_graphs(committee, known, config.score)
+        training = scores_of_graphs(committee, _known(previous, committee), config.score)
     buffer = BytesIO()
     np.savez(buffer, scores=found.scores, energies=found.energies, training=training)
     write_bytes(current.path / SCORES, buffer.getbuffer())
@@ -134,9 +132,9 @@ def select(place: Workplace, current: Round, previous: Round, *, budget: int | N
     config, frames = place.config, _sampled(current)
     with np.load(current.path / SCORES) as kept:
         scores, energies, training = kept["scores"], kept["energies"], kept["training"]
-    candidates = Candidates(
-        frames, scores, energies, _committee(previous), training if len(training) else None
-    )
+    committee = _committee(previous)
+    known = _known(previous, committee)
+    candidates = Candidates(frames, scores, energies, committee, training if len(training) else None, known)
     rng, rules = np.random.default_rng([config.seed, current.number]), list[str]()
     places = chosen(config.select, candidates, rng, tell=rules.append)
     copies = 0 if config.noise is None else config.noise.copies
@@ -160,6 +158,12 @@ def select(place: Workplace, current: Round, previous: Round, *, budget: int | N
     if selected and len(places) == len(frames):
         facts["note"] = "all sampled frames were chosen: the bound separates nothing; add a size, or raise it"
     return facts
+
+
+def _known(previous: Round, committee: Committee) -> GraphDataset:
+    """The structures that a round was trained on."""
+    store = GraphStore.open(previous.path / "graphs" / "train")
+    return GraphDataset(store, store.structure_rows(), dtype=committee.dtype, labels=())
 
 
 def label(place: Workplace, current: Round) -> Facts:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from gnnpot.data.dataset import GraphDataset
 from gnnpot.data.store import GraphStore
 from gnnpot.evaluation.evaluation import BATCH_ATOMS
 from gnnpot.graph.graph import AtomicGraph
+from gnnpot.learning import selection
 from gnnpot.learning.score_config import ScoreConfig
 from gnnpot.models.hidden import hidden_features
 from gnnpot.potential.committee import Committee, mean_prediction, spread_of
@@ -33,6 +34,7 @@ class Candidates:
         energies: Mean of the committee for each (eV); NaN where a frame carries none.
         committee: Whose first member gives the features.
         training: Scores of the training structures, for thresholds relative to them; None if not needed.
+        labeled: The structures that are labeled already, if there are any.
     """
 
     frames: Sequence[Atoms]
@@ -40,26 +42,42 @@ class Candidates:
     energies: Float[Array, "S"]
     committee: Committee
     training: Float[Array, "T"] | None = None
-    _features: dict[str, list[Array]] = field(default_factory=dict)
+    labeled: GraphDataset | None = None
+    _features: list[Array] | None = None
+    _labeled: list[Array] | None = None
 
     def atomic_features(self) -> list[Float[Array, "N F"]]:
         """Features of the atoms of each structure, computed once."""
-        if "atoms" not in self._features:
-            self._features["atoms"] = atomic_features(self.committee.potentials[0], self.frames)
-        return self._features["atoms"]
+        return self._all_features()[0]
 
     def features(self) -> Float[Array, "S F"]:
         """Features of each structure: the mean over its atoms."""
-        return np.stack([one.mean(axis=0) for one in self.atomic_features()])
+        return selection.means(self.atomic_features())
+
+    def labeled_features(self) -> list[Float[Array, "N F"]]:
+        """Features of the atoms of each labeled structure, in the same units."""
+        return self._all_features()[1]
 
     def part(self, places: Sequence[int]) -> Candidates:
         """Some of them; features that are known go along."""
-        known = {name: [values[place] for place in places] for name, values in self._features.items()}
         chosen = np.asarray(places, dtype=int)
-        frames = [self.frames[place] for place in places]
-        return Candidates(
-            frames, self.scores[chosen], self.energies[chosen], self.committee, self.training, known
+        return replace(
+            self,
+            frames=[self.frames[place] for place in places],
+            scores=self.scores[chosen],
+            energies=self.energies[chosen],
+            _features=self._features and [self._features[place] for place in places],
         )
+
+    def _all_features(self) -> tuple[list[Array], list[Array]]:
+        if self._features is None or self._labeled is None:
+            potential = self.committee.potentials[0]
+            own = _hidden(potential, _batches(potential, self.frames))
+            others = [] if self.labeled is None else _hidden(potential, self.labeled.batches(BATCH_ATOMS))
+            scale = _scale(own)
+            self._features = [values / scale for values in own]
+            self._labeled = [values / scale for values in others]
+        return self._features, self._labeled
 
 
 def candidates_of(frames: Sequence[Atoms], committee: Committee, config: ScoreConfig) -> Candidates:
@@ -123,13 +141,9 @@ def scores_of_graphs(committee: Committee, dataset: GraphDataset, config: ScoreC
 
 def atomic_features(potential: Potential, frames: Sequence[Atoms]) -> list[Float[Array, "N F"]]:
     """Last hidden layer of a potential for all atoms of each structure, scaled to variances of order one."""
-    found = list[Array]()
-    for graph in _batches(potential, frames):
-        with torch.no_grad():
-            values = hidden_features(potential.model, graph).double().numpy()
-        found += np.split(values, np.cumsum(graph.num_atoms.numpy())[:-1])
-    scale = np.concatenate(found).std() if found else 1.0
-    return [values / (scale or 1.0) for values in found]
+    found = _hidden(potential, _batches(potential, frames))
+    scale = _scale(found)
+    return [values / scale for values in found]
 
 
 def window_moments(candidates: Candidates, window: int) -> Moments:
@@ -142,6 +156,19 @@ def window_moments(candidates: Candidates, window: int) -> Moments:
         if seen[run] <= window:
             moments.add(float(score))
     return moments
+
+
+def _hidden(potential: Potential, graphs: Iterable[AtomicGraph]) -> list[Float[Array, "N F"]]:
+    found = list[Array]()
+    for graph in graphs:
+        with torch.no_grad():
+            values = hidden_features(potential.model, graph).double().numpy()
+        found += np.split(values, np.cumsum(graph.num_atoms.numpy())[:-1])
+    return found
+
+
+def _scale(features: Sequence[Float[Array, "N F"]]) -> float:
+    return float(np.concatenate(features).std() or 1.0) if features else 1.0
 
 
 def _spreads(members: Sequence[Prediction], graph: AtomicGraph) -> Iterator[dict[str, Array | float]]:

@@ -12,8 +12,10 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.cluster.vq import kmeans2
+from scipy.spatial.distance import cdist
 
 Array = np.ndarray
+_AT_A_TIME = 128
 
 
 class Selector(Protocol):
@@ -23,6 +25,11 @@ class Selector(Protocol):
         self, scores: Float[Array, "S"], features: Float[Array, "S F"], size: int
     ) -> Int[Array, "K"]:
         """At most ``size`` indices of structures, ascending and without repeats."""
+
+
+def means(features: Sequence[Float[Array, "N F"]]) -> Float[Array, "S F"]:
+    """Features of structures: the mean over the atoms of each."""
+    return np.stack([one.mean(axis=0) for one in features])
 
 
 def highest(scores: Float[Array, "S"], features: Float[Array, "S F"], size: int) -> Int[Array, "K"]:
@@ -196,9 +203,9 @@ def screened(
 
 
 def _to_nearest(points: Float[Array, "A F"], others: Float[Array, "L F"]) -> Float[Array, "A"]:
-    """Distance of each point to the nearest of ``others``; memory for one of them at a time."""
+    """Distance of each point to the nearest of ``others``; memory for a few of them at a time."""
     nearest = np.full(len(points), np.inf)
-    for other in others:
-        difference = points - other
-        nearest = np.minimum(nearest, np.einsum("af,af->a", difference, difference))
-    return np.sqrt(nearest)
+    for first in range(0, len(others), _AT_A_TIME):
+        distances = cdist(points, others[first : first + _AT_A_TIME])
+        nearest = np.minimum(nearest, distances.min(axis=1))
+    return nearest

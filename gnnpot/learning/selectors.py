@@ -101,7 +101,7 @@ class RandomConfig(SizedConfig):
 
 
 class FarthestConfig(SizedConfig):
-    """Farthest points in the space of the last hidden layer.
+    """Structures far from all labeled ones and from each other in the space of the last hidden layer.
 
     Args:
         size: At most so many.
@@ -114,9 +114,12 @@ class FarthestConfig(SizedConfig):
 
     def choose(self, candidates: Candidates, rng: np.random.Generator) -> Int[Array, "K"]:
         """Indices of those that stay."""
+        scores, labeled = candidates.scores, candidates.labeled_features()
         if self.features == "atoms":
-            return selection.farthest_by_atoms(candidates.scores, candidates.atomic_features(), self.size)
-        return selection.farthest(candidates.scores, candidates.features(), self.size)
+            known = np.concatenate(labeled) if labeled else None
+            return selection.farthest_by_atoms(scores, candidates.atomic_features(), self.size, known=known)
+        known = selection.means(labeled) if labeled else None
+        return selection.farthest(scores, candidates.features(), self.size, known=known)
 
 
 class ClustersConfig(SizedConfig):

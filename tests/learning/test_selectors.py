@@ -8,6 +8,8 @@ from potentials import small_potential
 from pydantic import TypeAdapter
 from structures import silicon
 
+from gnnpot.data.dataset import GraphDataset
+from gnnpot.data.store import GraphStore
 from gnnpot.errors import DataError
 from gnnpot.learning.scoring import Candidates, ScoreConfig, candidates_of, window_moments
 from gnnpot.learning.selectors import Selectors, chosen
@@ -81,6 +83,21 @@ def test_unusual_structures_are_far_and_copies_are_not_distinct(committee):
         assert pick([{"kind": "farthest", "size": 2, "features": features}], candidates) == [0, 4]
     twins = Candidates([odd, odd.copy()], np.ones(2), np.ones(2), committee)
     assert pick([{"kind": "distinct", "distance": 1e-3}], twins) == [0]
+
+
+@pytest.mark.parametrize("features", ["mean", "atoms"])
+def test_what_is_like_a_labeled_structure_is_not_far(committee, features):
+    rule = {"kind": "farthest", "size": 1, "features": features}
+    odd = [silicon(rattle=0.5, seed=seed) for seed in (7, 8)]
+    frames = [*path(committee, [1.0] * 4).frames, odd[0], odd[1]]
+    for frame in frames:
+        frame.info = {"run": 0}
+    store = GraphStore.in_memory([frames[0], odd[0]], committee.cutoff)
+    labeled = GraphDataset(store, range(2), dtype=committee.dtype, labels=())
+    candidates = Candidates(frames, np.ones(6), np.ones(6), committee, labeled=labeled)
+    assert pick([rule], candidates) == [5]
+    assert pick([{"kind": "evenly", "size": 6}, rule], candidates) == [5]
+    assert pick([{"kind": "above", "spread": 0.5}, rule], candidates.part([0, 1, 4])) == [1]
 
 
 def test_frames_without_a_spread_are_scored_by_the_committee_and_others_are_not(committee):
