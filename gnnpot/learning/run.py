@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -26,6 +26,11 @@ from gnnpot.training.members import MemberProcesses
 from gnnpot.training.run import report_committee
 
 RESULT = "result.json"
+_AT_WORK = {
+    "initial": "first structures", "reference": "the property by the reference method", "sample": "sampling",
+    "score": "scoring", "select": "selecting", "label": "labeling", "train": "training",
+    "property": "the property", "judge": "judging properties",
+}  # fmt: skip
 
 
 def learn(
@@ -113,13 +118,13 @@ class _Loop:
             self._gather(current, self.current)
         if current["label"].get("labeled") or current.number == 0:
             files = [phases.labels_file(one) for one in self.rounds if one["label"].get("labeled")]
-            current.once("train", lambda: phases.train_round(self.place, current, self.current, files))
+            self._once(current, "train", lambda: phases.train_round(self.place, current, self.current, files))
             if not current["train"].get("bad"):
                 self.current = current
                 if self.config.converge is not None:
-                    current.once("property", lambda: phases.measure(self.place, current))
+                    self._once(current, "property", lambda: phases.measure(self.place, current))
                 if (goal := self.config.stop.properties) is not None:
-                    current.once("judge", lambda: phases.judge(goal, current))
+                    self._once(current, "judge", lambda: phases.judge(goal, current))
         for complaint in current.complaints:
             self._tell(current, f"went wrong: {complaint}")
         if self.current is None:
@@ -127,27 +132,33 @@ class _Loop:
 
     def _begin(self, current: Round) -> None:
         """First structures and labels, and what the reference method says of the property."""
-        current.once("initial", lambda: phases.make_initial(self.place, current))
+        self._once(current, "initial", lambda: phases.make_initial(self.place, current))
         if self.config.first is not None:
-            current.once("label", lambda: phases.label(self.place, current))
+            self._once(current, "label", lambda: phases.label(self.place, current))
             if current["label"].get("bad") and not self.config.potential.labeled_files:
                 raise TrainingError(f"expected labels to train on first, got none: {current['label']['bad']}")
         if self.config.converge is not None and self.config.converge.reference:
-            self.reference = current.once("reference", lambda: phases.measure_reference(self.place))
+            self.reference = self._once(current, "reference", lambda: phases.measure_reference(self.place))
+
+    def _once(self, current: Round, phase: str, work: Callable[[], Facts]) -> Facts:
+        """Do a phase of a round unless it is done, and tell that it is at work."""
+        if not current.has(phase):
+            self.place.observer.stage(f"round {current.number}: {_AT_WORK[phase]}")
+        return current.once(phase, work)
 
     def _gather(self, current: Round, previous: Round) -> None:
         """Sample, score, select and label."""
         place = self.place
-        current.once("sample", lambda: phases.make_samples(place, current, previous))
+        self._once(current, "sample", lambda: phases.make_samples(place, current, previous))
         if not current["sample"]["frames"]:
             return
-        current.once("score", lambda: phases.score(place, current, previous))
+        self._once(current, "score", lambda: phases.score(place, current, previous))
         limit = self.config.stop.labels
         budget = None if limit is None else max(limit - self.num_labels, 0)
-        current.once("select", lambda: phases.select(place, current, previous, budget=budget))
+        self._once(current, "select", lambda: phases.select(place, current, previous, budget=budget))
         self._tell(current, "; ".join(current["select"]["rules"]))
         if current["select"]["selected"]:
-            current.once("label", lambda: phases.label(place, current))
+            self._once(current, "label", lambda: phases.label(place, current))
 
     @property
     def num_labels(self) -> int:

@@ -20,15 +20,39 @@ from gnnpot.errors import ConfigError, TrainingError
 from gnnpot.labeling.store.store import LabelStore
 from gnnpot.learning.run import learn
 from gnnpot.system.run_folder import locked
+from gnnpot.training.fit import Observer
 
 pytestmark = pytest.mark.xdist_group("learn")  # what they share is made once
 
 
+class Told(Observer):
+    """What a loop says that it does."""
+
+    def __init__(self):
+        self.stages = []
+
+    def stage(self, text):
+        self.stages.append(text)
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory) -> Path:
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture(scope="module")
+def finished(told, tmp_path_factory) -> Path:
     output = tmp_path_factory.mktemp("loop") / "loop"
-    learn(loop_config(), output)
+    learn(loop_config(), output, observer=told)
     return output
+
+
+def test_each_phase_says_that_it_is_at_work(finished, told):
+    assert "round 0: labeling" in told.stages
+    whats = [text for text in told.stages if text.startswith("round 2: ")]
+    assert [what.split(": ")[1] for what in whats] == [
+        "sampling", "scoring", "selecting", "labeling", "training",
+    ]  # fmt: skip
 
 
 def labels_of(output: Path) -> list[np.ndarray]:
