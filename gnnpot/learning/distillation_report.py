@@ -81,19 +81,26 @@ def _unit(title: str) -> str:
     return title.partition("(")[2].rstrip(")")
 
 
+class _PlainNumbers(LogFormatter):
+    """Ticks of a logarithm as 0.7 instead of 7e-01."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
 def _figures(curves: Mapping[str, Sequence[Facts]], told: Mapping[str, str]) -> list[Image]:
     images = []
     for key, title in told.items():
         with mpl.rc_context(FIGURE_STYLE):
-            figure = Figure(figsize=(3.4, 2.6), layout="constrained")
+            figure = Figure(figsize=(3.4, 2.8), layout="constrained")
             axis = figure.subplots()
             for color, (rule, curve) in zip(COLORS, curves.items(), strict=False):
                 there = [(100 * point["share"], point[key]) for point in curve if _there(point, key)]
                 axis.semilogy(*zip(*there, strict=True), "o-", color=color, ms=3, label=_NAMES[rule])
             axis.set(title=title.replace(" against", "\nagainst"), xlabel="share of the pool (%)")
-            axis.yaxis.set_major_formatter(LogFormatter(minor_thresholds=_FEW_DECADES))
-            axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=_FEW_DECADES))
-            axis.legend(frameon=False)
+            axis.yaxis.set_major_formatter(_PlainNumbers(minor_thresholds=_FEW_DECADES))
+            axis.yaxis.set_minor_formatter(_PlainNumbers(minor_thresholds=_FEW_DECADES))
+            figure.legend(frameon=False, fontsize=7, ncols=2, loc="outside lower center")
             last = "; ".join(f"{rule} {curve[-1][key]:.3g}" for rule, curve in curves.items())
             images.append(Image(data_uri(figure), f"{title} against the share of the pool, at last {last}"))
     return images
