@@ -113,9 +113,7 @@ def _figures(rounds: Sequence[Round], config: LearnConfig, result: Facts) -> lis
     lines = {
         ("Force error in validation", "RMSE (meV/Å)"): [one.get("forces") for one in errors],
         ("Energy error in validation", "RMSE (meV/atom)"): [one.get("energy") for one in errors],
-        ("Largest spread in samples", f"spread ({unit})"): [
-            one["score"].get("largest") for one in rounds
-        ],
+        ("Largest spread in samples", f"spread ({unit})"): [one["score"].get("largest") for one in rounds],
         ("Deviation of properties", "deviation (%)"): [one["judge"].get("deviation") for one in rounds],
         ("Largest work", "work (eV)"): [one["property"].get("mean") for one in rounds],
     }
