@@ -141,7 +141,7 @@ def drawn(rows: list[dict[str, Any]], path: Path) -> None:
                 values = [row["errors"]["test"]["all"][quantity] for row in own]
                 name = "from silicon" if start == "silicon" else "from scratch"
                 axes.plot([row["labels"] for row in own], values, "o-", color=color, label=name)
-            axes.set(title=title, xlabel="Labels by Quantum ESPRESSO", yscale="log")
+            axes.set(title=title, xlabel="Labels by Quantum ESPRESSO", ylim=(0, None))
             axes.legend(frameon=False)
         figure.suptitle("Germanium: mean absolute error on structures from elsewhere")
         figure.savefig(path)
