@@ -5,7 +5,7 @@ Runs the shipped loop ``learn/germanium`` from the training in ``SOURCE`` (such 
 structures from elsewhere, dynamics and strains of a Stillinger-Weber potential of germanium, with labels of
 the same method; with ``--also FILE`` also those of forces of another code on structures of its own.
 
-    python benchmarks/germanium.py silicon --output germanium rounds=5
+    python benchmarks/germanium.py silicon rounds=5 --output germanium
 
 Killed runs go on where they were.  ``KEY=VALUE`` changes the loop; ``germanium.json`` and ``germanium.svg``
 are written to the output.
@@ -156,7 +156,6 @@ def main() -> None:
     parser.add_argument("--also", type=Path, help="structures with forces of another code")
     parser.add_argument("--every", type=count, default=1, help="rounds between two trainings from scratch")
     parser.add_argument("--jobs", type=count, default=2, help="trainings, and labels, at a time")
-    parser.add_argument("--no-loop", action="store_true", help="stop after the labels of the test")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     words = [f"source={asked.source}", f"labeling.running.workers={asked.jobs}", *asked.overrides]
@@ -164,8 +163,6 @@ def main() -> None:
     files = {"test": tested(config, asked.output / "test")}
     if asked.also is not None:
         files["also"] = asked.also
-    if asked.no_loop:
-        return
     loop = asked.output / "loop"
     with TrainingDisplay() as display:
         result = learn(config, loop, resume=True, jobs=asked.jobs, observer=display)

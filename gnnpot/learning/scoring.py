@@ -44,11 +44,16 @@ class Candidates:
     training: Float[Array, "T"] | None = None
     labeled: GraphDataset | None = None
     _features: list[Array] | None = None
-    _labeled: list[Array] | None = None
+    _unit: float = 1.0  # of features
 
     def atomic_features(self) -> list[Float[Array, "N F"]]:
         """Features of the atoms of each structure, computed once."""
-        return self._all_features()[0]
+        if self._features is None:
+            potential = self.committee.potentials[0]
+            found = _hidden(potential, _batches(potential, self.frames))
+            self._unit = _scale(found)
+            self._features = [values / self._unit for values in found]
+        return self._features
 
     def features(self) -> Float[Array, "S F"]:
         """Features of each structure: the mean over its atoms."""
@@ -56,7 +61,11 @@ class Candidates:
 
     def labeled_features(self) -> list[Float[Array, "N F"]]:
         """Features of the atoms of each labeled structure, in the same units."""
-        return self._all_features()[1]
+        if self.labeled is None:
+            return []
+        self.atomic_features()  # which say the unit
+        found = _hidden(self.committee.potentials[0], self.labeled.batches(BATCH_ATOMS))
+        return [values / self._unit for values in found]
 
     def part(self, places: Sequence[int]) -> Candidates:
         """Some of them; features that are known go along."""
@@ -68,16 +77,6 @@ class Candidates:
             energies=self.energies[chosen],
             _features=self._features and [self._features[place] for place in places],
         )
-
-    def _all_features(self) -> tuple[list[Array], list[Array]]:
-        if self._features is None or self._labeled is None:
-            potential = self.committee.potentials[0]
-            own = _hidden(potential, _batches(potential, self.frames))
-            others = [] if self.labeled is None else _hidden(potential, self.labeled.batches(BATCH_ATOMS))
-            scale = _scale(own)
-            self._features = [values / scale for values in own]
-            self._labeled = [values / scale for values in others]
-        return self._features, self._labeled
 
 
 def candidates_of(frames: Sequence[Atoms], committee: Committee, config: ScoreConfig) -> Candidates:

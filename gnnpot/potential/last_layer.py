@@ -163,15 +163,12 @@ class LastLayerUncertainty(nn.Module):
         return cls(potential, factor, draws, *(scale or Scale() for scale in scales))
 
     @torch.no_grad()
-    def deviations(self, graph: AtomicGraph, *, forces: bool = True) -> Deviations:
-        """How sure the potential is of a batch.
+    def deviations(self, graph: AtomicGraph) -> Deviations:
+        """How sure the potential is of a batch; that of forces costs a few derivatives.
 
         Args:
             graph: The batch.
-            forces: Whether to tell it of forces, which costs a few derivatives.
         """
-        if not forces:
-            return self.prediction_with_deviations(graph)[1]
         features, drawn = self._derivatives(graph)
         spread = self.forces.sigma * torch.stack(drawn).double().square().mean(dim=0).sqrt()
         return self._of_energies(features, graph)._replace(forces=spread)

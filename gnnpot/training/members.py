@@ -183,11 +183,11 @@ def _in_processes(
     """Train several members at a time; the first error ends the others, which go on with ``--resume``."""
     assert config.members is not None
     count, begun = config.members.count, time.monotonic()
+    shares = jobs.shares
+    shares[:count] = [0.0 if number in numbers else 1.0 for number in range(count)]
     waiting: set[Future[int]] = {
         jobs.pool().submit(_one_member, train_one, config, output, number) for number in numbers
     }
-    shares = jobs.shares
-    shares[:count] = [0.0 if number in numbers else 1.0 for number in range(count)]
     observer.stage(f"{len(waiting)} members, {jobs.count} at a time")
     try:
         while waiting:
