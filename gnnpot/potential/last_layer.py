@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from gnnpot.errors import DataError, ModelFileError, one_line
 from gnnpot.graph.geometry import Neighborhoods, pair_vectors
 from gnnpot.graph.graph import AtomicGraph
+from gnnpot.kernels.dispatch import differentiated_once
 from gnnpot.models.base import sum_over_structures
 from gnnpot.models.hidden import hidden_features, watched
 from gnnpot.ops.neighbor_sums import sum_opposite
@@ -186,17 +187,17 @@ class LastLayerUncertainty(nn.Module):
         return prediction, self._of_energies(features, graph)
 
     def _of_energies(self, features: Float[Tensor, "N F"], graph: AtomicGraph) -> Deviations:
-        per_atom = self.energy.sigma * self._lengths(_means(features, graph))
+        whitened = torch.linalg.solve_triangular(self.factor.T, features, upper=True, left=False)
         return Deviations(
-            energy=per_atom * graph.num_atoms,
+            energy=self.energy.sigma * torch.linalg.vector_norm(sum_over_structures(whitened, graph), dim=1),
             forces=None,
-            atomic_energies=self.energy.sigma * self._lengths(features),
+            atomic_energies=self.energy.sigma * torch.linalg.vector_norm(whitened, dim=1),
         )
 
     def _derivatives(self, graph: AtomicGraph) -> tuple[Float[Tensor, "N F"], list[Float[Tensor, "N 3"]]]:
         """Features, and the forces that each of the drawn weights makes of them."""
         edges = Neighborhoods.of(graph)
-        with torch.enable_grad():
+        with torch.enable_grad(), differentiated_once():
             vectors = pair_vectors(graph).detach().requires_grad_(True)
             located = copy(graph)
             located.pair_vectors = vectors
@@ -209,10 +210,6 @@ class LastLayerUncertainty(nn.Module):
                 for column in columns
             ]
         return features.detach().double(), [sum_opposite(gradient, edges) for gradient in gradients]
-
-    def _lengths(self, features: Float[Tensor, "S F"]) -> Float[Tensor, "S"]:
-        solved = torch.linalg.solve_triangular(self.factor, features.T, upper=False)
-        return torch.linalg.vector_norm(solved, dim=0)
 
     def write(self, path: Path) -> None:
         """Write all but the potential.
