@@ -14,6 +14,7 @@ from gnnpot.engines.imported import TeacherConfig
 from gnnpot.learning.labeling import LabelingConfig
 from gnnpot.learning.potential_config import PotentialConfig
 from gnnpot.learning.score_config import ScoreConfig
+from gnnpot.training.config import TrainingConfig
 from gnnpot.training.run_config import MembersConfig
 from gnnpot.transferring.config import ElementChange
 
@@ -26,12 +27,12 @@ class TranslateConfig(ElementChange):
     Args:
         map: Element of the pool in whose place each element comes, as ``{Al: Ni}`` or ``Al=Ni``.
         labeling: Reference method of the other material.
-        potential: Model, training and validation there; by default those of the distillation with lengths of
-            the model scaled, too.
+        training: Values in place of those of ``potential.training``, e.g. ``{max_steps: 8000}``, for the one
+            training there; the model is that of the distillation with its lengths scaled, too.
     """
 
     labeling: LabelingConfig
-    potential: PotentialConfig | None = None
+    training: dict[str, Any] = Field(default={})
 
     @field_validator("map")
     @classmethod
@@ -119,11 +120,18 @@ class DistillConfig(Configuration):
             raise ValueError("expected labeling or teacher, got both; remove one")
         if self.members is None and (self.labeling is not None or "spread" in self.rules):
             raise ValueError("expected members for the spread of a committee, got none; give members.count")
+        if self.translate is not None:
+            self.translated_training(self.translate)
         return self
 
     @field_serializer("pool", "compare", "teacher")
     def _as_list(self, value: Any) -> Any:
         return value if value is None else list(value)
+
+    def translated_training(self, change: TranslateConfig) -> TrainingConfig:
+        """The training section for another material."""
+        training = self.potential.training
+        return type(training).model_validate({**training.model_dump(mode="json"), **change.training})
 
     @property
     def teacher_labeling(self) -> LabelingConfig | None:

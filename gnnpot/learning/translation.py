@@ -84,11 +84,14 @@ def translate(
 def _run(config: DistillConfig, file: DataFile) -> RunConfig:
     change = config.translate
     assert change is not None
-    potential = change.potential
-    if potential is None:
-        model = config.potential.model.scaled(change.length_scale)
-        potential = config.potential.model_copy(update={"model": model, "test": ()})
-    return potential.model_copy(update={"train": (file,), "members": config.members})
+    own = {
+        "model": config.potential.model.scaled(change.length_scale),
+        "training": config.translated_training(change),
+        "train": (file,),
+        "test": (),
+        "members": config.members,
+    }
+    return config.potential.model_copy(update=own)
 
 
 def _trained(run: RunConfig, folder: Path, observer: Observer, jobs: MemberProcesses) -> Facts:

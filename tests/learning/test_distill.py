@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.io import read, write
@@ -204,7 +205,9 @@ def test_a_student_is_judged_by_its_teacher_and_by_the_labels(pool, tmp_path):
 
 
 def test_a_set_is_translated_to_another_element(pool, tmp_path):
-    translate = {"map": "Ag=Cu", "lattice_scale": [4.1, 3.7], "labeling": EMT_LABELS}
+    translate = {
+        "map": "Ag=Cu", "lattice_scale": [4.1, 3.7], "labeling": EMT_LABELS, "training": {"max_steps": 3}
+    }  # fmt: skip
     output = tmp_path / "out"
     bare, config = (
         config_of(pool, translate=change, rounds=1, fraction=0.25) for change in (None, translate)
@@ -224,6 +227,9 @@ def test_a_set_is_translated_to_another_element(pool, tmp_path):
     silver = GNNPotCalculator(output / "translated")
     assert silver.potential.elements == ("Ag",)
     assert silver.potential.cutoff == pytest.approx(4.0 * 4.1 / 3.7)
+    written = yaml.safe_load((output / "translated" / "config.yaml").read_text())
+    assert written["training"]["max_steps"] == 3
+    assert written["training"]["batch_size"] == bare.potential.training.batch_size
     changed = (output / "translated" / "done.json").stat().st_mtime_ns
     assert distill(config, output, resume=True)["translated"] == result["translated"]
     assert (output / "translated" / "done.json").stat().st_mtime_ns == changed
@@ -242,6 +248,10 @@ def test_a_set_is_translated_to_another_element(pool, tmp_path):
         (
             {"translate": {"map": {"Ag": "nearest"}, "labeling": EMT_LABELS}},
             "expected an element of the pool",
+        ),
+        (
+            {"translate": {"map": "Ag=Cu", "labeling": EMT_LABELS, "training": {"max_step": 3}}},
+            "no key is called max_step; did you mean",
         ),
     ],
 )
