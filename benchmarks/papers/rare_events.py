@@ -6,7 +6,9 @@ the reference pull at the paper's 1 Å/ps with ``--seeds`` seeds each, and it pr
 mean over pairs of the same seed with its standard error, by how much the largest work, the largest force and
 the work at 8.6 Å of the spring differ, and how often the same kind of bond breaks; ``pulls.svg`` shows it.
 ``--chains 5 7 8`` also pulls pentane, heptane and octane, which the committee has not seen.
-``KEY=VALUE`` changes the loop, such as ``rounds=2``; ``--loop`` takes another configuration of the loop.
+``KEY=VALUE`` changes the loop, such as ``rounds=2``; ``--loop`` takes another configuration of the loop, and
+``--reference`` another engine for the method's pulls, such as ``{kind: dftb3, forces: gradient}``.  Where the
+method comes to no result any more, as DFTB3 shortly before the rupture, pulls are compared up to there.
 Killed runs go on where they were; processes with other ``--first`` seeds may work in one folder, which a last
 call then puts together.
 
@@ -24,6 +26,7 @@ from typing import NamedTuple
 import matplotlib as mpl
 import numpy as np
 import torch
+import yaml
 from ase import Atoms
 from ase.io import read, write
 from ase.optimize import BFGS
@@ -32,6 +35,7 @@ from matplotlib.figure import Figure
 from gnnpot.commands.progress import TrainingDisplay
 from gnnpot.config.base import shipped_config
 from gnnpot.engines import EngineConfig, calculator_from
+from gnnpot.engines.base import engine_of
 from gnnpot.engines.imported import TeacherConfig
 from gnnpot.learning.config import LearnConfig
 from gnnpot.learning.run import learn
@@ -58,11 +62,28 @@ FIGURE_EVERY = 10  # steps between two points of the figure
 class Pulled(NamedTuple):
     """What one pull says."""
 
-    work: float  # eV, the largest
-    force: float  # eV/Å, the largest
-    work_before: float  # eV, at LENGTH
     broken: tuple[int, ...]  # places of broken bonds along the chain, counted from its nearer end
     curve: WorkCurve
+
+    @property
+    def work(self) -> float:
+        """The largest (eV)."""
+        return float(self.curve.work.max() - self.curve.work[0])
+
+    @property
+    def force(self) -> float:
+        """The largest (eV/Å)."""
+        return float(self.curve.forces.max())
+
+    @property
+    def work_before(self) -> float:
+        """At LENGTH (eV)."""
+        return float(np.interp(LENGTH, self.curve.targets, self.curve.work) - self.curve.work[0])
+
+    def up_to(self, other: Pulled) -> Pulled:
+        """As far as another pull goes."""
+        steps = np.searchsorted(self.curve.targets, other.curve.targets[-1], side="right")
+        return self._replace(curve=WorkCurve(*(values[:steps] for values in self.curve)))
 
 
 def pulled(
@@ -82,13 +103,7 @@ def pulled(
         if first.get_distance(one, other) < CARBON_BOND
     ]
     broken = [number for number, bond in enumerate(bonds) if last.get_distance(*bond) > BROKEN]
-    return Pulled(
-        float(curve.work.max() - curve.work[0]),
-        float(curve.forces.max()),
-        float(np.interp(LENGTH, curve.targets, curve.work) - curve.work[0]),
-        tuple(sorted(min(number, len(bonds) - 1 - number) for number in broken)),
-        curve,
-    )
+    return Pulled(tuple(sorted(min(number, len(bonds) - 1 - number) for number in broken)), curve)
 
 
 def chain(size: int, engine: EngineConfig, path: Path) -> FilesConfig:
@@ -142,7 +157,8 @@ def differences(
     name: str, learned: list[Pulled], reference: list[Pulled]
 ) -> tuple[list[float], float, float]:
     """Of all pairs, their mean, and its standard error."""
-    found = [getattr(one, name) - getattr(other, name) for one, other in zip(learned, reference, strict=True)]
+    pairs = zip(learned, reference, strict=True)
+    found = [getattr(one.up_to(other), name) - getattr(other, name) for one, other in pairs]
     error = np.std(found, ddof=1) / np.sqrt(len(found)) if len(found) > 1 else np.nan
     return found, float(np.mean(found)), float(error)
 
@@ -193,6 +209,7 @@ def main() -> None:
         "--chains", type=int, nargs="*", default=[], help="numbers of carbon atoms, e.g. 5 7 8"
     )
     parser.add_argument("--first", type=int, default=0, help="seed to begin with")
+    parser.add_argument("--reference", type=yaml.safe_load, help="engine of the method's pulls")
     given = parser.parse_args()
     torch.set_num_threads(1)
     config = LearnConfig.from_yaml(given.loop or shipped_config("learn/hexane"), given.overrides)
@@ -207,7 +224,7 @@ def main() -> None:
             errors[phase["round"]] = phase.get("errors", {})
     seeds = range(given.first, given.first + given.seeds)
     assert config.work_sampler is not None
-    method = config.labeling.method
+    method = config.labeling.method if given.reference is None else engine_of(given.reference)
     sampler = config.work_sampler.model_copy(update={**PULL, "steps": STEPS})
 
     def hexane(engine: EngineConfig, folder: Path) -> list[Pulled]:
