@@ -36,6 +36,7 @@ def label_files(
     retry_failed: bool = False,
     observe: Callable[[LabelingProgress], None] = lambda progress: None,
     pools: Pools | None = None,
+    all_fit: bool = True,
 ) -> dict[str, Any]:
     """Label structures and write them to ``output``.
 
@@ -49,6 +50,8 @@ def label_files(
         observe: Called with the progress.
         pools: Makes the pool of workers, or gives one that lives on from an earlier run; by default
             :func:`pool_of`.
+        all_fit: Whether a structure that does not fit the method is an error; else it fails as one of which
+            the calculation fails.
 
     Returns:
         Figures of the run.
@@ -56,10 +59,10 @@ def label_files(
     Raises:
         DataError: The structures cannot be read.
         EngineError: The method is not installed.
-        LabelingError: A structure does not fit the method.
+        LabelingError: A structure does not fit the method, and all should.
         OutputError: The store or the folder cannot be written to.
     """
-    frames, method = _checked(config), method_of(config.method)
+    frames, method = _read(config, all_fit=all_fit), method_of(config.method)
     folder = RunFolder(output, "labeling run", files=(LABELS, FAILURES), advice=_ADVICE)
     with folder.held(resume=True):
         _check_labels_of(folder)
@@ -93,7 +96,7 @@ def _check_labels_of(folder: RunFolder) -> None:
 
 def preview(config: LabelConfig, output: Path, *, retry_failed: bool = False) -> dict[str, Any]:
     """Preview of :func:`label_files`: numbers of structures, and a time estimated from the first few."""
-    frames, method = _checked(config), method_of(config.method)
+    frames, method = _read(config, all_fit=True), method_of(config.method)
     place = _place(config, output)
     exists = is_server(place) or Path(place).exists()
     planned = plan(frames, method, LabelStore(place) if exists else None)
@@ -166,14 +169,15 @@ def _with_one_worker(config: LabelConfig) -> LabelConfig:
     return config.model_copy(update={"running": LocalConfig(workers=1)})
 
 
-def _checked(config: LabelConfig) -> list[Atoms]:
+def _read(config: LabelConfig, *, all_fit: bool) -> list[Atoms]:
     with redirect_stdout(sys.stderr):  # some engines greet, and figures go to stdout
         config.method.calculator(Path())  # says what is missing before anything runs
         known = config.method.elements()
     frames = list(read_frames(config.structures, needed=()))
     for atoms in frames:
         atoms.calc = None
-        config.method.check(atoms, known, atoms.info["origin"])
+        if all_fit:
+            config.method.check(atoms, known, atoms.info["origin"])
     return frames
 
 

@@ -41,6 +41,8 @@ def label_chosen(
 ) -> Facts:
     """Label the structures of a file; those in the store are not computed again.
 
+    A structure that does not fit the method, such as a torn molecule, is one more failure.
+
     Args:
         labeling: Reference method.
         structures: File of bare structures.
@@ -59,7 +61,7 @@ def label_chosen(
         time_limit=labeling.time_limit,
         max_force=labeling.max_force,
     )
-    figures = label_files(settings, folder, pools=pools)
+    figures = label_files(settings, folder, pools=pools, all_fit=False)
     failures = figures["failures"]
     facts: Facts = {
         "structures": figures["structures"],

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from ase import Atoms
+from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.io import read, write
 from learning_examples import KilledError, die_after_each_phase, loop_config, loop_values
@@ -18,6 +19,7 @@ from gnnpot.calculator.calculator import GNNPotCalculator
 from gnnpot.data.split import read_splits
 from gnnpot.errors import ConfigError, TrainingError
 from gnnpot.labeling.store.store import LabelStore
+from gnnpot.learning.labeling import LabelingConfig, label_chosen, write_frames
 from gnnpot.learning.run import learn
 from gnnpot.system.run_folder import locked
 from gnnpot.training.fit import Observer
@@ -195,6 +197,20 @@ def test_bad_rounds_are_told_poison_nothing_and_end_the_loop_in_time(tmp_path, s
     )
     assert result["model"].endswith("round-00")
     assert not labels_of(tmp_path / "loop")
+
+
+def test_a_structure_that_does_not_fit_the_method_is_a_failure_and_the_rest_is_labeled(tmp_path):
+    crystals = [bulk(symbol, "diamond", a=5.5) for symbol in ("Si", "Ge", "Si")]
+    crystals[2].rattle(0.1, seed=0)
+    write_frames(tmp_path / "chosen.xyz", crystals)
+    labeling = LabelingConfig.model_validate({"method": {"kind": "stillinger-weber", "preset": "Si-1985"}})
+    facts = label_chosen(
+        labeling, tmp_path / "chosen.xyz", store=str(tmp_path / "labels.db"), folder=tmp_path / "labels"
+    )
+    assert facts == {"structures": 3, "labeled": 2, "failed": 1}
+    (failure,) = json.loads((tmp_path / "labels" / "failures.json").read_text())
+    assert failure["kind"] == "refused"
+    assert "got Ge" in failure["reason"]
 
 
 def test_a_training_that_diverges_leaves_the_committee_before(tmp_path):
