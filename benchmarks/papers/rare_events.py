@@ -68,7 +68,7 @@ class Pulled(NamedTuple):
     @property
     def work(self) -> float:
         """The largest (eV)."""
-        return float(self.curve.work.max() - self.curve.work[0])
+        return self.curve.activation_energy
 
     @property
     def force(self) -> float:

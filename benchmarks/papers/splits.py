@@ -27,7 +27,7 @@ from gnnpot.config.base import shipped_config
 from gnnpot.learning.config import LearnConfig
 from gnnpot.learning.run import learn
 from gnnpot.learning.story import STORY
-from gnnpot.report.figures import COLORS, FIGURE_STYLE
+from gnnpot.report.figures import COLORS, FIGURE_STYLE, GREY
 
 SPLITS = ("inherited", "random")
 LOOP = (
@@ -54,7 +54,7 @@ def drawn(found: dict[str, list[list[float]]], path: Path) -> None:
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         columns = figure.subplots(1, len(found), sharey=True, squeeze=False)[0]
         for axes, color, (split, loops) in zip(columns, COLORS, found.items(), strict=False):
-            axes.axhline(0.0, color="0.6", linewidth=1)
+            axes.axhline(0.0, color=GREY, linewidth=1)
             for one in loops:
                 axes.plot(one, "o-", color=color)
             axes.set(title=f"{split} splits".capitalize(), xlabel="Round")
